@@ -1,0 +1,236 @@
+//! Envelope + snapshot → answer. Total: every path ends in an answer with the request's uid, and only a finding, or something that cannot be
+//! read, refuses.
+//!
+//! ```text
+//! filter → subject → promise of the namespace → evaluate → ratchet (what stood before, what a parent has) → answer
+//! ```
+
+use std::collections::HashSet;
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::{
+    denial::{self, Cause},
+    review::Request,
+};
+use crate::{
+    api::ownership::Enforcement,
+    controls::CATALOG,
+    model::{
+        Sameness,
+        subject::{Kind, Subject},
+        text::shown,
+    },
+    policy::{
+        book::{Book, Promise},
+        matrix::Matrix,
+        objects::{Objects, Record},
+        verdict::{Judged, evaluate},
+    },
+};
+
+/// What is answered. Built denied; `allow` is the only way to the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The request's.
+    pub uid: String,
+    /// Whether the request may go on.
+    pub allowed: bool,
+    /// HTTP-like status of a refusal, always 4xx.
+    pub code: u16,
+    /// The text of a refusal.
+    pub message: String,
+    /// The same as data.
+    pub causes: Vec<Cause>,
+    /// Shown by kubectl.
+    pub warnings: Vec<String>,
+}
+
+impl Answer {
+    /// A refusal.
+    pub fn deny(uid: &str, code: u16, message: impl Into<String>) -> Self {
+        Self { uid: uid.to_owned(), allowed: false, code, message: message.into(), causes: Vec::new(), warnings: Vec::new() }
+    }
+
+    /// Lets the request go on.
+    pub fn allow(uid: &str) -> Self {
+        Self { uid: uid.to_owned(), allowed: true, code: 200, message: String::new(), causes: Vec::new(), warnings: Vec::new() }
+    }
+
+    /// As the API server reads it.
+    pub fn to_json(&self) -> Vec<u8> {
+        let mut response = json!({"uid": self.uid, "allowed": self.allowed});
+        if !self.allowed {
+            let reason = match self.code {
+                400 => "BadRequest",
+                409 => "Conflict",
+                422 => "Invalid",
+                _ => "Forbidden",
+            };
+            response["status"] = json!({"code": self.code, "reason": reason, "message": self.message, "status": "Failure"});
+            if !self.causes.is_empty() {
+                response["status"]["details"] = json!({"causes": self.causes});
+            }
+        }
+        if !self.warnings.is_empty() {
+            response["warnings"] = json!(self.warnings);
+        }
+        json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response}).to_string().into_bytes()
+    }
+}
+
+/// Decides on a workload.
+///
+/// `trusted` are the usernames of controllers whose claim to make a child of a known parent is believed.
+pub fn decide(request: &Request<'_>, book: &Book, objects: &Objects, trusted: &[String], now: Timestamp) -> Answer {
+    let uid = &*request.uid;
+    match &*request.operation {
+        "CREATE" | "UPDATE" => {}
+        "DELETE" | "CONNECT" => return Answer::allow(uid),
+        other => return Answer::deny(uid, 400, format!("operation {} is not one that this webhook answers", shown(other, 40))),
+    }
+    // The rules name the subresources that can change a pod; whatever else reaches us by a wider rule cannot.
+    let sub = request.sub_resource.as_deref().unwrap_or_default();
+    if !matches!(sub, "" | "ephemeralcontainers" | "resize") {
+        return Answer::allow(uid);
+    }
+    let Some(kind) = Kind::find(&request.kind.group, &request.kind.kind) else { return Answer::allow(uid) };
+    let namespace_name = request.namespace.as_deref().unwrap_or_default();
+    let matrix = match book.promises.get(namespace_name) {
+        // Enrolled and not declared: the label outlived its Ownership for a moment. Nothing is promised, so nothing is refused.
+        None => return Answer::allow(uid),
+        Some(Promise::Declared(matrix) | Promise::Broken { last_good: Some(matrix), .. }) => matrix,
+        Some(Promise::Broken { last_good: None, .. }) => {
+            return Answer::deny(
+                uid,
+                403,
+                format!("ownership {0}/default cannot be read, so nothing new is admitted to {0}: kubectl -n {0} describe ownership default", shown(namespace_name, 63)),
+            );
+        }
+    };
+    let Some(namespace) = book.namespaces.get(namespace_name) else {
+        return Answer::deny(uid, 409, format!("namespace {} is not known here yet: try again in a moment", shown(namespace_name, 63)));
+    };
+    let Some(object) = request.object else { return Answer::deny(uid, 400, "malformed: no object") };
+    let subject = match Subject::parse(kind, object.get().as_bytes()) {
+        Ok(subject) => subject,
+        Err(error) => return Answer::deny(uid, 422, shown(&format!("malformed {}: {error}", kind.lower()), 300)),
+    };
+    let parent = believed_parent(&subject, request, objects, namespace_name, trusted);
+    let owned = matches!(parent, Parent::Known(_) | Parent::Unknown);
+    let evaluation = evaluate(&subject, namespace, matrix, &book.facts, owned);
+    if evaluation.judged.is_empty() {
+        return Answer::allow(uid);
+    }
+    let stood = match stood_before(request, kind, &subject, matrix, namespace, book, owned) {
+        Ok(stood) => stood,
+        Err(answer) => return answer,
+    };
+    let mut denied = Vec::new();
+    let mut warnings = Vec::new();
+    for judged in evaluation.violations() {
+        match consequence(judged, matrix, &parent, stood.as_ref(), now) {
+            Consequence::Deny => denied.push(judged),
+            Consequence::Warn { grandfathered } => warnings.push(denial::warn(&subject, matrix, judged, grandfathered)),
+            Consequence::Nothing => {}
+        }
+    }
+    warnings.dedup();
+    warnings.truncate(denial::MAX_WARNINGS);
+    let mut answer = if denied.is_empty() {
+        Answer::allow(uid)
+    } else if matches!(parent, Parent::Unknown) {
+        // A child arrives some milliseconds after its parent; its controller tries again.
+        Answer::deny(uid, 409, format!("the controller of {} is not known here yet: try again in a moment", subject.display_name()))
+    } else {
+        let (text, causes) = denial::deny(&subject, namespace_name, matrix, &denied);
+        Answer { causes, ..Answer::deny(uid, 403, text) }
+    };
+    answer.warnings = warnings;
+    answer
+}
+
+/// Whose child an object is, as far as that can be believed.
+enum Parent<'o> {
+    /// Nobody's, or somebody's who is not believed.
+    None,
+    /// Made by a trusted controller for a parent that has no record yet.
+    Unknown,
+    /// The root above it.
+    Known(&'o Record),
+}
+
+fn believed_parent<'o>(subject: &Subject<'_>, request: &Request<'_>, objects: &'o Objects, namespace: &str, trusted: &[String]) -> Parent<'o> {
+    // Only a new object is made by its controller; and only a controller's own word makes a parent.
+    if &*request.operation != "CREATE" || !trusted.iter().any(|t| **t == *request.user_info.username) {
+        return match (&*request.operation, subject.controller()) {
+            // An existing child keeps the parent that it was made for: the API server holds the reference, not this request.
+            ("UPDATE", Some(_)) => objects.get(&subject.meta.uid).and_then(|r| r.parent.as_deref()).and_then(|p| objects.root(p)).map_or(Parent::None, Parent::Known),
+            _ => Parent::None,
+        };
+    }
+    if let Some(reference) = subject.controller() {
+        return find_root(objects, &reference.uid).map_or(Parent::Unknown, Parent::Known);
+    }
+    if subject.kind == Kind::PersistentVolumeClaim && request.user_info.username.ends_with(":statefulset-controller") {
+        return objects.claim_parent(namespace, &subject.meta.name).map_or(Parent::Unknown, Parent::Known);
+    }
+    Parent::None
+}
+
+fn find_root<'o>(objects: &'o Objects, uid: &str) -> Option<&'o Record> {
+    let record = objects.get(uid)?;
+    Some(record.parent.as_deref().and_then(|p| objects.root(p)).unwrap_or(record))
+}
+
+/// What an UPDATE finds already there: when the object was made, and what it violated.
+struct Stood {
+    created: Option<Timestamp>,
+    violations: HashSet<Sameness>,
+}
+
+fn stood_before(
+    request: &Request<'_>,
+    kind: Kind,
+    subject: &Subject<'_>,
+    matrix: &Matrix,
+    namespace: &crate::model::facts::Namespace,
+    book: &Book,
+    owned: bool,
+) -> Result<Option<Stood>, Answer> {
+    if &*request.operation != "UPDATE" {
+        return Ok(None);
+    }
+    let Some(old) = request.old_object else { return Err(Answer::deny(&request.uid, 400, "malformed: an UPDATE without oldObject")) };
+    let old = Subject::parse(kind, old.get().as_bytes())
+        .map_err(|error| Answer::deny(&request.uid, 422, shown(&format!("malformed old {}: {error}", subject.kind.lower()), 300)))?;
+    Ok(Some(Stood {
+        created: old.meta.creation_timestamp.parse().ok(),
+        violations: evaluate(&old, namespace, matrix, &book.facts, owned).violations().map(Judged::sameness).collect(),
+    }))
+}
+
+enum Consequence {
+    Deny,
+    Warn { grandfathered: bool },
+    Nothing,
+}
+
+/// The ratchet: what follows from one violation.
+fn consequence(judged: &Judged, matrix: &Matrix, parent: &Parent<'_>, stood: Option<&Stood>, now: Timestamp) -> Consequence {
+    debug_assert!(judged.control < CATALOG.len());
+    match matrix.entries[judged.control].enforcement {
+        Enforcement::Off | Enforcement::Audit => return Consequence::Nothing,
+        Enforcement::Warn => return Consequence::Warn { grandfathered: false },
+        Enforcement::Deny => {}
+    }
+    let spared_root = matches!(parent, Parent::Known(root) if matrix.grandfathers(judged.control, root.created, now));
+    let grandfathered = match stood {
+        // Under a spared parent whatever a new Pod carries is drift, not denial: else a deleted Pod would never come back (P16).
+        None => spared_root,
+        // "You may leave it; what you touch, you fix": the same violation in the same place may stay where it, or its root, stood before.
+        Some(stood) => stood.violations.contains(&judged.sameness()) && (spared_root || matrix.grandfathers(judged.control, stood.created, now)),
+    };
+    if grandfathered { Consequence::Warn { grandfathered } } else { Consequence::Deny }
+}

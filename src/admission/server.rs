@@ -1,0 +1,157 @@
+//! The edge: HTTP over TLS, with a bound on everything a stranger can send.
+//! Decisions are made in `answer`; here is what surrounds them: sizes, timeouts, the connection cap, panics and the drain.
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request as HttpRequest, State},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use http_body_util::{BodyExt, Limited};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{conn::auto, graceful::GracefulShutdown},
+    service::TowerToHyperService,
+};
+use jiff::Timestamp;
+use tokio::{net::TcpListener, sync::Semaphore};
+use tokio_rustls::TlsAcceptor;
+
+use super::{answer::Answer, review};
+use crate::policy::book::Shared;
+
+/// The API server takes objects of up to 3 MiB as JSON; a review carries the object and the old object, and an envelope below 1 MiB.
+pub const MAX_BODY: usize = 7 * 1024 * 1024;
+/// Handshake, headers and body each: the API server itself gives up after `timeoutSeconds: 5`.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// An API server keeps few connections open; this is room for many of them, and bounds memory to this times [`MAX_BODY`] at worst.
+const MAX_CONNECTIONS: usize = 256;
+
+/// What the routes need.
+#[derive(Clone)]
+pub struct Edge {
+    /// The book and the records.
+    pub shared: Arc<Shared>,
+    /// Usernames of controllers that make children.
+    pub trusted: Arc<Vec<String>>,
+    /// The clock.
+    pub now: fn() -> Timestamp,
+}
+
+/// The webhook's routes. Tests call them without a socket.
+pub fn routes(edge: Edge) -> Router {
+    Router::new().route("/workloads", post(workloads)).route("/declarations", post(declarations)).with_state(edge)
+}
+
+/// The admin routes, on a port of their own: never on the webhook's (H95).
+pub fn admin_routes(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .route("/livez", get(|| async { "ok\n" }))
+        .route(
+            "/readyz",
+            get(|State(shared): State<Arc<Shared>>| async move {
+                if shared.ready() { (StatusCode::OK, "ok\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready: the stores that decide are not full or not fresh\n") }
+            }),
+        )
+        .with_state(shared)
+}
+
+async fn workloads(State(edge): State<Edge>, request: HttpRequest) -> Response {
+    if !edge.shared.ready() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "not ready: nothing is decided from an empty or stale book\n").into_response();
+    }
+    let (trusted, now) = (edge.trusted.clone(), (edge.now)());
+    let shared = edge.shared;
+    answer(request, move |review| {
+        let book = shared.book.load();
+        super::answer::decide(review, &book, &shared.objects(), &trusted, now)
+    })
+    .await
+}
+
+async fn declarations(request: HttpRequest) -> Response {
+    answer(request, super::declarations::decide).await
+}
+
+async fn answer(request: HttpRequest, decide: impl FnOnce(&review::Request<'_>) -> Answer) -> Response {
+    if !is_json(request.headers()) {
+        return (StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body must be application/json\n").into_response();
+    }
+    let body = match tokio::time::timeout(PATIENCE, Limited::new(request.into_body(), MAX_BODY).collect()).await {
+        Ok(Ok(collected)) => collected.to_bytes(),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => return (StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 7 MiB\n").into_response(),
+        Ok(Err(_)) => return (StatusCode::BAD_REQUEST, "the body ended early\n").into_response(),
+        Err(_) => return (StatusCode::REQUEST_TIMEOUT, "the body took longer than 5 s\n").into_response(),
+    };
+    let answer = match review::parse(&body) {
+        Ok(review) => std::panic::catch_unwind(AssertUnwindSafe(|| decide(&review))).unwrap_or_else(|_| {
+            tracing::error!("a check panicked; the request was refused");
+            Answer::deny(&review.uid, 400, "demarc failed on this object and refuses it; its log tells where")
+        }),
+        Err(review::Malformed::Named { uid, reason }) => Answer::deny(&uid, 400, crate::model::text::shown(&format!("malformed AdmissionReview: {reason}"), 300)),
+        Err(error @ review::Malformed::Anonymous(_)) => return (StatusCode::BAD_REQUEST, crate::model::text::shown(&error.to_string(), 300)).into_response(),
+    };
+    ([(header::CONTENT_TYPE, "application/json")], Body::from(answer.to_json())).into_response()
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|v| v.to_str().ok())
+        .is_some_and(|v| v.split(';').next().is_some_and(|t| t.trim().eq_ignore_ascii_case("application/json")))
+}
+
+/// Serves until `shutdown` ends, then finishes what is in flight, for at most `drain`.
+///
+/// # Errors
+/// When the listener fails for good.
+pub async fn serve(listener: TcpListener, tls: TlsAcceptor, routes: Router, shutdown: impl Future<Output = ()>, drain: Duration) -> std::io::Result<()> {
+    let mut http = auto::Builder::new(TokioExecutor::new()).http1_only();
+    http.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(64 * 1024);
+    let http = Arc::new(http);
+    let graceful = Arc::new(GracefulShutdown::new());
+    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut shutdown = std::pin::pin!(shutdown);
+    loop {
+        let Ok(slot) = slots.clone().acquire_owned().await else { break };
+        let (stream, _) = tokio::select! {
+            () = &mut shutdown => break,
+            accepted = listener.accept() => match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    // Out of file descriptors, or the peer is gone already: neither ends the server.
+                    tracing::warn!(%error, "accept failed");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            },
+        };
+        let (tls, http, routes, watcher) = (tls.clone(), http.clone(), routes.clone(), graceful.watcher());
+        tokio::spawn(async move {
+            let _slot = slot;
+            let _ = stream.set_nodelay(true);
+            let Ok(Ok(stream)) = tokio::time::timeout(PATIENCE, tls.accept(stream)).await else { return };
+            let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes)).into_owned();
+            let _ = watcher.watch(connection).await;
+        });
+    }
+    drop(listener);
+    if let Some(graceful) = Arc::into_inner(graceful)
+        && tokio::time::timeout(drain, graceful.shutdown()).await.is_err()
+    {
+        tracing::warn!("some connections did not finish within the drain");
+    }
+    Ok(())
+}
+
+/// Serves the admin routes until `shutdown` ends.
+///
+/// # Errors
+/// When the listener fails.
+pub async fn serve_admin(listener: TcpListener, shared: Arc<Shared>, shutdown: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
+    axum::serve(listener, admin_routes(shared)).with_graceful_shutdown(shutdown).await
+}

@@ -1,0 +1,144 @@
+//! encryption-declared: a workload that keeps data says how it is encrypted.
+//! The statement is compared with what the cluster shows: one that the real storage class contradicts is a violation.
+
+use super::{
+    Applies, Context, Control, WORKLOADS,
+    storage::{Encrypted, of_claim},
+};
+use crate::{
+    api::ownership::{Enforcement, OwnerClass, RequireFor, Severity},
+    model::{
+        Finding,
+        subject::{ClaimSource, Kind, VolumeSource},
+        text::shown,
+    },
+};
+
+const KEY: &str = "demarc.dev/encryption-at-rest";
+
+pub const CONTROL: Control = Control {
+    id: "encryption-declared",
+    title: "Workload that keeps data says how it is encrypted",
+    group: "data",
+    severity: Severity::High,
+    enforcement: Enforcement::Deny,
+    owners: [OwnerClass::Customer, OwnerClass::Customer, OwnerClass::Provider],
+    references: &[("ISO 27001:2022", &["A.8.24"]), ("SOC 2", &["CC6.1"]), ("CCM 4.0.12", &["CEK-03"]), ("NIST 800-53r5", &["SC-28"])],
+    why: "Whoever decides on encryption must say so where the next person looks, and the cluster must bear it out.",
+    checked: "Annotation demarc.dev/encryption-at-rest, or one of policy.encryption.annotationKeys, on the pod template (or the object) of a workload that keeps data: csi, application or \
+              kms, optionally followed by a colon and a key reference. csi and kms beside a storage class that is not encrypted are a violation.",
+    unknown: "Never: the statement is in the object. Whether storage is encrypted is pvc-storage-encrypted's to say.",
+    fix: "annotate demarc.dev/encryption-at-rest: csi",
+    kinds: &[
+        Kind::Pod,
+        Kind::Deployment,
+        Kind::StatefulSet,
+        Kind::DaemonSet,
+        Kind::ReplicaSet,
+        Kind::ReplicationController,
+        Kind::Job,
+        Kind::CronJob,
+        Kind::PodTemplate,
+    ],
+    root_only: false,
+    check,
+};
+
+fn check(cx: &Context<'_, '_>, out: &mut Vec<Finding>) -> Applies {
+    debug_assert!(WORKLOADS.contains(&cx.subject.kind));
+    let Some(pod) = &cx.subject.pod else { return Applies::No };
+    let settings = cx.policy.encryption.as_ref();
+    let stored: Vec<(String, &str)> = cx
+        .subject
+        .claims
+        .iter()
+        .filter(|c| c.from == ClaimSource::StatefulSet)
+        .map(|c| (c.path.clone(), "a volumeClaimTemplate"))
+        .chain(pod.spec.volumes.iter().filter_map(|v| keeps_data(&v.field).map(|what| (format!("spec.volumes[{}]", shown(&v.name, 63)), what))))
+        .collect();
+    let required_for_all = settings.is_some_and(|s| s.require_for == RequireFor::All);
+    let Some((path, what)) = stored.first().cloned().or_else(|| required_for_all.then(|| ("metadata.annotations".to_owned(), ""))) else { return Applies::No };
+
+    let keys = || std::iter::once(KEY).chain(settings.into_iter().flat_map(|s| s.annotation_keys.iter().map(String::as_str)));
+    let said = keys().find_map(|k| pod.annotations.iter().find(|(a, _)| &***a == k).or_else(|| cx.subject.meta.annotations.iter().find(|(a, _)| &***a == k)).map(|(_, v)| &**v));
+    let fix = format!("annotate {KEY}: csi");
+    let Some(value) = said else {
+        let message = if what.is_empty() { "no encryption declared".to_owned() } else { "persistent storage, no encryption declared".to_owned() };
+        out.push(Finding::violated(path, "", message, fix));
+        return Applies::Yes;
+    };
+    let (word, key) = value.split_once(':').map_or((value, None), |(w, k)| (w, Some(k)));
+    let builtin = matches!(word, "csi" | "application" | "kms") && key.is_none_or(|k| !k.trim().is_empty());
+    if !builtin && !settings.is_some_and(|s| s.accepted_values.iter().any(|a| a == value)) {
+        // Never the annotation's body in a message: it may hold a key.
+        out.push(Finding::violated("metadata.annotations", "malformed", "the encryption declaration is not csi, application or kms[:key]", fix));
+        return Applies::Yes;
+    }
+    if matches!(word, "csi" | "kms") {
+        let own = cx.subject.claims.iter().map(|c| (c.path.clone(), c.class.as_deref(), c.volume.as_deref()));
+        let claims = cx.facts.claims.as_ref().ok();
+        let mounted = pod.spec.volumes.iter().filter_map(|v| match &v.source {
+            VolumeSource::Claim(name) => claims
+                .and_then(|c| c.get(&format!("{}/{}", cx.namespace.name, &**name)))
+                .map(|f| (format!("spec.volumes[{}]", shown(&v.name, 63)), f.class.as_deref(), f.volume.as_deref())),
+            VolumeSource::Ephemeral(_) | VolumeSource::Other => None,
+        });
+        for (path, class, volume) in own.chain(mounted) {
+            if let Encrypted::No(why) = of_claim(class, volume, cx.facts) {
+                let fingerprint = format!("contradicted {}", class.or(volume).unwrap_or("(default)"));
+                out.push(Finding::violated(path, fingerprint, format!("declared {word}, but {why}"), "use a StorageClass with encryption switched on"));
+            }
+        }
+    }
+    Applies::Yes
+}
+
+/// What a volume of this field keeps, if it outlives the pod.
+fn keeps_data(field: &str) -> Option<&'static str> {
+    match field {
+        "persistentVolumeClaim" => Some("a PersistentVolumeClaim"),
+        "ephemeral" => Some("an ephemeral claim"),
+        "csi" => Some("a CSI volume"),
+        "nfs" => Some("an NFS share"),
+        "hostPath" => Some("the node's disk"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        controls::{
+            storage::tests::facts,
+            testing::{judge_in, policy},
+        },
+        model::facts::Namespace,
+    };
+
+    #[test]
+    fn what_keeps_data_must_say_how_it_is_encrypted() {
+        let shop = Namespace { name: "shop".into(), ..Namespace::default() };
+        let claim = "{name: d, persistentVolumeClaim: {claimName: data}}";
+        let contradicted = "{name: d, persistentVolumeClaim: {claimName: data-off}}";
+        for (annotations, volume, settings, said) in [
+            ("{}", "{name: t, emptyDir: {}}", "{}", vec!["-"]),
+            ("{}", "{name: t, emptyDir: {}}", "encryption: {requireFor: All}", vec!["Violated metadata.annotations"]),
+            ("{}", claim, "{}", vec!["Violated spec.volumes[d]"]),
+            ("{}", "{name: h, hostPath: {path: /x}}", "{}", vec!["Violated spec.volumes[h]"]),
+            ("{demarc.dev/encryption-at-rest: csi}", claim, "{}", vec![]),
+            ("{demarc.dev/encryption-at-rest: 'kms:alias/a'}", claim, "{}", vec![]),
+            ("{demarc.dev/encryption-at-rest: 'kms:'}", claim, "{}", vec!["Violated metadata.annotations malformed"]),
+            ("{demarc.dev/encryption-at-rest: ''}", claim, "{}", vec!["Violated metadata.annotations malformed"]),
+            ("{demarc.dev/encryption-at-rest: 'yes'}", claim, "{}", vec!["Violated metadata.annotations malformed"]),
+            ("{demarc.dev/encryption-at-rest: luks}", claim, "encryption: {acceptedValues: [luks]}", vec![]),
+            ("{acme.example/enc: application}", claim, "encryption: {annotationKeys: [acme.example/enc]}", vec![]),
+            ("{acme.example/enc: application}", claim, "{}", vec!["Violated spec.volumes[d]"]),
+            ("{demarc.dev/encryption-at-rest: csi}", contradicted, "{}", vec!["Violated spec.volumes[d] contradicted off"]),
+            ("{demarc.dev/encryption-at-rest: application}", contradicted, "{}", vec![]),
+        ] {
+            let yaml = format!("{{apiVersion: apps/v1, kind: Deployment, metadata: {{name: w}}, spec: {{template: {{metadata: {{annotations: {annotations}}}, spec: {{containers: [], volumes: [{volume}]}}}}}}}}");
+            assert_eq!(judge_in(&CONTROL, &yaml, &shop, &policy(settings), None, &facts()), said, "{annotations} {volume} {settings}");
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! ingress-tls-required: external HTTP is encrypted in transit.
+//! Every host that an Ingress serves must stand in one of its certificates' host lists.
+
+use super::{Applies, Context, Control};
+use crate::{
+    api::ownership::{Enforcement, OwnerClass, Severity},
+    model::{
+        Finding,
+        subject::{IngressTls, Kind},
+        text::shown,
+    },
+};
+
+pub const CONTROL: Control = Control {
+    id: "ingress-tls-required",
+    title: "External HTTP traffic is encrypted in transit",
+    group: "network",
+    severity: Severity::High,
+    enforcement: Enforcement::Deny,
+    owners: [OwnerClass::Customer, OwnerClass::Customer, OwnerClass::Provider],
+    references: &[
+        ("ISO 27001:2022", &["A.8.20", "A.8.24"]),
+        ("SOC 2", &["CC6.6", "CC6.7"]),
+        ("CCM 4.0.12", &["CEK-03", "IVS-03"]),
+        ("NIST 800-53r5", &["SC-8", "SC-8(1)"]),
+    ],
+    why: "Passwords and personal data that cross the network in the clear can be read and changed on the way.",
+    checked: "Each rule's host of an Ingress is covered by a tls entry: the same name, a wildcard of exactly one label, or an entry without hosts. A rule without a host, and a default \
+              backend, need a tls entry without hosts.",
+    unknown: "A tls entry without secretName uses the ingress controller's own certificate, which the cluster does not show: name the secret.",
+    fix: "add spec.tls with the host and a certificate secret",
+    kinds: &[Kind::Ingress],
+    root_only: false,
+    check,
+};
+
+fn check(cx: &Context<'_, '_>, out: &mut Vec<Finding>) -> Applies {
+    let Some(ingress) = &cx.subject.ingress else { return Applies::No };
+    let mut hosts: Vec<&str> = ingress.rules.iter().map(|r| &*r.host).collect();
+    if ingress.default_backend.is_some() || hosts.is_empty() {
+        hosts.push("");
+    }
+    hosts.sort_unstable();
+    hosts.dedup();
+    for host in hosts {
+        let path = if host.is_empty() { "spec.rules[*]".to_owned() } else { format!("spec.rules[{}]", shown(host, 253)) };
+        match ingress.tls.iter().filter(|tls| covers(tls, host)).map(|tls| !tls.secret_name.is_empty()).max() {
+            Some(true) => {}
+            Some(false) => out.push(Finding::unknown(path, "the certificate is the ingress controller's own", "name a certificate in spec.tls[].secretName")),
+            None if host.is_empty() => out.push(Finding::violated(path, "", "any host is served without TLS", "add a spec.tls entry with a secretName and no hosts, or name the hosts")),
+            None => {
+                let fix = format!("add to spec.tls: {{hosts: [{}], secretName: <secret>}}", shown(host, 80));
+                out.push(Finding::violated(path, "", "is served without TLS", fix));
+            }
+        }
+    }
+    Applies::Yes
+}
+
+/// Whether `tls` is for `host`. An entry without hosts is for all of them.
+fn covers(tls: &IngressTls<'_>, host: &str) -> bool {
+    tls.hosts.is_empty()
+        || !host.is_empty()
+            && tls.hosts.iter().any(|h| {
+                h.eq_ignore_ascii_case(host)
+                    || h.strip_prefix("*.").is_some_and(|parent| host.split_once('.').is_some_and(|(label, rest)| !label.is_empty() && label != "*" && rest.eq_ignore_ascii_case(parent)))
+            })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{controls::testing::judge, model::facts::Facts};
+
+    #[test]
+    fn every_host_needs_a_certificate() {
+        for (spec, said) in [
+            ("rules: [{host: a.example}]", vec!["Violated spec.rules[a.example]"]),
+            ("rules: [{host: a.example}], tls: [{hosts: [a.example], secretName: s}]", vec![]),
+            ("rules: [{host: A.example}], tls: [{hosts: [a.example], secretName: s}]", vec![]),
+            ("rules: [{host: a.b.example}], tls: [{hosts: ['*.b.example'], secretName: s}]", vec![]),
+            ("rules: [{host: x.a.b.example}], tls: [{hosts: ['*.b.example'], secretName: s}]", vec!["Violated spec.rules[x.a.b.example]"]),
+            ("rules: [{host: b.example}], tls: [{hosts: ['*.b.example'], secretName: s}]", vec!["Violated spec.rules[b.example]"]),
+            ("rules: [{host: '*.b.example'}], tls: [{hosts: ['*.b.example'], secretName: s}]", vec![]),
+            ("rules: [{host: '*.b.example'}], tls: [{hosts: ['*.example'], secretName: s}]", vec!["Violated spec.rules[*.b.example]"]),
+            ("rules: [{host: a.example}, {host: b.example}], tls: [{hosts: [a.example], secretName: s}]", vec!["Violated spec.rules[b.example]"]),
+            ("rules: [{}]", vec!["Violated spec.rules[*]"]),
+            ("rules: [{}], tls: [{hosts: [a.example], secretName: s}]", vec!["Violated spec.rules[*]"]),
+            ("rules: [{}], tls: [{secretName: s}]", vec![]),
+            ("rules: [{host: a.example}], tls: [{hosts: [a.example]}]", vec!["Unknown spec.rules[a.example]"]),
+            ("defaultBackend: {service: {name: s}}", vec!["Violated spec.rules[*]"]),
+            ("rules: null, tls: null", vec!["Violated spec.rules[*]"]),
+        ] {
+            let yaml = format!("{{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {{name: i}}, spec: {{{spec}}}}}");
+            assert_eq!(judge(&CONTROL, &yaml, &Default::default(), &Facts::empty()), said, "{spec}");
+        }
+    }
+}

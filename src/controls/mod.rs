@@ -1,0 +1,179 @@
+//! The catalog: one row a control, one file a control. Everything that names a control (reports, `explain`, metrics, docs) reads this table.
+//! To add one, write its file and add its row; CONTRIBUTING.md walks through it.
+
+mod encryption_declared;
+mod image_registry_allowed;
+mod ingress_tls_required;
+mod pod_security_standard;
+mod pvc_storage_encrypted;
+mod storage;
+mod workload_named_owner;
+
+use crate::{
+    api::ownership::{Enforcement, OwnerClass, Policy, ServiceModel, Severity},
+    model::{
+        Finding,
+        facts::{Facts, Namespace},
+        subject::{Kind, Subject},
+    },
+};
+
+/// What a check may read. No clock, no client: the same input gives the same verdict anywhere.
+#[derive(Clone, Copy)]
+pub struct Context<'c, 'a> {
+    /// The object.
+    pub subject: &'c Subject<'a>,
+    /// Its namespace.
+    pub namespace: &'c Namespace,
+    /// The settings of its Ownership.
+    pub policy: &'c Policy,
+    /// The owner of workloads that name none.
+    pub default_owner: Option<&'c str>,
+    /// The rest of the cluster.
+    pub facts: &'c Facts,
+}
+
+/// Whether a control has anything to say about a subject.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Applies {
+    /// It has: what it did not complain of is satisfied.
+    Yes,
+    /// Nothing to judge.
+    No,
+}
+
+/// Judges one subject, pushing what does not hold or cannot be seen.
+pub type Check = fn(&Context<'_, '_>, &mut Vec<Finding>) -> Applies;
+
+/// One row of the catalog.
+#[derive(Debug)]
+pub struct Control {
+    /// Kebab-case, for ever.
+    pub id: &'static str,
+    /// What holds when it holds.
+    pub title: &'static str,
+    /// governance, identity, data, network, workload or platform.
+    pub group: &'static str,
+    /// How bad a violation is.
+    pub severity: Severity,
+    /// How a violation is met unless the Ownership says otherwise.
+    pub enforcement: Enforcement,
+    /// Default owner class under IaaS, PaaS and SaaS.
+    pub owners: [OwnerClass; 3],
+    /// Ids in other frameworks, never their texts.
+    pub references: &'static [(&'static str, &'static [&'static str])],
+    /// Why it matters, in a sentence or two.
+    pub why: &'static str,
+    /// How it is checked.
+    pub checked: &'static str,
+    /// When the verdict is `Unknown`, and what would settle it.
+    pub unknown: &'static str,
+    /// A line to paste that mends the usual violation.
+    pub fix: &'static str,
+    /// The kinds that it judges.
+    pub kinds: &'static [Kind],
+    /// It speaks of the object's own metadata, so an object that another one controls is not judged: its root is.
+    pub root_only: bool,
+    /// The check.
+    pub check: Check,
+}
+
+/// Kinds that run pods.
+pub(crate) const WORKLOADS: &[Kind] = &[
+    Kind::Pod,
+    Kind::Deployment,
+    Kind::StatefulSet,
+    Kind::DaemonSet,
+    Kind::ReplicaSet,
+    Kind::ReplicationController,
+    Kind::Job,
+    Kind::CronJob,
+    Kind::PodTemplate,
+];
+
+/// The catalog, in the order in which reports show it.
+pub static CATALOG: &[Control] = &[
+    workload_named_owner::CONTROL,
+    encryption_declared::CONTROL,
+    pvc_storage_encrypted::CONTROL,
+    ingress_tls_required::CONTROL,
+    image_registry_allowed::CONTROL,
+    pod_security_standard::CONTROL,
+];
+
+impl Control {
+    /// Its default owner class.
+    pub const fn owner(&self, model: ServiceModel) -> OwnerClass {
+        let [iaas, paas, saas] = self.owners;
+        match model {
+            ServiceModel::IaaS => iaas,
+            ServiceModel::PaaS => paas,
+            ServiceModel::SaaS => saas,
+        }
+    }
+}
+
+/// The position of `id` in [`CATALOG`].
+pub fn find(id: &str) -> Option<usize> {
+    CATALOG.iter().position(|c| c.id == id)
+}
+
+/// The known id that is most like `id`, for "did you mean".
+pub fn nearest(id: &str) -> &'static str {
+    CATALOG.iter().min_by_key(|c| strsim::damerau_levenshtein(c.id, id)).map_or("", |c| c.id)
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    //! One line a case: a manifest as YAML, the settings, what the check says.
+    use super::*;
+
+    /// Runs `control` over a manifest in YAML; each finding as `Violated path fingerprint`, or `[-]` when nothing applies.
+    pub fn judge(control: &Control, yaml: &str, policy: &Policy, facts: &Facts) -> Vec<String> {
+        judge_in(control, yaml, &Namespace::default(), policy, None, facts)
+    }
+
+    pub fn judge_in(control: &Control, yaml: &str, namespace: &Namespace, policy: &Policy, default_owner: Option<&str>, facts: &Facts) -> Vec<String> {
+        let value: serde_json::Value = serde_saphyr::from_str(yaml).unwrap();
+        let (group, _) = value["apiVersion"].as_str().unwrap().rsplit_once('/').unwrap_or(("", ""));
+        let kind = Kind::find(group, value["kind"].as_str().unwrap()).unwrap();
+        let json = serde_json::to_vec(&value).unwrap();
+        let subject = Subject::parse(kind, &json).unwrap();
+        let mut findings = Vec::new();
+        if !control.kinds.contains(&kind) {
+            return vec!["-".to_owned()];
+        }
+        match (control.check)(&Context { subject: &subject, namespace, policy, default_owner, facts }, &mut findings) {
+            Applies::No => vec!["-".to_owned()],
+            Applies::Yes => findings.iter().map(|f| format!("{:?} {} {}", f.outcome, f.path, f.fingerprint).trim_end().to_owned()).collect(),
+        }
+    }
+
+    pub fn policy(yaml: &str) -> Policy {
+        serde_saphyr::from_str(yaml).unwrap()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_whole_and_ids_are_unique() {
+        for (i, c) in CATALOG.iter().enumerate() {
+            assert_eq!(find(c.id), Some(i), "{} twice", c.id);
+            for text in [c.title, c.group, c.why, c.checked, c.unknown, c.fix] {
+                assert!(!text.is_empty(), "{}", c.id);
+            }
+            assert!(c.id.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{}", c.id);
+            assert!(!c.kinds.is_empty() && !c.references.is_empty(), "{}", c.id);
+        }
+    }
+
+    #[test]
+    fn a_misspelt_id_finds_its_neighbour() {
+        for (typed, meant) in [("encryption-decalred", "encryption-declared"), ("pvc-encrypted", "pvc-storage-encrypted"), ("owner", "workload-named-owner")] {
+            assert_eq!(nearest(typed), meant);
+        }
+    }
+}

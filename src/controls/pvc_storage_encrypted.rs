@@ -1,0 +1,126 @@
+//! pvc-storage-encrypted: persistent volumes are encrypted at rest, as the real storage class or volume shows.
+//! Three-valued: where the cluster cannot show it, the verdict is `Unknown` and says what would settle it.
+
+use super::{
+    Applies, Context, Control,
+    storage::{Encrypted, of_claim},
+};
+use crate::{
+    api::ownership::{Enforcement, OwnerClass, Severity},
+    model::{
+        Finding,
+        subject::{ClaimSource, Kind, VolumeSource},
+        text::shown,
+    },
+};
+
+pub const CONTROL: Control = Control {
+    id: "pvc-storage-encrypted",
+    title: "Persistent volumes are encrypted at rest",
+    group: "data",
+    severity: Severity::Critical,
+    enforcement: Enforcement::Deny,
+    owners: [OwnerClass::Customer, OwnerClass::SharedDependent, OwnerClass::Provider],
+    references: &[
+        ("ISO 27001:2022", &["A.8.24"]),
+        ("SOC 2", &["CC6.1", "CC6.7"]),
+        ("CCM 4.0.12", &["CEK-03"]),
+        ("NIST 800-53r5", &["SC-28", "SC-28(1)"]),
+    ],
+    why: "A disk that is copied, snapshotted or thrown away must not give its data away.",
+    checked: "The StorageClass (or, when bound, the PersistentVolume) of every claim that the object is, makes or mounts, by the driver's own parameter.",
+    unknown: "The driver or the cloud account decides outside the cluster, the class does not exist yet, or the class was made anew after the volume: record evidence, or name a class that \
+              switches encryption on.",
+    fix: "use a StorageClass with encryption switched on; parameters are fixed when a volume is made, so move existing data to a new volume",
+    kinds: &[
+        Kind::PersistentVolumeClaim,
+        Kind::StatefulSet,
+        Kind::Deployment,
+        Kind::DaemonSet,
+        Kind::ReplicaSet,
+        Kind::ReplicationController,
+        Kind::Job,
+        Kind::CronJob,
+        Kind::Pod,
+        Kind::PodTemplate,
+    ],
+    root_only: false,
+    check,
+};
+
+fn check(cx: &Context<'_, '_>, out: &mut Vec<Finding>) -> Applies {
+    let mut applies = Applies::No;
+    let mut push = |path: String, class: Option<&str>, volume: Option<&str>| {
+        applies = Applies::Yes;
+        match of_claim(class, volume, cx.facts) {
+            Encrypted::Yes => {}
+            Encrypted::No(why) => {
+                // The class is the offending value: moving to another unencrypted class is a new violation.
+                let fingerprint = class.or(volume).unwrap_or("(default)");
+                out.push(Finding::violated(path, fingerprint, why, "use a StorageClass with encryption switched on"));
+            }
+            Encrypted::Unknown(why) => out.push(Finding::unknown(path, why, "name a StorageClass that switches encryption on, or record evidence")),
+        }
+    };
+    for claim in &cx.subject.claims {
+        let path = match claim.from {
+            ClaimSource::Itself => "spec.storageClassName".to_owned(),
+            ClaimSource::StatefulSet => format!("{}.spec.storageClassName", claim.path),
+            ClaimSource::Ephemeral => format!("{}.storageClassName", claim.path),
+        };
+        push(path, claim.class.as_deref(), claim.volume.as_deref());
+    }
+    // A claim mounted by name is judged by itself as well; here it tells the workload's owner.
+    if let (Some(pod), Ok(claims)) = (&cx.subject.pod, &cx.facts.claims) {
+        for volume in &pod.spec.volumes {
+            let VolumeSource::Claim(name) = &volume.source else { continue };
+            if let Some(fact) = claims.get(&format!("{}/{}", cx.namespace.name, &**name)) {
+                push(format!("spec.volumes[{}]", shown(&volume.name, 63)), fact.class.as_deref(), fact.volume.as_deref());
+            }
+        }
+    }
+    applies
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        controls::{
+            storage::tests::facts,
+            testing::{judge, judge_in},
+        },
+        model::facts::{Facts, Namespace},
+    };
+
+    #[test]
+    fn a_claim_is_judged_by_its_class() {
+        for (spec, said) in [
+            ("storageClassName: on", vec![]),
+            ("storageClassName: off", vec!["Violated spec.storageClassName off"]),
+            ("accessModes: [ReadWriteOnce]", vec!["Unknown spec.storageClassName"]),
+            ("storageClassName: '', volumeName: vol-off", vec!["Violated spec.storageClassName"]),
+        ] {
+            let yaml = format!("{{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {{name: c}}, spec: {{{spec}}}}}");
+            assert_eq!(judge(&CONTROL, &yaml, &Default::default(), &facts()), said, "{spec}");
+        }
+    }
+
+    #[test]
+    fn templates_ephemeral_volumes_and_mounted_claims_are_judged() {
+        let set = "{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: s}, spec: {template: {spec: {containers: [], volumes: [
+            {name: e, ephemeral: {volumeClaimTemplate: {spec: {storageClassName: off}}}}, {name: m, persistentVolumeClaim: {claimName: data-off}}, {name: t, emptyDir: {}}]}},
+            volumeClaimTemplates: [{metadata: {name: d}, spec: {storageClassName: off}}]}}";
+        let shop = Namespace { name: "shop".into(), ..Namespace::default() };
+        assert_eq!(
+            judge_in(&CONTROL, set, &shop, &Default::default(), None, &facts()),
+            [
+                "Violated spec.volumeClaimTemplates[d].spec.storageClassName off",
+                "Violated spec.volumes[e].ephemeral.volumeClaimTemplate.spec.storageClassName off",
+                "Violated spec.volumes[m] off",
+            ]
+        );
+        let plain = "{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containers: [], volumes: [{name: t, emptyDir: {}}]}}";
+        assert_eq!(judge(&CONTROL, plain, &Default::default(), &Facts::none("forbidden")), ["-"]);
+    }
+}

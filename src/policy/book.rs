@@ -1,0 +1,87 @@
+//! The book: namespace → what it promises, and the facts that go with it. Rebuilt whole when a declaration or a fact changes, then shared;
+//! a decision reads one consistent snapshot and never waits.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use arc_swap::ArcSwap;
+
+use super::{matrix::Matrix, objects::Objects};
+use crate::model::facts::{Facts, Namespace};
+
+/// What is known of one namespace's Ownership.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Promise {
+    /// Read and resolved.
+    Declared(Arc<Matrix>),
+    /// Stored, and no longer readable. The last good matrix goes on being enforced; after a restart there is none, and everything that
+    /// would be judged is refused.
+    Broken {
+        /// What still holds.
+        last_good: Option<Arc<Matrix>>,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// Everything that a decision reads, apart from the records of existing objects.
+#[derive(Clone, Debug)]
+pub struct Book {
+    /// By namespace. A namespace that is absent has declared nothing.
+    pub promises: HashMap<String, Promise>,
+    /// Labels and annotations by namespace.
+    pub namespaces: HashMap<String, Arc<Namespace>>,
+    /// The rest of the cluster.
+    pub facts: Facts,
+    /// Goes up with each rebuilding, so that an answer can be told apart from an older one.
+    pub generation: u64,
+}
+
+impl Book {
+    /// Nothing is known yet.
+    pub fn empty() -> Self {
+        Self { promises: HashMap::new(), namespaces: HashMap::new(), facts: Facts::none("not read yet"), generation: 0 }
+    }
+}
+
+/// What the two doors share: the cluster door fills it, the webhook door reads it.
+#[derive(Debug)]
+pub struct Shared {
+    /// The current book.
+    pub book: ArcSwap<Book>,
+    objects: RwLock<Objects>,
+    ready: AtomicBool,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self { book: ArcSwap::from_pointee(Book::empty()), objects: RwLock::default(), ready: AtomicBool::new(false) }
+    }
+}
+
+impl Shared {
+    /// The records, to read. A panic while they were being written leaves whole records behind, so poison is passed over.
+    pub fn objects(&self) -> RwLockReadGuard<'_, Objects> {
+        self.objects.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The records, to write.
+    pub fn objects_mut(&self) -> RwLockWriteGuard<'_, Objects> {
+        self.objects.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether every store that decides is full and fresh.
+    pub fn ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+
+    /// Says whether it is.
+    pub fn set_ready(&self, ready: bool) {
+        self.ready.store(ready, Ordering::Release);
+    }
+}

@@ -1,0 +1,103 @@
+//! Verdicts over what exists, as a report for one namespace: how each control stands and what does not hold.
+//! The same `evaluate` as admission; a child reports only what its parent does not have already.
+
+use std::collections::HashSet;
+
+use jiff::Timestamp;
+
+use super::{
+    matrix::Matrix,
+    objects::{Objects, Record},
+    verdict::evaluate,
+};
+use crate::{
+    api::ownership::{OwnerClass, Verdict},
+    controls::CATALOG,
+    model::{
+        Outcome, Sameness,
+        facts::{Facts, Namespace},
+        text::shown,
+    },
+};
+
+/// One thing that does not hold.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Drift {
+    /// `Violated` before `Unknown`, then by severity: the order of the list.
+    rank: (u8, u8),
+    /// Position in the catalog.
+    pub control: usize,
+    /// `deployment/web`.
+    pub object: String,
+    /// What, and where.
+    pub message: String,
+    /// Violated or Unknown.
+    pub outcome: Outcome,
+    /// It stood before it was forbidden.
+    pub grandfathered: bool,
+}
+
+/// How one namespace stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// One a control, in the catalog's order.
+    pub verdicts: Vec<Verdict>,
+    /// Sorted, so that the same state gives the same list.
+    pub drift: Vec<Drift>,
+}
+
+/// Judges everything in one namespace.
+pub fn report(namespace: &Namespace, matrix: &Matrix, objects: &Objects, facts: &Facts, now: Timestamp) -> Report {
+    let mut applied = vec![false; CATALOG.len()];
+    let mut drift = Vec::new();
+    for (uid, record) in objects.in_namespace(&namespace.name) {
+        let Ok(subject) = record.subject() else { continue };
+        let parent = record.parent.as_deref().and_then(|p| objects.get(p));
+        let evaluation = evaluate(&subject, namespace, matrix, facts, parent.is_some());
+        let inherited: HashSet<Sameness> = parent.map(|p| violations_of(p, namespace, matrix, facts)).unwrap_or_default();
+        let created = objects.root(uid).and_then(|r| r.created);
+        for control in evaluation.applied {
+            applied[control] = true;
+        }
+        for judged in evaluation.judged {
+            if inherited.contains(&judged.sameness()) {
+                continue;
+            }
+            let severity = CATALOG[judged.control].severity as u8;
+            drift.push(Drift {
+                rank: (u8::from(judged.finding.outcome == Outcome::Unknown), u8::MAX - severity),
+                object: subject.display_name(),
+                message: shown(&format!("{}: {}", subject.full_path(&judged.finding.path), judged.finding.message), 250),
+                outcome: judged.finding.outcome,
+                grandfathered: judged.finding.outcome == Outcome::Violated && matrix.grandfathers(judged.control, created, now),
+                control: judged.control,
+            });
+        }
+    }
+    drift.sort_unstable();
+    let verdicts = matrix
+        .entries
+        .iter()
+        .enumerate()
+        .map(|(control, entry)| {
+            let worst = drift.iter().filter(|d| d.control == control).map(|d| d.outcome).max();
+            match (entry.owner, worst) {
+                (OwnerClass::NotApplicable, _) => Verdict::NotApplicable,
+                (_, Some(Outcome::Violated)) => Verdict::Violated,
+                (_, Some(Outcome::Unknown)) => Verdict::Unknown,
+                (OwnerClass::Provider, None) => Verdict::Inherited,
+                (_, None) if applied[control] => Verdict::Satisfied,
+                (_, None) => Verdict::NotApplicable,
+            }
+        })
+        .collect();
+    Report { verdicts, drift }
+}
+
+/// What `record` does not hold, for its children to inherit; Unknown counts too, so that one gap is told once.
+fn violations_of(record: &Record, namespace: &Namespace, matrix: &Matrix, facts: &Facts) -> HashSet<Sameness> {
+    record
+        .subject()
+        .map(|s| evaluate(&s, namespace, matrix, facts, record.parent.is_some()).judged.iter().map(super::verdict::Judged::sameness).collect())
+        .unwrap_or_default()
+}

@@ -1,0 +1,156 @@
+//! The responsibility matrix of one namespace: its Ownership laid over the catalog's defaults.
+//! Resolved once when a declaration changes; a decision only reads it.
+
+use jiff::Timestamp;
+
+use crate::{
+    api::ownership::{Enforcement, ExistingPolicy, ExistingWorkloads, Mode, OwnerClass, Ownership, Parties, Policy},
+    controls::{self, CATALOG},
+};
+
+/// One control in one namespace.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// Who owns it.
+    pub owner: OwnerClass,
+    /// The party that answers for it, where one is named.
+    pub accountable: Option<String>,
+    /// How a violation is met, under the mode's ceiling. Never Deny or Warn where the customer's side does not owe it.
+    pub enforcement: Enforcement,
+    /// From when it is denied here, as the leader recorded it.
+    pub forbidden_since: Option<Timestamp>,
+}
+
+/// What one namespace promises.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Matrix {
+    /// One a control, in the catalog's order.
+    pub entries: Vec<Entry>,
+    /// The settings that checks read.
+    pub policy: Policy,
+    /// The owner of workloads that name none.
+    pub default_owner: Option<String>,
+    /// The namespace's mode.
+    pub mode: Mode,
+    /// What happens to what stood before.
+    pub existing: ExistingWorkloads,
+    /// The Ownership's generation.
+    pub generation: i64,
+    /// Ids that this version does not know: shown, never denied.
+    pub unknown_controls: Vec<String>,
+}
+
+impl Matrix {
+    /// Lays an Ownership over the catalog.
+    pub fn resolve(ownership: &Ownership) -> Self {
+        let spec = &ownership.spec;
+        let entries = CATALOG
+            .iter()
+            .map(|control| {
+                let entry = spec.controls.iter().find(|e| e.control == control.id);
+                let owner = entry.and_then(|e| e.owner).unwrap_or_else(|| control.owner(spec.service_model));
+                let wanted = entry.and_then(|e| e.enforcement).unwrap_or(control.enforcement).min(spec.mode.ceiling());
+                let row = ownership.status.as_ref().and_then(|s| s.matrix.iter().find(|r| r.control == control.id));
+                Entry {
+                    owner,
+                    accountable: entry.and_then(|e| e.accountable.clone()).or_else(|| party_of(owner, &spec.parties)),
+                    enforcement: if owner.owed_by_customer() { wanted } else { wanted.min(Enforcement::Audit) },
+                    forbidden_since: row.and_then(|r| r.forbidden_since.as_ref()).map(|t| t.0),
+                }
+            })
+            .collect();
+        Self {
+            entries,
+            policy: spec.policy.clone(),
+            default_owner: spec.default_owner.clone(),
+            mode: spec.mode,
+            existing: spec.existing_workloads.clone(),
+            generation: ownership.metadata.generation.unwrap_or_default(),
+            unknown_controls: spec.controls.iter().filter(|e| controls::find(&e.control).is_none()).map(|e| e.control.clone()).collect(),
+        }
+    }
+
+    /// Whether an object made at `created` stood before `control` was forbidden here and is still spared. An object without a creation time
+    /// is being made now, so it never is.
+    pub fn grandfathers(&self, control: usize, created: Option<Timestamp>, now: Timestamp) -> bool {
+        let Some(created) = created else { return false };
+        if self.existing.policy == ExistingPolicy::Deny || self.existing.until.as_ref().is_some_and(|until| now >= until.0) {
+            return false;
+        }
+        // Not recorded yet: enforcement begins with the first decision, so whatever exists stood before it.
+        let since = self.entries[control].forbidden_since.unwrap_or(now);
+        let line = self.existing.created_before.as_ref().map_or(since, |t| since.max(t.0));
+        created < line
+    }
+
+    /// Who owes a control, for a message: `acme (customer)`.
+    pub fn owed_by(&self, control: usize) -> String {
+        let entry = &self.entries[control];
+        let role = match entry.owner {
+            OwnerClass::Provider => "provider",
+            OwnerClass::Customer => "customer",
+            OwnerClass::SharedIndependent | OwnerClass::SharedDependent => "shared",
+            OwnerClass::ThirdParty => "third party",
+            OwnerClass::NotApplicable => "nobody",
+        };
+        entry.accountable.as_ref().map_or_else(|| format!("the {role}"), |party| format!("{party} ({role})"))
+    }
+}
+
+fn party_of(owner: OwnerClass, parties: &Parties) -> Option<String> {
+    match owner {
+        OwnerClass::Provider => parties.provider.clone(),
+        OwnerClass::Customer | OwnerClass::SharedIndependent | OwnerClass::SharedDependent => parties.customer.clone(),
+        OwnerClass::ThirdParty => parties.third_parties.first().cloned(),
+        OwnerClass::NotApplicable => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ownership(spec: &str) -> Ownership {
+        Ownership::new("default", serde_saphyr::from_str(spec).unwrap())
+    }
+
+    #[test]
+    fn enforcement_is_the_weakest_of_entry_mode_and_owner() {
+        let encryption = controls::find("encryption-declared").unwrap();
+        for (spec, expected) in [
+            ("{serviceModel: PaaS}", Enforcement::Deny),
+            ("{serviceModel: SaaS}", Enforcement::Audit),
+            ("{serviceModel: PaaS, mode: Warn}", Enforcement::Warn),
+            ("{serviceModel: PaaS, mode: Audit}", Enforcement::Audit),
+            ("{serviceModel: PaaS, controls: [{control: encryption-declared, enforcement: Warn}]}", Enforcement::Warn),
+            ("{serviceModel: PaaS, controls: [{control: encryption-declared, enforcement: 'Off'}]}", Enforcement::Off),
+            ("{serviceModel: PaaS, controls: [{control: encryption-declared, owner: Provider}]}", Enforcement::Audit),
+            ("{serviceModel: SaaS, controls: [{control: encryption-declared, owner: Customer}]}", Enforcement::Deny),
+            ("{serviceModel: SaaS, controls: [{control: encryption-declared, owner: ThirdParty}]}", Enforcement::Deny),
+            ("{serviceModel: IaaS, controls: [{control: encryption-declared, owner: NotApplicable}]}", Enforcement::Audit),
+        ] {
+            assert_eq!(Matrix::resolve(&ownership(spec)).entries[encryption].enforcement, expected, "{spec}");
+        }
+    }
+
+    #[test]
+    fn grace_ends_where_the_declaration_says() {
+        let at = |s: &str| s.parse::<Timestamp>().unwrap();
+        let (before, since, after) = (at("2026-01-01T00:00:00Z"), at("2026-02-01T00:00:00Z"), at("2026-03-01T00:00:00Z"));
+        for (existing, created, expected) in [
+            ("{}", Some(before), true),
+            ("{}", Some(since), false),
+            ("{}", Some(after), false),
+            ("{}", None, false),
+            ("{policy: Deny}", Some(before), false),
+            ("{until: '2026-03-15T00:00:00Z'}", Some(before), false),
+            ("{until: '2026-05-01T00:00:00Z'}", Some(before), true),
+            ("{createdBefore: '2026-03-02T00:00:00Z'}", Some(after), true),
+            ("{createdBefore: '2025-01-01T00:00:00Z'}", Some(before), true),
+        ] {
+            let mut matrix = Matrix::resolve(&ownership(&format!("{{serviceModel: PaaS, existingWorkloads: {existing}}}")));
+            matrix.entries[0].forbidden_since = Some(since);
+            assert_eq!(matrix.grandfathers(0, created, at("2026-04-01T00:00:00Z")), expected, "{existing} {created:?}");
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! What a namespace promises and whether it holds. One decision, `verdict::evaluate`, serves the webhook, drift and files.
+//! No clock, no I/O: `now` is an argument.
+
+pub mod book;
+pub mod drift;
+pub mod matrix;
+pub mod objects;
+pub mod status;
+pub mod verdict;

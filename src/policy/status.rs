@@ -1,0 +1,224 @@
+//! The status of an Ownership as it should be, and whether writing it changes anything.
+//! `plan` returns `None` when nothing changed, so a steady cluster sees no writes; conditions of others are kept.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use sha2::{Digest, Sha256};
+
+use super::{drift::Report, matrix::Matrix};
+use crate::{
+    api::ownership::{Counts, Enforcement, FindingRow, MatrixRow, OwnershipStatus, Verdict},
+    controls::CATALOG,
+    model::Outcome,
+};
+
+/// The most findings that a status lists; the total says how many there are (H91).
+pub const MAX_FINDINGS: usize = 100;
+
+/// What the leader knows beside the report.
+#[derive(Clone, Copy, Debug)]
+pub struct Observed<'a> {
+    /// The namespace carries the enrolment label.
+    pub enrolled: bool,
+    /// Why the stored declaration cannot be read.
+    pub broken: Option<&'a str>,
+    /// Why the namespace must not be enrolled.
+    pub critical: Option<&'a str>,
+}
+
+/// The status to write, or `None` when the stored one says all of it.
+pub fn plan(old: Option<&OwnershipStatus>, matrix: &Matrix, report: &Report, observed: &Observed<'_>, now: Timestamp) -> Option<OwnershipStatus> {
+    let default = OwnershipStatus::default();
+    let before = old.unwrap_or(&default);
+    let mut new = OwnershipStatus { observed_generation: Some(matrix.generation), ..OwnershipStatus::default() };
+    new.matrix = rows(before, matrix, report, observed, now);
+    new.counts = counts(matrix, report);
+    new.findings_total = i64::try_from(report.drift.len()).unwrap_or(i64::MAX);
+    new.findings = findings(before, matrix, report, now);
+    new.digest = Some(digest(&new));
+    new.conditions = conditions(before, matrix, report, observed, now);
+    (old != Some(&new)).then_some(new)
+}
+
+fn rows(before: &OwnershipStatus, matrix: &Matrix, report: &Report, observed: &Observed<'_>, now: Timestamp) -> Vec<MatrixRow> {
+    CATALOG
+        .iter()
+        .zip(&matrix.entries)
+        .zip(&report.verdicts)
+        .map(|((control, entry), verdict)| {
+            let denied = observed.enrolled && entry.enforcement == Enforcement::Deny;
+            let was = before.matrix.iter().find(|r| r.control == control.id).and_then(|r| r.forbidden_since.clone());
+            MatrixRow {
+                control: control.id.to_owned(),
+                owner: entry.owner,
+                accountable: entry.accountable.clone(),
+                enforcement: entry.enforcement,
+                verdict: *verdict,
+                forbidden_since: denied.then(|| was.unwrap_or(Time(whole_second(now)))),
+            }
+        })
+        .collect()
+}
+
+/// `metav1.Time` has whole seconds. Rounded up, so that an object made in this very second still counts as existing.
+fn whole_second(now: Timestamp) -> Timestamp {
+    Timestamp::from_second(now.as_second() + i64::from(now.subsec_nanosecond() > 0)).unwrap_or(now)
+}
+
+fn counts(matrix: &Matrix, report: &Report) -> Counts {
+    let of = |verdict| i32::try_from(report.verdicts.iter().filter(|v| **v == verdict).count()).unwrap_or(i32::MAX);
+    let mut by_owner = BTreeMap::new();
+    for entry in &matrix.entries {
+        *by_owner.entry(entry.owner.to_string()).or_insert(0) += 1;
+    }
+    Counts {
+        owed: i32::try_from(matrix.entries.iter().filter(|e| e.owner.owed_by_customer()).count()).unwrap_or(i32::MAX),
+        violated: of(Verdict::Violated),
+        unknown: of(Verdict::Unknown) + i32::try_from(matrix.unknown_controls.len()).unwrap_or(0),
+        satisfied: of(Verdict::Satisfied),
+        not_applicable: of(Verdict::NotApplicable),
+        inherited: of(Verdict::Inherited),
+        by_owner,
+    }
+}
+
+fn findings(before: &OwnershipStatus, matrix: &Matrix, report: &Report, now: Timestamp) -> Vec<FindingRow> {
+    report
+        .drift
+        .iter()
+        .take(MAX_FINDINGS)
+        .map(|d| {
+            let control = CATALOG[d.control].id;
+            let verdict = match d.outcome {
+                Outcome::Violated => Verdict::Violated,
+                Outcome::Unknown => Verdict::Unknown,
+            };
+            let known = before.findings.iter().find(|f| f.control == control && f.object == d.object && f.message == d.message && f.verdict == verdict);
+            FindingRow {
+                control: control.to_owned(),
+                object: d.object.clone(),
+                verdict,
+                message: d.message.clone(),
+                since: known.map_or(Time(whole_second(now)), |f| f.since.clone()),
+                owed_by: crate::model::text::shown(&matrix.owed_by(d.control), 63),
+                grandfathered: d.grandfathered,
+            }
+        })
+        .collect()
+}
+
+/// Short and stable: the same matrix and findings give the same digest, whatever the time.
+fn digest(status: &OwnershipStatus) -> String {
+    let mut hash = Sha256::new();
+    for row in &status.matrix {
+        hash.update(format!("{} {} {} {}\n", row.control, row.owner, row.enforcement, row.verdict));
+    }
+    for f in &status.findings {
+        hash.update(format!("{} {} {} {}\n", f.control, f.object, f.verdict, f.message));
+    }
+    hash.update(status.findings_total.to_le_bytes());
+    hash.finalize().iter().take(6).map(|b| format!("{b:02x}")).collect()
+}
+
+fn conditions(before: &OwnershipStatus, matrix: &Matrix, report: &Report, observed: &Observed<'_>, now: Timestamp) -> Vec<Condition> {
+    let violated = report.verdicts.iter().filter(|v| **v == Verdict::Violated).count();
+    let unknown = report.verdicts.iter().filter(|v| **v == Verdict::Unknown).count();
+    let compliant = match (violated, unknown) {
+        (0, 0) => ("True", "AllHold", "every control that applies here holds".to_owned()),
+        (0, n) => ("Unknown", "NotVisible", format!("nothing is violated, and {n} controls cannot be seen")),
+        (v, n) => ("False", "Drift", format!("{v} controls are violated, {n} cannot be seen")),
+    };
+    let enforcing = match (observed.critical, matrix.mode.enrolled(), observed.enrolled) {
+        (Some(why), ..) => ("False", "CriticalNamespace", why.to_owned()),
+        (None, false, _) => ("False", "ModeAudit", "mode Audit: drift is reported and nothing is refused".to_owned()),
+        (None, true, true) => ("True", "Enrolled", "the API server asks Demarc about this namespace".to_owned()),
+        (None, true, false) => ("False", "NotEnrolled", "the namespace does not carry the enrolment label yet".to_owned()),
+    };
+    let ready = match observed.broken {
+        None => ("True", "Resolved", "the declaration is read and judged".to_owned()),
+        Some(why) => ("False", "Unreadable", crate::model::text::shown(&format!("the stored declaration cannot be read; the last good one holds: {why}"), 500)),
+    };
+    let unknown_control = matrix.unknown_controls.first().map(|id| ("True", "NotInCatalog", format!("this version does not know {}; it is shown, not denied", crate::model::text::shown(id, 63))));
+    let own = [("Ready", Some(ready)), ("Compliant", Some(compliant)), ("Enforcing", Some(enforcing)), ("UnknownControl", unknown_control)];
+    let mut conditions: Vec<Condition> = before.conditions.iter().filter(|c| own.iter().all(|(kind, _)| *kind != c.type_)).cloned().collect();
+    for (kind, state) in own {
+        let Some((status, reason, message)) = state else { continue };
+        let was = before.conditions.iter().find(|c| c.type_ == kind && c.status == status);
+        conditions.push(Condition {
+            type_: kind.to_owned(),
+            status: status.to_owned(),
+            reason: reason.to_owned(),
+            message,
+            observed_generation: Some(matrix.generation),
+            last_transition_time: was.map_or(Time(whole_second(now)), |c| c.last_transition_time.clone()),
+        });
+    }
+    conditions
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        api::ownership::Ownership,
+        model::{
+            facts::{Facts, Namespace},
+            subject::Kind,
+        },
+        policy::{drift, objects::Objects},
+    };
+
+    const ENROLLED: Observed<'static> = Observed { enrolled: true, broken: None, critical: None };
+
+    fn at(s: &str) -> Timestamp {
+        s.parse().unwrap()
+    }
+
+    fn shop() -> (Matrix, Objects, Namespace) {
+        let ownership = Ownership::new("default", serde_saphyr::from_str("{serviceModel: PaaS, parties: {customer: acme}}").unwrap());
+        let mut objects = Objects::default();
+        let template = serde_json::json!({"spec": {"containers": [{"name": "web", "image": "nginx", "env": [{"name": "PASSWORD", "value": "hunter2"}]}]}});
+        objects.put(Kind::Deployment, serde_json::json!({"metadata": {"name": "web", "namespace": "shop", "uid": "u1", "creationTimestamp": "2026-01-01T00:00:00Z"}, "spec": {"template": template}}));
+        objects.put(Kind::Pod, serde_json::json!({"metadata": {"name": "web-1", "namespace": "shop", "uid": "u2", "ownerReferences": [{"kind": "Deployment", "name": "web", "uid": "u1", "controller": true}]}, "spec": template["spec"]}));
+        (Matrix::resolve(&ownership), objects, Namespace { name: "shop".into(), ..Namespace::default() })
+    }
+
+    #[test]
+    fn nothing_changed_is_nothing_to_write_and_since_stays() {
+        let (matrix, mut objects, shop) = shop();
+        let report = |objects: &Objects, now| drift::report(&shop, &matrix, objects, &Facts::empty(), now);
+        let (t1, t2) = (at("2026-02-01T00:00:00Z"), at("2026-03-01T00:00:00Z"));
+        let first = plan(None, &matrix, &report(&objects, t1), &ENROLLED, t1).unwrap();
+        assert_eq!(first.findings.len(), 1, "the pod adds nothing to its deployment: {:?}", first.findings);
+        assert_eq!((first.findings[0].object.as_str(), first.findings[0].owed_by.as_str()), ("deployment/web", "acme (customer)"));
+        assert_eq!(plan(Some(&first), &matrix, &report(&objects, t2), &ENROLLED, t2), None);
+        objects.remove("u1");
+        objects.remove("u2");
+        let clean = plan(Some(&first), &matrix, &report(&objects, t2), &ENROLLED, t2).unwrap();
+        assert_eq!((clean.findings_total, clean.counts.violated), (0, 0));
+        assert_eq!(clean.matrix[0].forbidden_since, first.matrix[0].forbidden_since, "it moves only when enforcement is switched on anew");
+        assert_ne!(clean.digest, first.digest);
+    }
+
+    #[test]
+    fn a_record_holds_no_environment_value() {
+        let (_, objects, _) = shop();
+        assert!(!format!("{:?}", objects.get("u1").unwrap().subject().unwrap()).contains("hunter2"));
+        assert!(objects.get("u1").is_some_and(|r| !format!("{r:?}").contains("hunter2")));
+    }
+
+    #[test]
+    fn conditions_of_others_are_kept() {
+        let (matrix, objects, shop) = shop();
+        let now = at("2026-02-01T00:00:00Z");
+        let foreign = Condition { type_: "Audited".into(), status: "True".into(), reason: "By".into(), message: String::new(), observed_generation: None, last_transition_time: Time(now) };
+        let old = OwnershipStatus { conditions: vec![foreign.clone()], ..OwnershipStatus::default() };
+        let new = plan(Some(&old), &matrix, &drift::report(&shop, &matrix, &objects, &Facts::empty(), now), &ENROLLED, now).unwrap();
+        assert!(new.conditions.contains(&foreign));
+        for kind in ["Ready", "Compliant", "Enforcing"] {
+            assert_eq!(new.conditions.iter().filter(|c| c.type_ == kind).count(), 1, "{kind}");
+        }
+    }
+}
