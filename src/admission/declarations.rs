@@ -20,6 +20,10 @@ pub fn decide(request: &Request<'_>) -> Answer {
         Ok(ownership) => ownership,
         Err(error) => return Answer::deny(uid, 422, shown(&format!("malformed ownership: {error}"), 300)),
     };
+    // The CRD's rules see nothing of metadata but the name, so this stands here.
+    if ownership.metadata.owner_references.as_ref().is_some_and(|r| !r.is_empty()) {
+        return Answer::deny(uid, 422, "metadata.ownerReferences: an Ownership takes none, so that it does not vanish with another object");
+    }
     // An id that was stored by a newer version stays; only what this change brings is judged.
     let stored: Option<Ownership> = request.old_object.and_then(|old| serde_json::from_str(old.get()).ok());
     let known = |id: &str| controls::find(id).is_some() || stored.as_ref().is_some_and(|o| o.spec.controls.iter().any(|e| e.control == id));

@@ -26,7 +26,6 @@ pub const CONTROL_ID: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
     category = "demarc",
     doc = "Who owns each security control in this namespace, and how far Demarc enforces what the customer owes.",
     validation = Rule::new("self.metadata.name == 'default'").message("the one Ownership of a namespace is named default"),
-    validation = Rule::new("!has(self.metadata.ownerReferences) || self.metadata.ownerReferences.size() == 0").message("an Ownership takes no ownerReferences: its declaration must not vanish with another object"),
     printcolumn(name = "Model", type_ = "string", json_path = ".spec.serviceModel"),
     printcolumn(name = "Mode", type_ = "string", json_path = ".spec.mode"),
     printcolumn(name = "Owed", type_ = "integer", json_path = ".status.counts.owed", description = "controls that the customer's side answers for", priority = "1"),

@@ -1,0 +1,282 @@
+//! What the watches have said, turned into the book. A change marks its namespace dirty; the book is rebuilt once for a burst of changes.
+//! A stored Ownership that no longer parses hurts its own namespace only, and its last good matrix goes on.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use kube::api::DynamicObject;
+use serde_json::Value;
+use tokio::sync::Notify;
+
+use super::watch::Change;
+use crate::{
+    api::ownership::Ownership,
+    model::{
+        facts::{ClaimFact, Facts, Namespace, StorageClass, Volume},
+        subject::Kind,
+    },
+    policy::{
+        book::{Book, Promise, Shared},
+        matrix::Matrix,
+    },
+};
+
+/// What a watch is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Declarations.
+    Ownerships,
+    /// Namespaces.
+    Namespaces,
+    /// A kind of facts.
+    StorageClasses,
+    /// A kind of facts.
+    Volumes,
+    /// A kind that is judged.
+    Subjects(Kind),
+}
+
+/// One stored Ownership.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// As read; `None` when it does not parse.
+    pub ownership: Option<Arc<Ownership>>,
+    /// Its place in history, for writes that must not clobber.
+    pub version: String,
+    /// Its uid, for Events.
+    pub uid: String,
+    promise: Promise,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    ownerships: HashMap<String, Stored>,
+    namespaces: HashMap<String, Arc<Namespace>>,
+    classes: BTreeMap<String, StorageClass>,
+    volumes: BTreeMap<String, Volume>,
+    claims: BTreeMap<String, ClaimFact>,
+    dirty: BTreeSet<String>,
+    /// Where each object is kept, by its uid: a fresh list tells what is gone by uid alone.
+    kept: HashMap<String, (Source, String, String)>,
+    generation: u64,
+}
+
+/// The index: fed by the watches, read by the reconciler, and the only writer of the book.
+#[derive(Debug, Default)]
+pub struct Index {
+    state: Mutex<State>,
+    /// The book, the records and readiness.
+    pub shared: Arc<Shared>,
+    changed: Notify,
+}
+
+impl Index {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes in one change.
+    pub fn take(&self, source: Source, change: Change) {
+        match source {
+            Source::Subjects(kind) => self.take_subject(kind, change),
+            Source::Ownerships | Source::Namespaces | Source::StorageClasses | Source::Volumes => {
+                self.state().take(source, change);
+                self.rebuild();
+            }
+        }
+        self.changed.notify_one();
+    }
+
+    fn take_subject(&self, kind: Kind, change: Change) {
+        let touched: Vec<String> = match change {
+            Change::Applied(object) => {
+                if kind == Kind::PersistentVolumeClaim {
+                    self.state().claim(&object);
+                    self.rebuild();
+                }
+                serde_json::to_value(&*object).ok().and_then(|value| self.shared.objects_mut().put(kind, value)).into_iter().collect()
+            }
+            Change::Deleted(object) => {
+                if kind == Kind::PersistentVolumeClaim {
+                    self.state().take(Source::Subjects(kind), Change::Deleted(object.clone()));
+                    self.rebuild();
+                }
+                object.metadata.uid.as_deref().and_then(|uid| self.shared.objects_mut().remove(uid)).into_iter().collect()
+            }
+            Change::Listed(uids) => {
+                if kind == Kind::PersistentVolumeClaim {
+                    self.state().keep(Source::Subjects(kind), &uids);
+                    self.rebuild();
+                }
+                self.shared.objects_mut().retain(kind, &uids).into_iter().collect()
+            }
+        };
+        self.state().dirty.extend(touched);
+    }
+
+    fn rebuild(&self) {
+        let mut state = self.state();
+        state.generation += 1;
+        let book = Book {
+            promises: state.ownerships.iter().map(|(ns, s)| (ns.clone(), s.promise.clone())).collect(),
+            namespaces: state.namespaces.clone(),
+            facts: Facts { storage_classes: Ok(Arc::new(state.classes.clone())), volumes: Ok(Arc::new(state.volumes.clone())), claims: Ok(Arc::new(state.claims.clone())) },
+            generation: state.generation,
+        };
+        // Stored under the lock, so that an older book never replaces a newer one.
+        self.shared.book.store(Arc::new(book));
+    }
+
+    /// Waits until something changed.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// The namespaces to judge again, and forgets them.
+    pub fn drain_dirty(&self) -> BTreeSet<String> {
+        std::mem::take(&mut self.state().dirty)
+    }
+
+    /// Marks every declared or labelled namespace to be judged again: time passes without an event.
+    pub fn mark_all(&self) {
+        let mut state = self.state();
+        let all: Vec<String> = state.ownerships.keys().cloned().chain(state.namespaces.values().filter(|n| n.labels.contains_key(crate::api::ENROLLED_LABEL)).map(|n| n.name.clone())).collect();
+        state.dirty.extend(all);
+        self.changed.notify_one();
+    }
+
+    /// Marks one namespace to be judged again.
+    pub fn mark(&self, namespace: &str) {
+        self.state().dirty.insert(namespace.to_owned());
+    }
+
+    /// The stored Ownership of a namespace.
+    pub fn stored(&self, namespace: &str) -> Option<Stored> {
+        self.state().ownerships.get(namespace).cloned()
+    }
+}
+
+fn key(object: &DynamicObject) -> String {
+    format!("{}/{}", object.metadata.namespace.as_deref().unwrap_or_default(), object.metadata.name.as_deref().unwrap_or_default())
+}
+
+fn strings(value: &Value) -> BTreeMap<String, String> {
+    value.as_object().into_iter().flatten().filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect()
+}
+
+impl State {
+    fn take(&mut self, source: Source, change: Change) {
+        match change {
+            Change::Applied(object) => self.apply(source, &object),
+            Change::Deleted(object) => {
+                self.kept.remove(object.metadata.uid.as_deref().unwrap_or_default());
+                self.forget(source, &object.metadata.name.unwrap_or_default(), &object.metadata.namespace.unwrap_or_default());
+            }
+            Change::Listed(uids) => self.keep(source, &uids),
+        }
+    }
+
+    fn remember(&mut self, source: Source, object: &DynamicObject) {
+        let meta = &object.metadata;
+        self.kept.insert(meta.uid.clone().unwrap_or_default(), (source, meta.name.clone().unwrap_or_default(), meta.namespace.clone().unwrap_or_default()));
+    }
+
+    fn apply(&mut self, source: Source, object: &DynamicObject) {
+        self.remember(source, object);
+        let name = object.metadata.name.clone().unwrap_or_default();
+        let created = object.metadata.creation_timestamp.as_ref().map(|t| t.0.to_string()).unwrap_or_default();
+        match source {
+            Source::Ownerships => {
+                let namespace = object.metadata.namespace.clone().unwrap_or_default();
+                let parsed = serde_json::to_value(object).map_err(|e| e.to_string()).and_then(|v| serde_json::from_value::<Ownership>(v).map_err(|e| e.to_string()));
+                let promise = match &parsed {
+                    Ok(ownership) => Promise::Declared(Arc::new(Matrix::resolve(ownership))),
+                    Err(reason) => {
+                        tracing::warn!(namespace, reason, "a stored ownership cannot be read");
+                        let last_good = self.ownerships.get(&namespace).and_then(|s| match &s.promise {
+                            Promise::Declared(matrix) => Some(matrix.clone()),
+                            Promise::Broken { last_good, .. } => last_good.clone(),
+                        });
+                        Promise::Broken { last_good, reason: reason.clone() }
+                    }
+                };
+                let stored = Stored {
+                    ownership: parsed.ok().map(Arc::new),
+                    version: object.metadata.resource_version.clone().unwrap_or_default(),
+                    uid: object.metadata.uid.clone().unwrap_or_default(),
+                    promise,
+                };
+                self.dirty.insert(namespace.clone());
+                self.ownerships.insert(namespace, stored);
+            }
+            Source::Namespaces => {
+                let namespace = Namespace {
+                    name: name.clone(),
+                    labels: object.metadata.labels.clone().unwrap_or_default(),
+                    annotations: object.metadata.annotations.clone().unwrap_or_default(),
+                };
+                self.dirty.insert(name.clone());
+                self.namespaces.insert(name, Arc::new(namespace));
+            }
+            Source::StorageClasses => {
+                let default = object.metadata.annotations.as_ref().and_then(|a| a.get("storageclass.kubernetes.io/is-default-class")).is_some_and(|v| v == "true");
+                let provisioner = object.data["provisioner"].as_str().unwrap_or_default().to_owned();
+                self.classes.insert(name, StorageClass { provisioner, parameters: strings(&object.data["parameters"]), default, created });
+                self.dirty.extend(self.ownerships.keys().cloned());
+            }
+            Source::Volumes => {
+                let spec = &object.data["spec"];
+                let in_tree = || spec.as_object().into_iter().flat_map(|s| s.keys()).find(|k| matches!(k.as_str(), "hostPath" | "local" | "nfs")).cloned();
+                let driver = spec["csi"]["driver"].as_str().map(str::to_owned).or_else(in_tree).unwrap_or_default();
+                let class = spec["storageClassName"].as_str().map(str::to_owned);
+                self.volumes.insert(name, Volume { driver, attributes: strings(&spec["csi"]["volumeAttributes"]), class, created });
+                self.dirty.extend(self.ownerships.keys().cloned());
+            }
+            Source::Subjects(_) => {}
+        }
+    }
+
+    fn claim(&mut self, object: &DynamicObject) {
+        self.remember(Source::Subjects(Kind::PersistentVolumeClaim), object);
+        let text = |field: &str| object.data["spec"][field].as_str().map(str::to_owned);
+        self.claims.insert(key(object), ClaimFact { class: text("storageClassName"), volume: text("volumeName") });
+        self.dirty.extend(object.metadata.namespace.clone());
+    }
+
+    fn forget(&mut self, source: Source, name: &str, namespace: &str) {
+        match source {
+            Source::Ownerships => {
+                self.ownerships.remove(namespace);
+                self.dirty.insert(namespace.to_owned());
+            }
+            Source::Namespaces => {
+                self.namespaces.remove(name);
+            }
+            Source::StorageClasses => {
+                self.classes.remove(name);
+                self.dirty.extend(self.ownerships.keys().cloned());
+            }
+            Source::Volumes => {
+                self.volumes.remove(name);
+                self.dirty.extend(self.ownerships.keys().cloned());
+            }
+            Source::Subjects(_) => {
+                self.claims.remove(&format!("{namespace}/{name}"));
+                self.dirty.insert(namespace.to_owned());
+            }
+        }
+    }
+
+    /// The end of a fresh list: forgets what was not in it, unless something of the same name has taken its place.
+    fn keep(&mut self, source: Source, uids: &HashSet<String>) {
+        let gone: Vec<String> = self.kept.iter().filter(|(uid, (of, ..))| *of == source && !uids.contains(*uid)).map(|(uid, _)| uid.clone()).collect();
+        for uid in gone {
+            let Some((_, name, namespace)) = self.kept.remove(&uid) else { continue };
+            if !self.kept.values().any(|(of, n, ns)| *of == source && *n == name && *ns == namespace) {
+                self.forget(source, &name, &namespace);
+            }
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! What Demarc needs in the API server: its CRDs, the webhook configuration and the enrolment policy. `--local` applies them itself, by
+//! server-side apply; in a cluster the chart does.
+
+use kube::{
+    Api, Client, CustomResourceExt,
+    api::{DynamicObject, Patch, PatchParams},
+    core::{ApiResource, GroupVersionKind},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    api::{ENROLLED_LABEL, ENROLLED_VALUE, GROUP, ownership::Ownership},
+    model::subject::Kind,
+};
+
+/// Never enrolled: the cluster's own, by name, which the API server keeps true in `kubernetes.io/metadata.name`.
+pub const SYSTEM_NAMESPACES: &[&str] = &["kube-system", "kube-public", "kube-node-lease"];
+const MANAGER: &str = "demarc";
+
+/// The CRDs as YAML documents, as `demarc crds` prints them and `crds/` holds them.
+///
+/// # Errors
+/// When YAML cannot be written, which does not happen.
+pub fn crds_yaml() -> Result<String, serde_saphyr::ser::Error> {
+    serde_saphyr::to_string(&Ownership::crd())
+}
+
+/// Kinds that are drift only unless asked for: they serve one control each and are written often.
+const DRIFT_ONLY: &[Kind] = &[Kind::ConfigMap, Kind::ServiceAccount];
+
+/// The webhook's rules: every kind that is judged at admission, and the subresources that can change a pod.
+pub fn rules() -> Vec<Value> {
+    let mut rules: Vec<Value> = Vec::new();
+    let mut groups: Vec<&str> = Kind::ALL.iter().map(|k| k.group()).collect();
+    groups.dedup();
+    groups.sort_unstable();
+    groups.dedup();
+    for group in groups {
+        let mut resources: Vec<&str> = Kind::ALL.iter().filter(|k| k.group() == group && !DRIFT_ONLY.contains(k)).map(|k| k.plural()).collect();
+        if group.is_empty() {
+            resources.extend(["pods/ephemeralcontainers", "pods/resize"]);
+        }
+        rules.push(json!({"apiGroups": [group], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": resources, "scope": "Namespaced"}));
+    }
+    rules
+}
+
+/// Skips an UPDATE that changes nothing outside metadata and status, and neither labels nor annotations: finalizers must go while Demarc is
+/// down, or namespaces stay Terminating.
+const CAN_MATTER: &str = "request.operation != 'UPDATE' \
+     || object.exists(k, k != 'metadata' && k != 'status' && (!(k in oldObject) || object[k] != oldObject[k])) \
+     || oldObject.exists(k, k != 'metadata' && k != 'status' && !(k in object)) \
+     || object.metadata.?labels.orValue({}) != oldObject.metadata.?labels.orValue({}) \
+     || object.metadata.?annotations.orValue({}) != oldObject.metadata.?annotations.orValue({})";
+
+/// The webhook configuration, reached at `base` (`https://127.0.0.1:PORT`) by the certificate in `ca` (base64 of PEM).
+pub fn webhook_configuration(base: &str, ca: &str) -> Value {
+    let entry = |name: &str, path: &str| {
+        json!({
+            "name": name,
+            "clientConfig": {"url": format!("{base}{path}"), "caBundle": ca},
+            "admissionReviewVersions": ["v1"],
+            "failurePolicy": "Fail",
+            "matchPolicy": "Equivalent",
+            "sideEffects": "None",
+            "timeoutSeconds": 5,
+        })
+    };
+    let mut workloads = entry("workloads.demarc.dev", "/workloads");
+    workloads["rules"] = json!(rules());
+    workloads["namespaceSelector"] = json!({"matchExpressions": [
+        {"key": ENROLLED_LABEL, "operator": "In", "values": [ENROLLED_VALUE]},
+        {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": SYSTEM_NAMESPACES},
+    ]});
+    workloads["matchConditions"] = json!([{"name": "can-matter", "expression": CAN_MATTER}]);
+    let mut declarations = entry("declarations.demarc.dev", "/declarations");
+    declarations["rules"] = json!([{"apiGroups": [GROUP], "apiVersions": ["*"], "operations": ["CREATE", "UPDATE"], "resources": ["ownerships"], "scope": "Namespaced"}]);
+    json!({
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": "demarc"},
+        "webhooks": [workloads, declarations],
+    })
+}
+
+/// The enrolment policy and its binding: only the controller sets the label; whoever holds the verb `unenrol` may remove it.
+pub fn enrolment_policy(controller: &str) -> [Value; 2] {
+    let mark = |object: &str| format!("has({object}.metadata.labels) && '{ENROLLED_LABEL}' in {object}.metadata.labels ? {object}.metadata.labels['{ENROLLED_LABEL}'] : ''");
+    let policy = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingAdmissionPolicy",
+        "metadata": {"name": "demarc-enrolment"},
+        "spec": {
+            "failurePolicy": "Fail",
+            "matchConstraints": {"resourceRules": [{
+                "apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"],
+                "resources": ["namespaces", "namespaces/status", "namespaces/finalize"],
+            }]},
+            "variables": [
+                {"name": "now", "expression": mark("object")},
+                {"name": "before", "expression": format!("oldObject == null ? '' : ({})", mark("oldObject"))},
+            ],
+            "validations": [{
+                "expression": format!(
+                    "variables.now == variables.before || request.userInfo.username == {} || (variables.now == '' && \
+                     authorizer.group('{GROUP}').resource('namespaces').name(request.name).check('unenrol').allowed())",
+                    json!(controller)
+                ),
+                "message": format!("label {ENROLLED_LABEL} is set by Demarc alone, from the Ownership in the namespace; whoever holds the verb unenrol on namespaces.{GROUP} may remove it"),
+                "reason": "Forbidden",
+            }],
+        },
+    });
+    let binding = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingAdmissionPolicyBinding",
+        "metadata": {"name": "demarc-enrolment"},
+        "spec": {"policyName": "demarc-enrolment", "validationActions": ["Deny"]},
+    });
+    [policy, binding]
+}
+
+/// Applies objects by server-side apply, as they are.
+///
+/// # Errors
+/// What the API server says of the first that it does not take.
+pub async fn apply(client: &Client, objects: &[Value]) -> Result<(), kube::Error> {
+    for object in objects {
+        let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
+        let (group, version) = object["apiVersion"].as_str().and_then(|v| v.split_once('/')).unwrap_or_default();
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, &text(&object["kind"])));
+        let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
+        let params = PatchParams::apply(MANAGER).force();
+        tokio::time::timeout(std::time::Duration::from_secs(10), api.patch(&text(&object["metadata"]["name"]), &params, &Patch::Apply(object)))
+            .await
+            .map_err(|_| kube::Error::Service("the API server gave no answer within 10 s".into()))??;
+    }
+    Ok(())
+}
+
+/// The Ownership CRD as an object to apply.
+///
+/// # Errors
+/// When it cannot be written as JSON, which does not happen.
+pub fn crd() -> Result<Value, serde_json::Error> {
+    let mut crd = serde_json::to_value(Ownership::crd())?;
+    crd["apiVersion"] = json!("apiextensions.k8s.io/v1");
+    crd["kind"] = json!("CustomResourceDefinition");
+    Ok(crd)
+}

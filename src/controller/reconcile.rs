@@ -1,0 +1,191 @@
+//! The lease holder's writes: the enrolment label, the status of an Ownership, and Events on transitions.
+//! Everything is a function of the index, so a crash between any two calls loses nothing: the next pass plans the same writes.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Namespace as KubeNamespace, ObjectReference};
+use kube::{
+    Api, Client,
+    api::{Patch, PatchParams},
+    runtime::events::{Event, EventType, Recorder, Reporter},
+};
+use serde_json::json;
+
+use super::{
+    index::{Index, Stored},
+    install::SYSTEM_NAMESPACES,
+    lease::{Mandate, leading},
+};
+use crate::{
+    api::{
+        ENROLLED_LABEL, ENROLLED_VALUE,
+        ownership::{Ownership, OwnershipStatus},
+    },
+    model::text::shown,
+    policy::{
+        book::Promise,
+        drift,
+        status::{Observed, plan},
+    },
+};
+
+const CALL: Duration = Duration::from_secs(10);
+/// A burst of changes becomes one pass.
+const GATHER: Duration = Duration::from_millis(200);
+/// Time passes without an event: a grace that ends, a date that falls due.
+const CLOCK: Duration = Duration::from_secs(30);
+
+/// What a pass needs.
+pub struct Reconciler {
+    /// The index.
+    pub index: Arc<Index>,
+    /// The API server.
+    pub client: Client,
+    /// Whether this replica may write now.
+    pub mandate: Mandate,
+    /// Never enrolled, beside the system's: where Demarc itself runs.
+    pub own_namespace: Option<String>,
+    /// Stands in Events.
+    pub replica: String,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum WriteError {
+    #[error("{0}")]
+    Api(#[from] kube::Error),
+    #[error("no answer within 10 s")]
+    Silent(#[from] tokio::time::error::Elapsed),
+}
+
+impl Reconciler {
+    /// Judges and writes for ever.
+    pub async fn run(mut self) {
+        let mut clock = tokio::time::interval(CLOCK);
+        loop {
+            tokio::select! {
+                () = self.index.changed() => tokio::time::sleep(GATHER).await,
+                _ = clock.tick() => self.index.mark_all(),
+                changed = self.mandate.changed() => match changed {
+                    Ok(()) => {}
+                    Err(_) => return,
+                },
+            }
+            // The dirty marks stay until this replica leads and its stores are full.
+            if !leading(&self.mandate) || !self.index.shared.ready() {
+                continue;
+            }
+            for namespace in self.index.drain_dirty() {
+                if let Err(error) = self.namespace(&namespace).await {
+                    tracing::debug!(namespace, %error, "write failed, trying again");
+                    self.retry(namespace);
+                }
+            }
+        }
+    }
+
+    fn retry(&self, namespace: String) {
+        let index = self.index.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            index.mark(&namespace);
+        });
+    }
+
+    async fn namespace(&self, name: &str) -> Result<(), WriteError> {
+        let book = self.index.shared.book.load_full();
+        let Some(namespace) = book.namespaces.get(name) else { return Ok(()) };
+        let (matrix, broken) = match book.promises.get(name) {
+            None => (None, None),
+            Some(Promise::Declared(matrix)) => (Some(matrix.clone()), None),
+            Some(Promise::Broken { last_good, reason }) => (last_good.clone(), Some(reason.clone())),
+        };
+        let critical = self.critical(name);
+        // A declaration that cannot be read leaves the label as it is: fail closed, and only here.
+        let wanted = match (&matrix, &broken) {
+            (_, Some(_)) => None,
+            (Some(matrix), None) => Some(matrix.mode.enrolled() && critical.is_none()),
+            (None, None) => Some(false),
+        };
+        let labelled = namespace.labels.get(ENROLLED_LABEL).is_some_and(|v| v == ENROLLED_VALUE);
+        if let Some(wanted) = wanted.filter(|wanted| *wanted != labelled)
+            && (wanted || namespace.labels.contains_key(ENROLLED_LABEL))
+        {
+            self.label(name, wanted).await?;
+        }
+        let (Some(matrix), Some(stored)) = (matrix, self.index.stored(name)) else { return Ok(()) };
+        let now = Timestamp::now();
+        let report = drift::report(namespace, &matrix, &self.index.shared.objects(), &book.facts, now);
+        let old = stored.ownership.as_ref().and_then(|o| o.status.clone());
+        let observed = Observed { enrolled: labelled, broken: broken.as_deref(), critical: critical.as_deref() };
+        let Some(new) = plan(old.as_ref(), &matrix, &report, &observed, now) else { return Ok(()) };
+        self.write(name, &stored, &new).await?;
+        self.tell(name, &stored, old.as_ref(), &new).await;
+        Ok(())
+    }
+
+    fn critical(&self, name: &str) -> Option<String> {
+        (SYSTEM_NAMESPACES.contains(&name) || self.own_namespace.as_deref() == Some(name))
+            .then(|| format!("{name} is the cluster's own or Demarc's: it is never enrolled, so an outage of Demarc cannot hold it up"))
+    }
+
+    async fn label(&self, name: &str, wanted: bool) -> Result<(), WriteError> {
+        if !leading(&self.mandate) {
+            return Ok(());
+        }
+        let api: Api<KubeNamespace> = Api::all(self.client.clone());
+        let value = wanted.then_some(ENROLLED_VALUE);
+        let patch = json!({"metadata": {"labels": {ENROLLED_LABEL: value}}});
+        tokio::time::timeout(CALL, api.patch_metadata(name, &PatchParams::default(), &Patch::Merge(&patch))).await??;
+        tracing::info!(namespace = name, enrolled = wanted, "enrolment");
+        Ok(())
+    }
+
+    /// With the version that was read: a status that somebody else wrote since is never overwritten, and the watch brings it here.
+    async fn write(&self, name: &str, stored: &Stored, status: &OwnershipStatus) -> Result<(), WriteError> {
+        if !leading(&self.mandate) {
+            return Ok(());
+        }
+        let api: Api<Ownership> = Api::namespaced(self.client.clone(), name);
+        let patch = json!([
+            {"op": "test", "path": "/metadata/resourceVersion", "value": stored.version},
+            {"op": "add", "path": "/status", "value": status},
+        ]);
+        let patch: kube::api::Patch<()> = Patch::Json(serde_json::from_value(patch).map_err(kube::Error::SerdeError)?);
+        // The answer may not parse as this version's type; that it was taken is enough.
+        match tokio::time::timeout(CALL, api.patch_status("default", &PatchParams::default(), &patch)).await? {
+            Ok(_) | Err(kube::Error::SerdeError(_)) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Events on transitions of conditions only.
+    async fn tell(&self, name: &str, stored: &Stored, old: Option<&OwnershipStatus>, new: &OwnershipStatus) {
+        let reporter = Reporter { controller: "demarc".to_owned(), instance: Some(self.replica.clone()) };
+        let recorder = Recorder::new(self.client.clone(), reporter);
+        let about = ObjectReference {
+            api_version: Some("demarc.dev/v1alpha1".to_owned()),
+            kind: Some("Ownership".to_owned()),
+            name: Some("default".to_owned()),
+            namespace: Some(name.to_owned()),
+            uid: Some(stored.uid.clone()),
+            ..ObjectReference::default()
+        };
+        for condition in &new.conditions {
+            let was = old.and_then(|o| o.conditions.iter().find(|c| c.type_ == condition.type_));
+            if was.is_some_and(|c| c.status == condition.status) || !matches!(condition.type_.as_str(), "Ready" | "Compliant" | "Enforcing") {
+                continue;
+            }
+            let event = Event {
+                type_: if condition.status == "False" { EventType::Warning } else { EventType::Normal },
+                reason: condition.reason.clone(),
+                note: Some(shown(&format!("{}: {}", condition.type_, condition.message), 500)),
+                action: "Judge".to_owned(),
+                secondary: None,
+            };
+            if let Ok(Err(error)) = tokio::time::timeout(CALL, recorder.publish(&event, &about)).await {
+                tracing::debug!(namespace = name, %error, "event not written");
+            }
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! One list-and-watch loop a kind, that survives whatever an API server does.
+//! kube's own `watcher` restarts without pause on a clean close and does not relist on an HTTP 410, so the loop is ours: at most one request a
+//! second, a relist on 410 and when watches keep closing at once, and a deadline on silence, which is how a half-open connection shows.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use futures::{StreamExt, TryStreamExt};
+use kube::{
+    Api,
+    api::{DynamicObject, ListParams, WatchEvent, WatchParams},
+};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+/// The API server ends each watch after this; hearing its end proves the connection.
+const WATCH: u32 = 50;
+/// Longer silence than a whole watch means that nobody is there.
+const SILENCE: Duration = Duration::from_secs(60);
+/// One page of a list, and the opening of a watch.
+const CALL: Duration = Duration::from_secs(10);
+/// At most one request a second, whatever happens (P7).
+const PAUSE: Duration = Duration::from_secs(1);
+/// The longest pause after errors.
+const MAX_PAUSE: Duration = Duration::from_secs(20);
+/// So many watches in a row that end at once, without an event, and the list is read anew.
+const MAX_SHORT: u32 = 15;
+/// A store that has heard nothing for so long is stale (P4).
+pub const STALE: Duration = Duration::from_secs(90);
+
+/// What a watch says of one kind.
+#[derive(Debug)]
+pub enum Change {
+    /// An object is there, new or changed.
+    Applied(Box<DynamicObject>),
+    /// It is gone.
+    Deleted(Box<DynamicObject>),
+    /// A list is complete: what was not in it is gone. The uids that were in it.
+    Listed(std::collections::HashSet<String>),
+}
+
+/// Whether a store is full and fresh.
+#[derive(Debug)]
+pub struct Health {
+    start: Instant,
+    heard: AtomicU64,
+    full: AtomicBool,
+    denied: AtomicBool,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self { start: Instant::now(), heard: AtomicU64::new(0), full: AtomicBool::new(false), denied: AtomicBool::new(false) }
+    }
+}
+
+impl Health {
+    fn hear(&self) {
+        self.heard.store(self.start.elapsed().as_secs(), Ordering::Release);
+    }
+
+    /// A list was complete once, and something was heard within [`STALE`].
+    pub fn fresh(&self) -> bool {
+        self.full.load(Ordering::Acquire) && self.start.elapsed().as_secs().saturating_sub(self.heard.load(Ordering::Acquire)) <= STALE.as_secs()
+    }
+
+    /// RBAC forbids the kind.
+    pub fn denied(&self) -> bool {
+        self.denied.load(Ordering::Acquire)
+    }
+}
+
+/// Follows one kind for ever.
+pub async fn follow(api: Api<DynamicObject>, what: &'static str, health: Arc<Health>, mut sink: impl FnMut(Change) + Send) {
+    let mut failures = 0_u32;
+    loop {
+        match list(&api, &health, &mut sink).await {
+            Ok(version) => {
+                failures = 0;
+                watch(&api, what, version, &health, &mut sink).await;
+                sleep(PAUSE).await;
+            }
+            Err(error) => {
+                health.denied.store(matches!(&error, Failure::Api(e) if is_code(e, 403)), Ordering::Release);
+                if failures == 0 {
+                    tracing::warn!(kind = what, %error, "list failed, trying again");
+                }
+                failures = failures.saturating_add(1);
+                sleep(PAUSE.saturating_mul(1 << failures.min(5)).min(MAX_PAUSE)).await;
+            }
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("{0}")]
+    Api(#[from] kube::Error),
+    #[error("no answer within 10 s")]
+    Silent(#[from] tokio::time::error::Elapsed),
+}
+
+fn is_code(error: &kube::Error, code: u16) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == code)
+}
+
+async fn list(api: &Api<DynamicObject>, health: &Health, sink: &mut impl FnMut(Change)) -> Result<String, Failure> {
+    let mut uids = std::collections::HashSet::new();
+    let mut params = ListParams::default().limit(500);
+    loop {
+        let page = timeout(CALL, api.list(&params)).await??;
+        health.hear();
+        for object in page.items {
+            uids.extend(object.metadata.uid.clone());
+            sink(Change::Applied(Box::new(object)));
+        }
+        match page.metadata.continue_.filter(|c| !c.is_empty()) {
+            Some(next) => params = params.continue_token(&next),
+            None => {
+                sink(Change::Listed(uids));
+                health.denied.store(false, Ordering::Release);
+                health.full.store(true, Ordering::Release);
+                return Ok(page.metadata.resource_version.unwrap_or_default());
+            }
+        }
+    }
+}
+
+/// Returns when the list must be read anew.
+async fn watch(api: &Api<DynamicObject>, what: &'static str, mut version: String, health: &Health, sink: &mut impl FnMut(Change)) {
+    let mut short = 0;
+    while short < MAX_SHORT {
+        let opened = Instant::now();
+        let mut heard_any = false;
+        let params = WatchParams::default().timeout(WATCH);
+        let mut stream = match timeout(CALL, api.watch(&params, &version)).await {
+            Ok(Ok(stream)) => stream.boxed(),
+            Ok(Err(error)) => {
+                tracing::debug!(kind = what, %error, "watch refused, listing anew");
+                return;
+            }
+            Err(_) => return,
+        };
+        health.hear();
+        loop {
+            let event = match timeout(SILENCE, stream.try_next()).await {
+                Ok(Ok(Some(event))) => event,
+                Ok(Ok(None)) => break,
+                Ok(Err(error)) => {
+                    tracing::debug!(kind = what, %error, "watch broke off, listing anew");
+                    return;
+                }
+                Err(_) => {
+                    tracing::warn!(kind = what, "watch is silent for 60 s, listing anew");
+                    return;
+                }
+            };
+            heard_any = true;
+            health.hear();
+            match event {
+                WatchEvent::Added(object) | WatchEvent::Modified(object) => {
+                    version = object.metadata.resource_version.clone().unwrap_or(version);
+                    sink(Change::Applied(Box::new(object)));
+                }
+                WatchEvent::Deleted(object) => {
+                    version = object.metadata.resource_version.clone().unwrap_or(version);
+                    sink(Change::Deleted(Box::new(object)));
+                }
+                WatchEvent::Bookmark(mark) => version = mark.metadata.resource_version,
+                WatchEvent::Error(status) => {
+                    tracing::debug!(kind = what, code = status.code, "watch ended by the API server, listing anew");
+                    return;
+                }
+            }
+        }
+        short = if heard_any || opened.elapsed() > PAUSE { 0 } else { short + 1 };
+        sleep_until(opened + PAUSE).await;
+    }
+}

@@ -1,0 +1,85 @@
+//! The `demarc` command: arguments to subcommand, and a fatal error in one sentence.
+//! In a pod the sentence also goes to the termination message, where `kubectl describe pod` shows it.
+
+use std::{
+    io::{Write, stderr, stdin, stdout},
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand};
+use demarc::{cli, controller::install, run};
+
+/// Who owes a security control, in each namespace, and whether it holds
+#[derive(Parser)]
+#[command(name = "demarc", version, after_help = "Start with: demarc explain; demarc check -f manifests/")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the webhook and the reconciler against a cluster (KUBECONFIG or in-cluster)
+    Controller(run::Args),
+    /// Judge manifests as a cluster would, without one: exit 0 clean, 1 a denial, 2 bad input
+    Check(cli::check::Args),
+    /// Print the custom resource definitions
+    Crds,
+    /// What a control is, why, whose it is, how it is checked and how to mend it
+    Explain(cli::explain::Args),
+}
+
+fn main() -> ExitCode {
+    match dispatch(Cli::parse().command) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            let sentence = format!("error: {error:#}\n");
+            let _ = stderr().write_all(sentence.as_bytes());
+            // Absent outside a pod, and then there is nobody to tell.
+            if std::path::Path::new("/dev/termination-log").exists() {
+                let _ = std::fs::write("/dev/termination-log", sentence);
+            }
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn dispatch(command: Command) -> anyhow::Result<u8> {
+    match command {
+        Command::Controller(args) => controller(args),
+        Command::Check(args) => cli::check::run(&args, &mut stdin(), &mut stdout(), &mut stderr(), jiff::Timestamp::now()),
+        Command::Crds => {
+            stdout().write_all(install::crds_yaml()?.as_bytes())?;
+            Ok(0)
+        }
+        Command::Explain(args) => cli::explain::run(&args, &mut stdout(), &mut stderr()),
+    }
+}
+
+#[tokio::main]
+async fn controller(args: run::Args) -> anyhow::Result<u8> {
+    use anyhow::Context;
+    use tokio::signal::unix::{SignalKind, signal};
+    tracing_subscriber::fmt()
+        .json()
+        .with_env_filter(tracing_subscriber::EnvFilter::try_from_env("DEMARC_LOG").unwrap_or_else(|_| "info".into()))
+        .with_writer(stderr)
+        .init();
+    let mut config = kube::Config::infer().await.context("no cluster: set KUBECONFIG, or run in a pod with a service account")?;
+    config.connect_timeout = Some(std::time::Duration::from_secs(5));
+    let client = kube::Client::try_from(config)?;
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (once, first) = tokio::sync::oneshot::channel();
+    tokio::spawn(async move {
+        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+        let _ = once.send(());
+        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+        // Asked twice: go now.
+        std::process::exit(130);
+    });
+    run::controller(args, client, async move {
+        let _ = first.await;
+    })
+    .await?;
+    Ok(0)
+}

@@ -1,0 +1,245 @@
+//! Wiring: who starts when, and who stops in which order. Every task stands in one `JoinSet`; one that ends early ends the process.
+//!
+//! Start: watches → ready → webhook answers. Stop: not ready → keep serving → finish what is in flight → exit.
+
+use std::{future::Future, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::{Context, bail};
+use k8s_openapi::api::{authentication::v1::SelfSubjectReview, coordination::v1::Lease};
+use kube::{
+    Api, Client,
+    api::{DynamicObject, PostParams},
+    core::{ApiResource, GroupVersionKind},
+};
+use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+
+use crate::{
+    admission::{
+        server::{self, Edge},
+        tls::{self, Pair},
+    },
+    controller::{
+        index::{Index, Source},
+        install,
+        lease,
+        reconcile::Reconciler,
+        watch::{Health, follow},
+    },
+    controls::CATALOG,
+    model::subject::Kind,
+};
+
+/// How long a terminating replica goes on serving after it says that it is not ready: endpoints take some seconds to leave the Service.
+const LINGER: Duration = Duration::from_secs(10);
+/// The longest that requests in flight may take after that: the API server waits 5 s for each.
+const DRAIN: Duration = Duration::from_secs(6);
+
+/// What `demarc controller` is told.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// For a cluster that cannot reach pods (a laptop, a test): install the CRDs, the webhook by loopback URL and the enrolment policy
+    #[arg(long)]
+    pub local: bool,
+    /// Where the webhook listens (TLS); port 0 picks a free one with --local
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:10250")]
+    pub webhook_address: SocketAddr,
+    /// Where /livez and /readyz answer (plain HTTP)
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
+    pub admin_address: SocketAddr,
+    /// A folder with tls.crt and tls.key, read again when their content changes; not needed with --local
+    #[arg(long, value_name = "DIR", required_unless_present = "local", conflicts_with = "local")]
+    pub tls_dir: Option<PathBuf>,
+    /// The namespace of the Lease; it is never enrolled itself
+    #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE", default_value = "demarc-system")]
+    pub namespace: String,
+    /// The name of this replica in the Lease and in Events
+    #[arg(long, env = "POD_NAME", value_name = "NAME", default_value = "demarc")]
+    pub replica: String,
+    /// Username of a controller whose Pods inherit from their parent, beside Kubernetes' own; may be repeated
+    #[arg(long, value_name = "USERNAME")]
+    pub trusted_controller: Vec<String>,
+}
+
+/// Kubernetes' own controllers that make children, as the API server names them.
+const TRUSTED: &[&str] = &[
+    "system:serviceaccount:kube-system:deployment-controller",
+    "system:serviceaccount:kube-system:replicaset-controller",
+    "system:serviceaccount:kube-system:statefulset-controller",
+    "system:serviceaccount:kube-system:daemon-set-controller",
+    "system:serviceaccount:kube-system:job-controller",
+    "system:serviceaccount:kube-system:cronjob-controller",
+    "system:serviceaccount:kube-system:replication-controller",
+    "system:serviceaccount:kube-system:ephemeral-volume-controller",
+    // Where kube-controller-manager does not use service-account credentials.
+    "system:kube-controller-manager",
+];
+
+/// Runs until `shutdown` ends or a part fails.
+///
+/// # Errors
+/// When the cluster cannot be reached at the start, an address is taken, or a part ends early.
+pub async fn controller(args: Args, client: Client, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
+    let me = whoami(&client).await?;
+    let webhook = TcpListener::bind(args.webhook_address).await.with_context(|| format!("--webhook-address {}: cannot listen", args.webhook_address))?;
+    let admin = TcpListener::bind(args.admin_address).await.with_context(|| format!("--admin-address {}: cannot listen", args.admin_address))?;
+    let (pair, ca) = match &args.tls_dir {
+        Some(dir) => (Pair::from_dir(dir).with_context(|| format!("--tls-dir {}", dir.display()))?, None),
+        None => {
+            let (certificate, key) = tls::self_made(&["127.0.0.1", "localhost"])?;
+            (Pair::from_pem(certificate.clone(), key)?, Some(certificate))
+        }
+    };
+    let pair = Arc::new(pair);
+    if ca.is_some() {
+        install::apply(&client, &[install::crd()?]).await.context("cannot install the Ownership CRD")?;
+        established(&client).await?;
+    }
+
+    let index = Arc::new(Index::default());
+    let mut tasks: JoinSet<(&'static str, anyhow::Result<()>)> = JoinSet::new();
+    let healths = start_watches(&client, &index, &mut tasks);
+
+    let (stop_admin, stopped) = watch::channel(false);
+    let shared = index.shared.clone();
+    tasks.spawn(async move { ("admin port", server::serve_admin(admin, shared, until(stopped)).await.map_err(Into::into)) });
+    if let Some(dir) = args.tls_dir.clone() {
+        let pair = pair.clone();
+        tasks.spawn(async move {
+            pair.follow(dir, Duration::from_secs(5)).await;
+            ("certificate", Ok(()))
+        });
+    }
+
+    let address = webhook.local_addr()?;
+    let trusted = TRUSTED.iter().map(|t| (*t).to_owned()).chain(args.trusted_controller.clone()).collect();
+    let edge = Edge { shared: index.shared.clone(), trusted: Arc::new(trusted), now: jiff::Timestamp::now };
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(pair.server_config()?));
+    let (stop_webhook, stopped) = watch::channel(false);
+    tasks.spawn(async move { ("webhook", server::serve(webhook, acceptor, server::routes(edge), until(stopped), DRAIN).await.map_err(Into::into)) });
+
+    let (ready_sender, mut ready) = watch::channel(false);
+    let (leaving_sender, leaving) = watch::channel(false);
+    let shared = index.shared.clone();
+    tasks.spawn(async move {
+        loop {
+            let fresh = healths.iter().all(|h| h.fresh()) && !*leaving.borrow();
+            shared.set_ready(fresh);
+            ready_sender.send_if_modified(|was| std::mem::replace(was, fresh) != fresh);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    });
+
+    let mut shutdown = std::pin::pin!(shutdown);
+    tokio::select! {
+        () = &mut shutdown => return Ok(()),
+        ended = tasks.join_next() => return early(ended),
+        _ = ready.wait_for(|r| *r) => {}
+    }
+    if let Some(ca) = ca {
+        let ca = base64(&ca);
+        let mut objects = vec![install::webhook_configuration(&format!("https://{address}"), &ca)];
+        objects.extend(install::enrolment_policy(&me));
+        install::apply(&client, &objects).await.context("cannot register the webhook and its policy")?;
+    }
+    tracing::info!(webhook = %address, admin = %args.admin_address, user = me, "ready");
+    index.mark_all();
+
+    let (mandate_sender, mandate) = watch::channel(None);
+    let leases: Api<Lease> = Api::namespaced(client.clone(), if args.local { "kube-system" } else { &args.namespace });
+    let replica = format!("{}-{}", args.replica, std::process::id());
+    let holder = replica.clone();
+    tasks.spawn(async move {
+        lease::run(leases, holder, mandate_sender).await;
+        ("lease", Ok(()))
+    });
+    let reconciler = Reconciler { index: index.clone(), client, mandate, own_namespace: (!args.local).then_some(args.namespace), replica };
+    tasks.spawn(async move {
+        reconciler.run().await;
+        ("reconciler", Ok(()))
+    });
+
+    tokio::select! {
+        () = &mut shutdown => {}
+        ended = tasks.join_next() => return early(ended),
+    }
+    tracing::info!("leaving: not ready, serving on until the API server has stopped asking");
+    leaving_sender.send_replace(true);
+    // A webhook that is called by URL has no endpoint to leave.
+    tokio::time::sleep(if args.local { Duration::from_millis(300) } else { LINGER }).await;
+    stop_webhook.send_replace(true);
+    let served = async {
+        while let Some(ended) = tasks.join_next().await {
+            if matches!(&ended, Ok(("webhook", _))) {
+                break;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(DRAIN + Duration::from_secs(1), served).await;
+    stop_admin.send_replace(true);
+    tracing::info!("left: nothing is in flight");
+    Ok(())
+}
+
+fn early(ended: Option<Result<(&'static str, anyhow::Result<()>), tokio::task::JoinError>>) -> anyhow::Result<()> {
+    match ended {
+        Some(Ok((part, Err(error)))) => Err(error.context(format!("{part} failed"))),
+        Some(Ok((part, Ok(())))) => bail!("{part} ended early"),
+        Some(Err(error)) => Err(anyhow::Error::new(error).context("a part of the controller panicked")),
+        None => bail!("nothing is running"),
+    }
+}
+
+async fn until(mut stopped: watch::Receiver<bool>) {
+    let _ = stopped.wait_for(|s| *s).await;
+}
+
+async fn whoami(client: &Client) -> anyhow::Result<String> {
+    let api: Api<SelfSubjectReview> = Api::all(client.clone());
+    let (params, question) = (PostParams::default(), SelfSubjectReview::default());
+    let review = tokio::time::timeout(Duration::from_secs(10), api.create(&params, &question))
+        .await.context("the API server gives no answer within 10 s: check KUBECONFIG and the network")?.context("the API server cannot be reached: check KUBECONFIG")?;
+    review.status.and_then(|s| s.user_info).and_then(|u| u.username).context("the API server does not say who we are")
+}
+
+async fn established(client: &Client) -> anyhow::Result<()> {
+    let api: Api<crate::api::ownership::Ownership> = Api::all(client.clone());
+    for _ in 0..100 {
+        if let Ok(Ok(_)) = tokio::time::timeout(Duration::from_secs(5), api.list(&kube::api::ListParams::default().limit(1))).await {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    bail!("the Ownership CRD is not served after 10 s")
+}
+
+/// Starts one watch a kind. All of them decide: a parent without a record would be refused for ever.
+fn start_watches(client: &Client, index: &Arc<Index>, tasks: &mut JoinSet<(&'static str, anyhow::Result<()>)>) -> Vec<Arc<Health>> {
+    let resource = |group: &str, version: &str, kind: &str, plural: &str| ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural);
+    let mut sources = vec![
+        (Source::Ownerships, "ownerships", resource(crate::api::GROUP, "v1alpha1", "Ownership", "ownerships")),
+        (Source::Namespaces, "namespaces", resource("", "v1", "Namespace", "namespaces")),
+        (Source::StorageClasses, "storageclasses", resource("storage.k8s.io", "v1", "StorageClass", "storageclasses")),
+        (Source::Volumes, "persistentvolumes", resource("", "v1", "PersistentVolume", "persistentvolumes")),
+    ];
+    for kind in Kind::ALL.iter().filter(|k| CATALOG.iter().any(|c| c.kinds.contains(k))) {
+        sources.push((Source::Subjects(*kind), kind.plural(), resource(kind.group(), kind.version(), kind.name(), kind.plural())));
+    }
+    sources
+        .into_iter()
+        .map(|(source, what, resource)| {
+            let health = Arc::new(Health::default());
+            let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
+            let (index, watched) = (index.clone(), health.clone());
+            tasks.spawn(async move {
+                follow(api, what, watched, move |change| index.take(source, change)).await;
+                (what, Ok(()))
+            });
+            health
+        })
+        .collect()
+}
+
+fn base64(bytes: &[u8]) -> String {
+    // `ByteString` is how the Kubernetes types write bytes: no second encoder.
+    serde_json::to_value(k8s_openapi::ByteString(bytes.to_vec())).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
+}
