@@ -38,21 +38,7 @@ pub const CONTROL: Control = Control {
 };
 
 /// What a container may add to its capabilities under Baseline.
-const ADDABLE: &[&str] = &[
-    "AUDIT_WRITE",
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "FOWNER",
-    "FSETID",
-    "KILL",
-    "MKNOD",
-    "NET_BIND_SERVICE",
-    "SETFCAP",
-    "SETGID",
-    "SETPCAP",
-    "SETUID",
-    "SYS_CHROOT",
-];
+const ADDABLE: &[&str] = &["AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT"];
 
 /// Kernel parameters that stay within the pod.
 const SYSCTLS: &[&str] = &[
@@ -72,16 +58,16 @@ const SYSCTLS: &[&str] = &[
     "net.ipv4.tcp_wmem",
 ];
 
-/// SELinux types made for containers; empty is the runtime's own choice.
+/// Values of `seLinuxOptions.type` made for containers; empty is the runtime's own choice.
 const SELINUX_TYPES: &[&str] = &["", "container_engine_t", "container_init_t", "container_kvm_t", "container_t"];
 
 /// Volumes that Restricted has; without a field the API server makes an `emptyDir`.
 const VOLUMES: &[&str] = &["", "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "image", "persistentVolumeClaim", "projected", "secret"];
 
-/// Where AppArmor was set before it had a field; the container's name follows.
+/// Where `appArmorProfile` was set before it was a field; the container's name follows.
 const APPARMOR_ANNOTATION: &str = "container.apparmor.security.beta.kubernetes.io/";
 
-/// The profiles, of seccomp and of AppArmor, that keep a container confined.
+/// The types of `seccompProfile` and `appArmorProfile` that keep a container confined.
 const PROFILES: &[&str] = &["RuntimeDefault", "Localhost"];
 
 fn check(cx: &Context<'_, '_>, out: &mut Vec<Finding>) -> Applies {
@@ -153,9 +139,15 @@ impl Judge<'_, '_> {
 
     fn annotations(&mut self, annotations: &Map<'_>) {
         let allowed = |value: &str| value.is_empty() || value == "runtime/default" || value.starts_with("localhost/");
-        let forbidden: Vec<_> = annotations.iter().filter(|(key, value)| key.starts_with(APPARMOR_ANNOTATION) && !allowed(value)).map(|(key, value)| format!("{key}={value}")).collect();
+        let forbidden: Vec<_> =
+            annotations.iter().filter(|(key, value)| key.starts_with(APPARMOR_ANNOTATION) && !allowed(value)).map(|(key, value)| format!("{key}={value}")).collect();
         if !forbidden.is_empty() {
-            self.out.push(Finding::violated("metadata.annotations", forbidden.join(","), "an AppArmor profile that does not confine", format!("remove the annotation {APPARMOR_ANNOTATION}*")));
+            self.out.push(Finding::violated(
+                "metadata.annotations",
+                forbidden.join(","),
+                "an AppArmor profile that does not confine",
+                format!("remove the annotation {APPARMOR_ANNOTATION}*"),
+            ));
         }
     }
 
@@ -192,8 +184,8 @@ impl Judge<'_, '_> {
             }
         }
         // Restricted's own check stands in for Baseline's, and lets Windows off.
-        let seccomp = security.seccomp_profile.as_ref().filter(|p| !PROFILES.contains(&&*p.kind) && !(self.restricted && self.windows()));
-        if let Some(profile) = seccomp {
+        let spared = self.restricted && self.windows();
+        if let Some(profile) = security.seccomp_profile.as_ref().filter(|p| !spared && !PROFILES.contains(&&*p.kind)) {
             let message = format!("seccomp profile {}", quoted(&profile.kind));
             self.violated(place, "securityContext.seccompProfile.type", &profile.kind, message, "set securityContext.seccompProfile.type: RuntimeDefault");
         }
@@ -342,10 +334,18 @@ mod tests {
             ("", "hostIPC: true", &["spec.hostIPC true"]),
             ("", "hostNetwork: false, hostPID: null, hostIPC: false", &[]),
             ("", "hostNetwork: true, hostPID: true, hostIPC: true, hostUsers: false", &["spec.hostNetwork true", "spec.hostPID true", "spec.hostIPC true"]),
-            ("", "volumes: [{name: data, hostPath: {path: /}}, {name: more, hostPath: {path: /etc}}]", &["spec.volumes[data].hostPath hostPath", "spec.volumes[more].hostPath hostPath"]),
+            (
+                "",
+                "volumes: [{name: data, hostPath: {path: /}}, {name: more, hostPath: {path: /etc}}]",
+                &["spec.volumes[data].hostPath hostPath", "spec.volumes[more].hostPath hostPath"],
+            ),
             ("", "volumes: [{name: data, nfs: {server: s, path: /}}, {name: none}, {name: null-path, hostPath: null, emptyDir: {}}]", &[]),
             ("", "securityContext: {sysctls: [{name: kernel.msgmax, value: '1'}]}", &["spec.securityContext.sysctls kernel.msgmax"]),
-            ("", "securityContext: {sysctls: [{name: net.core.somaxconn}, {name: kernel.sem}, {name: kernel.sem}, {name: net.ipv4.tcp_rmem}]}", &["spec.securityContext.sysctls kernel.sem,net.core.somaxconn"]),
+            (
+                "",
+                "securityContext: {sysctls: [{name: net.core.somaxconn}, {name: kernel.sem}, {name: kernel.sem}, {name: net.ipv4.tcp_rmem}]}",
+                &["spec.securityContext.sysctls kernel.sem,net.core.somaxconn"],
+            ),
             ("", "securityContext: {sysctls: [{name: net.ipv4.tcp_slow_start_after_idle}, {name: net.ipv4.tcp_notsent_lowat}, {name: net.ipv4.tcp_wmem}]}", &[]),
             ("", "securityContext: {sysctls: [{name: net/ipv4/tcp_wmem}]}", &["spec.securityContext.sysctls net/ipv4/tcp_wmem"]),
             ("", "securityContext: {windowsOptions: {hostProcess: true}}", &["spec.securityContext.windowsOptions.hostProcess true"]),
@@ -386,7 +386,10 @@ mod tests {
             ("securityContext: {capabilities: {add: [ALL], drop: [ALL]}}", &["securityContext.capabilities.add ALL"]),
             ("securityContext: {capabilities: {add: [CAP_CHOWN]}}", &["securityContext.capabilities.add CAP_CHOWN"]),
             ("securityContext: {capabilities: {add: [chown]}}", &["securityContext.capabilities.add chown"]),
-            ("securityContext: {capabilities: {add: [AUDIT_WRITE, CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, MKNOD, NET_BIND_SERVICE, SETFCAP, SETGID, SETPCAP, SETUID, SYS_CHROOT]}}", &[]),
+            (
+                "securityContext: {capabilities: {add: [AUDIT_WRITE, CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, MKNOD, NET_BIND_SERVICE, SETFCAP, SETGID, SETPCAP, SETUID, SYS_CHROOT]}}",
+                &[],
+            ),
             ("securityContext: {capabilities: {add: null}}", &[]),
             ("ports: [{containerPort: 80, hostPort: 443}, {hostPort: 80}, {hostPort: 80, protocol: UDP}]", &["ports 80,443"]),
             ("ports: [{containerPort: 80}, {containerPort: 81, hostPort: 0}, {hostPort: null}]", &[]),
@@ -399,7 +402,10 @@ mod tests {
             ("securityContext: {appArmorProfile: {type: RuntimeDefault}}", &[]),
             ("securityContext: {seLinuxOptions: {type: container_engine_t}}", &[]),
             ("securityContext: {seLinuxOptions: {type: container_kvm_t}}", &[]),
-            ("securityContext: {seLinuxOptions: {type: container_runtime_t, role: r}}", &["securityContext.seLinuxOptions.type container_runtime_t", "securityContext.seLinuxOptions.role r"]),
+            (
+                "securityContext: {seLinuxOptions: {type: container_runtime_t, role: r}}",
+                &["securityContext.seLinuxOptions.type container_runtime_t", "securityContext.seLinuxOptions.role r"],
+            ),
             ("securityContext: {seccompProfile: {type: Unconfined}}", &["securityContext.seccompProfile.type Unconfined"]),
             ("securityContext: {seccompProfile: {type: RuntimeDefault}}", &[]),
             ("securityContext: {procMount: Unmasked}", &["securityContext.procMount Unmasked"]),
@@ -485,12 +491,32 @@ mod tests {
             // Windows as a whole
             ("os: {name: windows}, securityContext: {runAsNonRoot: true}", "", &[]),
             ("os: {name: Windows}, securityContext: {runAsNonRoot: true}", "", &[drop, seccomp, escalation]),
-            ("os: {name: windows}, securityContext: {runAsNonRoot: true}, hostNetwork: true", "windowsOptions: {hostProcess: true}", &["spec.hostNetwork true", &format!("{web}.windowsOptions.hostProcess true")]),
+            (
+                "os: {name: windows}, securityContext: {runAsNonRoot: true}, hostNetwork: true",
+                "windowsOptions: {hostProcess: true}",
+                &["spec.hostNetwork true", &format!("{web}.windowsOptions.hostProcess true")],
+            ),
             // volumes
-            ("volumes: [{name: a, configMap: {name: m}}, {name: b, csi: {driver: d}}, {name: c, downwardAPI: {}}, {name: d, emptyDir: {}}, {name: e, ephemeral: {volumeClaimTemplate: {spec: {}}}}]", GOOD, &[]),
-            ("volumes: [{name: a, image: {reference: i}}, {name: b, persistentVolumeClaim: {claimName: c}}, {name: c, projected: {}}, {name: d, secret: {}}, {name: e}]", GOOD, &[]),
-            ("volumes: [{name: a, hostPath: {path: /}}, {name: b, nfs: {}}, {name: c, iscsi: {}}]", GOOD, &["spec.volumes[a].hostPath hostPath", "spec.volumes[b].nfs nfs", "spec.volumes[c].iscsi iscsi"]),
-            ("volumes: [{name: a, gitRepo: {repository: r}}, {name: b, azureFile: {}}, {name: c, storageos: {}}]", GOOD, &["spec.volumes[a].gitRepo gitRepo", "spec.volumes[b].azureFile azureFile", "spec.volumes[c].storageos storageos"]),
+            (
+                "volumes: [{name: a, configMap: {name: m}}, {name: b, csi: {driver: d}}, {name: c, downwardAPI: {}}, {name: d, emptyDir: {}}, {name: e, ephemeral: {volumeClaimTemplate: {spec: {}}}}]",
+                GOOD,
+                &[],
+            ),
+            (
+                "volumes: [{name: a, image: {reference: i}}, {name: b, persistentVolumeClaim: {claimName: c}}, {name: c, projected: {}}, {name: d, secret: {}}, {name: e}]",
+                GOOD,
+                &[],
+            ),
+            (
+                "volumes: [{name: a, hostPath: {path: /}}, {name: b, nfs: {}}, {name: c, iscsi: {}}]",
+                GOOD,
+                &["spec.volumes[a].hostPath hostPath", "spec.volumes[b].nfs nfs", "spec.volumes[c].iscsi iscsi"],
+            ),
+            (
+                "volumes: [{name: a, gitRepo: {repository: r}}, {name: b, azureFile: {}}, {name: c, storageos: {}}]",
+                GOOD,
+                &["spec.volumes[a].gitRepo gitRepo", "spec.volumes[b].azureFile azureFile", "spec.volumes[c].storageos storageos"],
+            ),
         ] {
             let spec = if spec.is_empty() { with(security) } else { format!("{spec}, {}", with(security)) };
             expect("Restricted", &pod("", &spec), expected);
@@ -540,9 +566,6 @@ mod tests {
     #[test]
     fn names_are_made_safe_to_show() {
         let spec = "containers: [{name: \"w\\eb\", image: i, securityContext: {privileged: true}}], volumes: [{name: \"d\\u202e\", hostPath: {path: /}}]";
-        assert_eq!(
-            at("Baseline", &pod("", spec)),
-            ["Violated spec.volumes[d\\u{202e}].hostPath hostPath", "Violated spec.containers[w\\u{1b}b].securityContext.privileged true"]
-        );
+        assert_eq!(at("Baseline", &pod("", spec)), ["Violated spec.volumes[d\\u{202e}].hostPath hostPath", "Violated spec.containers[w\\u{1b}b].securityContext.privileged true"]);
     }
 }
