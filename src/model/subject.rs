@@ -604,6 +604,8 @@ pub enum VolumeSource<'a> {
     Claim(Str<'a>),
     /// A claim made with the pod.
     Ephemeral(Box<ClaimTemplate<'a>>),
+    /// A path of the node.
+    HostPath(Str<'a>),
     /// Anything else.
     Other,
 }
@@ -620,6 +622,12 @@ impl<'de: 'a, 'a> Deserialize<'de> for Volume<'a> {
         struct Ephemeral<'a> {
             #[serde(borrow)]
             volume_claim_template: ClaimTemplate<'a>,
+        }
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct HostPath<'a> {
+            #[serde(borrow, deserialize_with = "nullable")]
+            path: Str<'a>,
         }
         struct Visitor;
         impl<'de> de::Visitor<'de> for Visitor {
@@ -640,6 +648,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Volume<'a> {
                             .next_value::<Option<Ephemeral<'de>>>()?
                             .map(|e| volume.source = VolumeSource::Ephemeral(Box::new(e.volume_claim_template)))
                             .is_some(),
+                        "hostPath" => map.next_value::<Option<HostPath<'de>>>()?.map(|h| volume.source = VolumeSource::HostPath(h.path)).is_some(),
                         _ => map.next_value::<Option<IgnoredAny>>()?.is_some(),
                     };
                     if present {

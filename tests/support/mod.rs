@@ -1,0 +1,273 @@
+//! The harness: a real etcd, kube-apiserver and kube-controller-manager on loopback, and Demarc against them.
+//! Everything lives in one temporary folder and ends with the value that started it; facts about the flags are in the comments.
+
+#![allow(dead_code)]
+
+use std::{
+    fs::File,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+use wait_timeout::ChildExt;
+
+/// A running control plane.
+pub struct ControlPlane {
+    assets: PathBuf,
+    dir: tempfile::TempDir,
+    port: u16,
+    etcd_port: u16,
+    etcd: Option<Child>,
+    api: Option<Child>,
+    controllers: Option<Child>,
+}
+
+/// What a command said.
+#[derive(Debug)]
+pub struct Said {
+    pub ok: bool,
+    pub out: String,
+    pub err: String,
+}
+
+/// A Demarc process.
+pub struct Demarc {
+    child: Child,
+    log: PathBuf,
+    pub admin: u16,
+}
+
+/// Test users by token: real authentication and RBAC. `admin` may do everything; the others only what a test binds.
+const USERS: &[(&str, &str)] = &[("admin", "system:masters"), ("alice", "teams"), ("bob", "teams")];
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Waits until `attempt` succeeds; its last word is in the panic.
+pub fn eventually<T>(what: &str, within: Duration, mut attempt: impl FnMut() -> Result<T, String>) -> T {
+    let start = Instant::now();
+    loop {
+        match attempt() {
+            Ok(value) => return value,
+            Err(error) if start.elapsed() > within => panic!("{what}: not within {within:?}: {error}"),
+            Err(_) => std::thread::sleep(Duration::from_millis(50)),
+        }
+    }
+}
+
+fn spawn(program: &Path, args: &[String], log: &Path) -> Child {
+    let log = File::create(log).unwrap();
+    Command::new(program)
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .spawn()
+        .unwrap_or_else(|e| panic!("{}: {e}", program.display()))
+}
+
+fn signal(child: &Child, name: &str) {
+    let _ = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).stderr(Stdio::null()).status();
+}
+
+/// SIGTERM, then SIGKILL when that takes too long: an API server without etcd hangs and keeps its port.
+fn stop(child: &mut Child, patience: Duration) -> ExitStatus {
+    signal(child, "TERM");
+    match child.wait_timeout(patience).unwrap() {
+        Some(status) => status,
+        None => {
+            let _ = child.kill();
+            child.wait().unwrap()
+        }
+    }
+}
+
+impl ControlPlane {
+    /// Starts everything and waits until it answers: about five seconds.
+    pub fn start() -> Self {
+        let assets = std::env::var("KUBEBUILDER_ASSETS").expect("KUBEBUILDER_ASSETS is not set: run `make test`, which builds the control plane and sets it");
+        let dir = tempfile::tempdir().unwrap();
+        let mut plane = Self { assets: assets.into(), dir, port: free_port(), etcd_port: free_port(), etcd: None, api: None, controllers: None };
+        plane.write_files();
+        let (client, peer) = (format!("http://127.0.0.1:{}", plane.etcd_port), format!("http://127.0.0.1:{}", free_port()));
+        let args = [
+            "--unsafe-no-fsync".to_owned(),
+            format!("--data-dir={}", plane.path("etcd")),
+            format!("--listen-client-urls={client}"),
+            format!("--advertise-client-urls={client}"),
+            format!("--listen-peer-urls={peer}"),
+            format!("--initial-advertise-peer-urls={peer}"),
+            format!("--initial-cluster=default={peer}"),
+        ];
+        plane.etcd = Some(spawn(&plane.assets.join("etcd"), &args, &plane.file("etcd.log")));
+        plane.start_api_server();
+        let args = [
+            format!("--kubeconfig={}", plane.path("kubeconfig")),
+            format!("--service-account-private-key-file={}", plane.path("sa.key")),
+            format!("--root-ca-file={}", plane.path("certs/apiserver.crt")),
+            "--use-service-account-credentials".to_owned(),
+            "--leader-elect=false".to_owned(),
+            "--secure-port=0".to_owned(),
+        ];
+        plane.controllers = Some(spawn(&plane.assets.join("kube-controller-manager"), &args, &plane.file("controllers.log")));
+        eventually("the default service account", Duration::from_secs(60), || plane.kubectl(&["get", "serviceaccount", "default"], None).result());
+        plane
+    }
+
+    fn write_files(&self) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        std::fs::write(self.file("sa.key"), key.serialize_pem()).unwrap();
+        // Apart: the API server does not read the public half out of a PKCS #8 key.
+        std::fs::write(self.file("sa.pub"), key.public_key_pem()).unwrap();
+        let tokens: String = USERS.iter().map(|(user, groups)| format!("{user}-token,{user},{user},\"{groups}\"\n")).collect();
+        std::fs::write(self.file("tokens.csv"), tokens).unwrap();
+        // Every write is logged once, when it is done: the oracle for "never persisted".
+        std::fs::write(self.file("audit.yaml"), "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules:\n- level: Metadata\n  verbs: [create, update, patch, delete]\n- level: None\n").unwrap();
+    }
+
+    fn start_api_server(&mut self) {
+        let args = [
+            format!("--etcd-servers=http://127.0.0.1:{}", self.etcd_port),
+            format!("--secure-port={}", self.port),
+            "--bind-address=127.0.0.1".to_owned(),
+            format!("--cert-dir={}", self.path("certs")),
+            format!("--service-account-key-file={}", self.path("sa.pub")),
+            format!("--service-account-signing-key-file={}", self.path("sa.key")),
+            "--service-account-issuer=https://demarc.test".to_owned(),
+            "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
+            "--authorization-mode=RBAC,Node".to_owned(),
+            "--allow-privileged=true".to_owned(),
+            format!("--token-auth-file={}", self.path("tokens.csv")),
+            format!("--audit-policy-file={}", self.path("audit.yaml")),
+            format!("--audit-log-path={}", self.path("audit.log")),
+        ];
+        self.api = Some(spawn(&self.assets.join("kube-apiserver"), &args, &self.file("apiserver.log")));
+        eventually("the API server's certificate", Duration::from_secs(60), || std::fs::metadata(self.file("certs/apiserver.crt")).map_err(|e| e.to_string()));
+        let users: String = USERS.iter().map(|(user, _)| format!("- {{name: {user}, user: {{token: {user}-token}}}}\n")).collect();
+        let contexts: String = USERS.iter().map(|(user, _)| format!("- {{name: {user}, context: {{cluster: demarc, user: {user}}}}}\n")).collect();
+        let kubeconfig = format!(
+            "apiVersion: v1\nkind: Config\ncurrent-context: admin\nclusters:\n- name: demarc\n  cluster: {{server: 'https://localhost:{}', certificate-authority: {}}}\nusers:\n{users}contexts:\n{contexts}",
+            self.port,
+            self.path("certs/apiserver.crt")
+        );
+        std::fs::write(self.file("kubeconfig"), kubeconfig).unwrap();
+        eventually("the API server", Duration::from_secs(60), || {
+            let log = || std::fs::read_to_string(self.file("apiserver.log")).unwrap_or_default();
+            self.kubectl(&["get", "--raw", "/readyz"], None).result().map_err(|e| format!("{e}{}", &log()[log().len().saturating_sub(1500)..]))
+        });
+    }
+
+    /// SIGTERM or SIGKILL, and a new one on the same port and data.
+    pub fn restart_api_server(&mut self, patience: Duration) {
+        if let Some(mut api) = self.api.take() {
+            stop(&mut api, patience);
+        }
+        self.start_api_server();
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.file(name).display().to_string()
+    }
+
+    /// For KUBECONFIG; contexts `admin`, `alice`, `bob`.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.file("kubeconfig")
+    }
+
+    /// Real kubectl, as admin.
+    pub fn kubectl(&self, args: &[&str], stdin: Option<&str>) -> Said {
+        self.kubectl_as("admin", args, stdin)
+    }
+
+    /// Real kubectl, as one of the test users.
+    pub fn kubectl_as(&self, user: &str, args: &[&str], stdin: Option<&str>) -> Said {
+        use std::io::Write;
+        let mut child = Command::new(self.assets.join("kubectl"))
+            .args(["--context", user, "--request-timeout=20s"])
+            .args(args)
+            .env("KUBECONFIG", self.kubeconfig())
+            .env("HOME", self.dir.path())
+            .stdin(if stdin.is_some() { Stdio::piped() } else { Stdio::null() })
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        if let (Some(text), Some(mut pipe)) = (stdin, child.stdin.take()) {
+            let _ = pipe.write_all(text.as_bytes());
+        }
+        let output = child.wait_with_output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Said { ok: output.status.success(), out: text(output.stdout), err: text(output.stderr) }
+    }
+
+    /// Every write that the API server completed.
+    pub fn audit(&self) -> Vec<Value> {
+        std::fs::read_to_string(self.file("audit.log")).unwrap_or_default().lines().filter_map(|l| serde_json::from_str(l).ok()).collect()
+    }
+
+    /// Starts `demarc controller --local`; `binary` is `CARGO_BIN_EXE_demarc`.
+    pub fn demarc(&self, binary: &Path, name: &str) -> Demarc {
+        let (admin, log) = (free_port(), self.file(&format!("demarc-{name}.log")));
+        let mut command = Command::new(binary);
+        command.args(["controller", "--local", "--webhook-address", "127.0.0.1:0", "--admin-address", &format!("127.0.0.1:{admin}"), "--replica", name]);
+        command.env("KUBECONFIG", self.kubeconfig()).env("DEMARC_LOG", "demarc=debug");
+        let file = File::create(&log).unwrap();
+        let child = command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file).spawn().unwrap();
+        let demarc = Demarc { child, log, admin };
+        // Registered as well as ready: the webhook is there when this returns.
+        eventually("demarc", Duration::from_secs(30), || if demarc.log().contains(r#""message":"ready""#) { Ok(()) } else { Err(demarc.log()) });
+        demarc
+    }
+}
+
+impl Drop for ControlPlane {
+    fn drop(&mut self) {
+        // The API server before etcd: without etcd it hangs.
+        for child in [&mut self.controllers, &mut self.api, &mut self.etcd] {
+            if let Some(mut child) = child.take() {
+                stop(&mut child, Duration::from_secs(10));
+            }
+        }
+    }
+}
+
+impl Said {
+    /// Standard output, or the error.
+    pub fn result(self) -> Result<String, String> {
+        if self.ok { Ok(self.out) } else { Err(self.err) }
+    }
+}
+
+impl Demarc {
+    /// What it logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// SIGTERM and the way it ended.
+    pub fn terminate(mut self) -> ExitStatus {
+        stop(&mut self.child, Duration::from_secs(20))
+    }
+
+    /// SIGKILL.
+    pub fn kill(mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Demarc {
+    fn drop(&mut self) {
+        if self.child.try_wait().ok().flatten().is_none() {
+            stop(&mut self.child, Duration::from_secs(10));
+        }
+    }
+}
