@@ -60,11 +60,7 @@ fn dispatch(command: Command) -> anyhow::Result<u8> {
 async fn controller(args: run::Args) -> anyhow::Result<u8> {
     use anyhow::Context;
     use tokio::signal::unix::{SignalKind, signal};
-    tracing_subscriber::fmt()
-        .json()
-        .with_env_filter(tracing_subscriber::EnvFilter::try_from_env("DEMARC_LOG").unwrap_or_else(|_| "info".into()))
-        .with_writer(stderr)
-        .init();
+    tracing_subscriber::fmt().json().with_env_filter(tracing_subscriber::EnvFilter::try_from_env("DEMARC_LOG").unwrap_or_else(|_| "info".into())).with_writer(stderr).init();
     let mut config = kube::Config::infer().await.context("no cluster: set KUBECONFIG, or run in a pod with a service account")?;
     config.connect_timeout = Some(std::time::Duration::from_secs(5));
     let client = kube::Client::try_from(config)?;

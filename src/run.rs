@@ -20,8 +20,7 @@ use crate::{
     },
     controller::{
         index::{Index, Source},
-        install,
-        lease,
+        install, lease,
         reconcile::Reconciler,
         watch::{Health, follow},
     },
@@ -197,7 +196,9 @@ async fn whoami(client: &Client) -> anyhow::Result<String> {
     let api: Api<SelfSubjectReview> = Api::all(client.clone());
     let (params, question) = (PostParams::default(), SelfSubjectReview::default());
     let review = tokio::time::timeout(Duration::from_secs(10), api.create(&params, &question))
-        .await.context("the API server gives no answer within 10 s: check KUBECONFIG and the network")?.context("the API server cannot be reached: check KUBECONFIG")?;
+        .await
+        .context("the API server gives no answer within 10 s: check KUBECONFIG and the network")?
+        .context("the API server cannot be reached: check KUBECONFIG")?;
     review.status.and_then(|s| s.user_info).and_then(|u| u.username).context("the API server does not say who we are")
 }
 

@@ -187,6 +187,8 @@ fn find_root<'o>(objects: &'o Objects, uid: &str) -> Option<&'o Record> {
 /// What an UPDATE finds already there: when the object was made, and what it violated.
 struct Stood {
     created: Option<Timestamp>,
+    /// Nothing but its size changed, beside metadata and status: no new risk, and the way to scale a violator down.
+    only_scaled: bool,
     violations: HashSet<Sameness>,
 }
 
@@ -203,12 +205,31 @@ fn stood_before(
         return Ok(None);
     }
     let Some(old) = request.old_object else { return Err(Answer::deny(&request.uid, 400, "malformed: an UPDATE without oldObject")) };
-    let old = Subject::parse(kind, old.get().as_bytes())
-        .map_err(|error| Answer::deny(&request.uid, 422, shown(&format!("malformed old {}: {error}", subject.kind.lower()), 300)))?;
+    let only_scaled = request.object.is_some_and(|new| only_scaled(old.get(), new.get()));
+    let old =
+        Subject::parse(kind, old.get().as_bytes()).map_err(|error| Answer::deny(&request.uid, 422, shown(&format!("malformed old {}: {error}", subject.kind.lower()), 300)))?;
     Ok(Some(Stood {
         created: old.meta.creation_timestamp.parse().ok(),
+        only_scaled,
         violations: evaluate(&old, namespace, matrix, &book.facts, owned).violations().map(Judged::sameness).collect(),
     }))
+}
+
+/// Whether `new` differs from `old` in nothing but how many run. Reached only by an UPDATE that violates something, so a tree may be built.
+fn only_scaled(old: &str, new: &str) -> bool {
+    let rest = |json: &str| -> Option<serde_json::Value> {
+        let mut object: serde_json::Value = serde_json::from_str(json).ok()?;
+        let root = object.as_object_mut()?;
+        root.remove("metadata");
+        root.remove("status");
+        if let Some(spec) = root.get_mut("spec").and_then(|s| s.as_object_mut()) {
+            for size in ["replicas", "parallelism", "suspend", "paused"] {
+                spec.remove(size);
+            }
+        }
+        Some(object)
+    };
+    rest(old).is_some_and(|old| rest(new) == Some(old))
 }
 
 enum Consequence {
@@ -230,7 +251,7 @@ fn consequence(judged: &Judged, matrix: &Matrix, parent: &Parent<'_>, stood: Opt
         // Under a spared parent whatever a new Pod carries is drift, not denial: else a deleted Pod would never come back (P16).
         None => spared_root,
         // "You may leave it; what you touch, you fix": the same violation in the same place may stay where it, or its root, stood before.
-        Some(stood) => stood.violations.contains(&judged.sameness()) && (spared_root || matrix.grandfathers(judged.control, stood.created, now)),
+        Some(stood) => stood.violations.contains(&judged.sameness()) && (stood.only_scaled || spared_root || matrix.grandfathers(judged.control, stood.created, now)),
     };
     if grandfathered { Consequence::Warn { grandfathered } } else { Consequence::Deny }
 }

@@ -38,11 +38,7 @@ pub fn deny(subject: &Subject<'_>, namespace: &str, matrix: &Matrix, denied: &[&
     let plural = if controls.len() == 1 { "" } else { "s" };
     let mut text = format!("{kind} {}/{} lacks {} control{plural} that {} owes", shown(namespace, 63), shown(name, 80), controls.len(), shown(&owes, 80));
     let first = CATALOG[denied.first().map_or(0, |j| j.control)].id;
-    let tail = format!(
-        "\nmore: demarc explain {first}; an exception is its owner's to give (ownership {}/default, generation {})",
-        shown(namespace, 63),
-        matrix.generation
-    );
+    let tail = format!("\nmore: demarc explain {first}; an exception is its owner's to give (ownership {}/default, generation {})", shown(namespace, 63), matrix.generation);
     for (shown_so_far, judged) in denied.iter().enumerate() {
         let control = &CATALOG[judged.control];
         let line = format!(

@@ -304,10 +304,19 @@ fn ownership(object: &Object, file: &str) -> Result<Ownership, Bad> {
     if ownership.metadata.name.as_deref() != Some("default") {
         return Err(Bad::at(file, place("metadata.name"), "the one Ownership of a namespace is named default; rename it"));
     }
+    // What serde skipped would be a setting that silently does nothing.
+    let kept = serde_json::to_value(&ownership.spec).unwrap_or_default();
+    if let Some((at, field)) = object.node.get("spec").and_then(|spec| spec.key_beyond(&kept)) {
+        return Err(Bad::at(file, at, format_args!("an Ownership has no field \"{}\" here; correct its name or remove it", shown(field, 63))));
+    }
+    let mut seen = BTreeSet::new();
     for (i, entry) in ownership.spec.controls.iter().enumerate() {
+        let at = || object.node.get("spec").and_then(|s| s.get("controls")).and_then(|c| c.elements().get(i)).map_or_else(|| object.node.place(), |e| e.find("control"));
         if controls::find(&entry.control).is_none() {
-            let at = object.node.get("spec").and_then(|s| s.get("controls")).and_then(|c| c.elements().get(i)).map_or_else(|| object.node.place(), |e| e.find("control"));
-            return Err(Bad::at(file, at, format_args!("control \"{}\" is not known; did you mean {}?", shown(&entry.control, 63), controls::nearest(&entry.control))));
+            return Err(Bad::at(file, at(), format_args!("control \"{}\" is not known; did you mean {}?", shown(&entry.control, 63), controls::nearest(&entry.control))));
+        }
+        if !seen.insert(&entry.control) {
+            return Err(Bad::at(file, at(), format_args!("control \"{}\" stands in the list twice; keep one entry", shown(&entry.control, 63))));
         }
     }
     Ok(ownership)
@@ -346,7 +355,8 @@ fn text(args: &Args, input: &Input, report: &Report, out: &mut dyn Write) -> std
         let names: Vec<&str> = report.undeclared_namespaces.iter().take(5).map(String::as_str).collect();
         let more = report.undeclared_namespaces.len() - names.len();
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        writeln!(out, "note: {} not judged: no Ownership among the files declares {}{more}", many(s.undeclared, "object"), names.join(", "))?;
+        let (objects, plural) = (many(s.undeclared, "object"), if report.undeclared_namespaces.len() == 1 { "" } else { "s" });
+        writeln!(out, "note: {objects} not judged: no Ownership among the files for namespace{plural} {}{more}", names.join(", "))?;
     }
     let hint = if s.unknown > 0 && !args.show_unknown { " (--show-unknown)" } else { "" };
     let (objects, files) = (many(s.objects, "object"), many(s.files, "file"));

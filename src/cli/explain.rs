@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::Output;
 use crate::{
+    api::ownership::OwnerClass,
     controls::{self, CATALOG, Control},
     model::text::shown,
 };
@@ -72,7 +73,7 @@ fn table(out: &mut dyn Write) -> std::io::Result<()> {
     let header = ["CONTROL", "GROUP", "SEVERITY", "IAAS", "PAAS", "SAAS", "ENFORCEMENT"];
     let rows: Vec<[&str; 7]> = std::iter::once(header)
         .chain(CATALOG.iter().map(|c| {
-            let [iaas, paas, saas] = c.owners.map(|o| o.as_str());
+            let [iaas, paas, saas] = c.owners.map(OwnerClass::as_str);
             [c.id, c.group, c.severity.lower(), iaas, paas, saas, c.enforcement.as_str()]
         }))
         .collect();

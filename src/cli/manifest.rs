@@ -18,8 +18,14 @@ use crate::model::text::shown;
 pub const MAX_FILE: u64 = 16 << 20;
 /// The most bytes of all files together.
 const MAX_TOTAL: usize = 128 << 20;
+/// Of the thread that reads one file.
+const STACK: usize = 64 << 20;
 /// The most nodes of all files together, after aliases are expanded.
-const MAX_NODES: usize = 2_000_000;
+const MAX_NODES: usize = 1_000_000;
+/// The deepest nesting.
+const MAX_DEPTH: usize = 80;
+/// The most documents of one file.
+const MAX_DOCUMENTS: usize = 20_000;
 
 /// Input that cannot be judged: where, what, and what to do about it.
 #[derive(Debug, PartialEq, Eq)]
@@ -206,15 +212,32 @@ impl Node {
         }
     }
 
-    fn is_empty(&self) -> bool {
-        matches!(&self.shape, Shape::Scalar(Value::Null))
-    }
-
     fn count(&self) -> usize {
         1 + match &self.shape {
             Shape::Scalar(_) => 0,
             Shape::List(list) => list.iter().map(Self::count).sum(),
             Shape::Map(entries) => entries.iter().map(|(_, _, node)| 1 + node.count()).sum(),
+        }
+    }
+
+    /// The first key with a value that `kept`, which was read from this node, does not have.
+    pub fn key_beyond(&self, kept: &Value) -> Option<(Place, &str)> {
+        match &self.shape {
+            Shape::Scalar(_) => None,
+            Shape::List(list) => list.iter().zip(kept.as_array()?).find_map(|(node, kept)| node.key_beyond(kept)),
+            Shape::Map(entries) => entries.iter().filter(|(_, _, node)| !node.is_hollow()).find_map(|(place, key, node)| match kept.get(key) {
+                Some(kept) => node.key_beyond(kept),
+                None => Some((*place, key.as_str())),
+            }),
+        }
+    }
+
+    /// Null, or a list or mapping without anything: what reading and writing may drop.
+    fn is_hollow(&self) -> bool {
+        match &self.shape {
+            Shape::Scalar(value) => value.is_null(),
+            Shape::List(list) => list.is_empty(),
+            Shape::Map(entries) => entries.is_empty(),
         }
     }
 
@@ -326,12 +349,12 @@ impl File {
         const BEFORE: usize = 80;
         const AFTER: usize = 80;
         let text = self.text.as_str();
-        let at = text.floor_char_boundary((place.offset as usize).min(text.len()));
+        let at = boundary(text, place.offset as usize);
         let breaks = ['\n', '\r'];
         // A window only: a whole file may be one line.
-        let window = text.floor_char_boundary(at.saturating_sub(BEFORE));
+        let window = boundary(text, at.saturating_sub(BEFORE));
         let begin = text[window..at].rfind(breaks).map(|i| window + i + 1);
-        let end = text.floor_char_boundary((at + AFTER).min(text.len()));
+        let end = boundary(text, at + AFTER);
         let rest = text[at..end].split(breaks).next().unwrap_or_default();
         let cut = at + rest.len() == end && end < text.len() && !text[end..].starts_with(breaks);
         let visible = |s: &str| shown(&s.replace('\t', " "), usize::MAX);
@@ -340,11 +363,18 @@ impl File {
             None if window == 0 => visible(text[..at].trim_start_matches('\u{feff}')),
             None => format!("…{}", visible(&text[window..at])),
         };
-        let marked: String = if place.length == 0 { rest.trim_end().to_owned() } else { rest.chars().take(place.length as usize).collect() };
+        // A bracketed mapping may end anywhere: its bracket stands for it.
+        let length = if rest.starts_with(['{', '[']) { 1 } else { place.length as usize };
+        let marked: String = if length == 0 { rest.trim_end().to_owned() } else { rest.chars().take(length).collect() };
         let carets = visible(marked.trim_end()).chars().count().max(1);
         let line = format!("{before}{}{}", visible(rest.trim_end()), if cut { "…" } else { "" });
         (line, format!("{}{}", " ".repeat(before.chars().count()), "^".repeat(carets)))
     }
+}
+
+/// The last character boundary up to `at`.
+fn boundary(text: &str, at: usize) -> usize {
+    (0..=at.min(text.len())).rev().find(|i| text.is_char_boundary(*i)).unwrap_or_default()
 }
 
 /// One object and the file that it stands in.
@@ -454,13 +484,22 @@ fn not_utf8(name: &str, error: &std::string::FromUtf8Error) -> Bad {
     Bad::at(name, place, "is not UTF-8; save the file as UTF-8")
 }
 
+/// On a stack of its own: each level of nesting takes many frames, and the depth allowed must not depend on who calls.
 fn parse(name: &str, text: &str, nodes: usize) -> Result<Vec<Node>, Bad> {
+    std::thread::scope(|scope| {
+        let reader = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || parse_here(name, text, nodes));
+        let reader = reader.map_err(|e| cannot_read(name, &e))?;
+        reader.join().unwrap_or_else(|_| Err(Bad::file(name, "cannot be read (the YAML reader failed); please report the file")))
+    })
+}
+
+fn parse_here(name: &str, text: &str, nodes: usize) -> Result<Vec<Node>, Bad> {
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! {
-            max_depth: 80,
+            max_depth: MAX_DEPTH,
             max_nodes: nodes,
             max_events: 2 * MAX_NODES + 1,
-            max_documents: 20_000,
+            max_documents: MAX_DOCUMENTS,
         },
         alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 200_000 },
         // As kubectl's reader has it: `0644` is a file mode.
@@ -469,17 +508,37 @@ fn parse(name: &str, text: &str, nodes: usize) -> Result<Vec<Node>, Bad> {
     };
     serde_saphyr::from_multiple_with_options::<Node>(text, options).map_err(|error| {
         let place = error.location().map_or(Place { line: 1, column: 1, offset: 0, length: 0 }, Place::from);
+        if let Some(why) = beyond_bounds(&error) {
+            return Bad::at(name, place, format_args!("{why}; simplify or split the file"));
+        }
         let formatter = serde_saphyr::UserMessageFormatter;
         let what = error.render_with_options(serde_saphyr::render_options! { formatter: &formatter, snippets: serde_saphyr::SnippetMode::Off });
         let what = what.split(" at line ").next().unwrap_or_default();
         let what = what.rsplit_once(": line ").map_or(what, |(what, _)| what);
-        Bad::at(name, place, format_args!("{}; mend the YAML", shown(what.lines().next().unwrap_or_default().trim_end_matches(['.', ';']), 300)))
+        let what = shown(what.lines().next().unwrap_or_default().trim_end_matches(['.', ';']), 300);
+        let advice = if text.contains("{{") { "render the template first (helm template)" } else { "mend the YAML" };
+        Bad::at(name, place, format_args!("{what}; {advice}"))
     })
+}
+
+/// Whether the file is refused for its size, and which.
+fn beyond_bounds(error: &serde_saphyr::Error) -> Option<String> {
+    use serde_saphyr::{Error, budget::BudgetBreach};
+    match error {
+        Error::AliasError { error, .. } => beyond_bounds(error),
+        Error::Budget { breach: BudgetBreach::Depth { .. }, .. } => Some(format!("nests deeper than {MAX_DEPTH} levels")),
+        Error::Budget { breach: BudgetBreach::Documents { .. }, .. } => Some(format!("holds more than {MAX_DOCUMENTS} documents")),
+        Error::Budget { .. } => Some("holds too many values or anchors".to_owned()),
+        Error::AliasReplayLimitExceeded { .. } | Error::AliasReplayStackDepthExceeded { .. } | Error::AliasExpansionLimitExceeded { .. } => {
+            Some("its aliases stand for too much".to_owned())
+        }
+        _ => None,
+    }
 }
 
 /// Adds an object, or the items of a list; `of` is what the items of a typed list are when they do not say it.
 fn take(node: Node, of: Option<(&str, &str)>, name: &str, file: usize, objects: &mut Vec<Object>) -> Result<(), Bad> {
-    if node.is_empty() {
+    if matches!(node.shape, Shape::Scalar(Value::Null)) {
         return Ok(());
     }
     let field = |key: &str| node.get(key).and_then(Node::text).map(str::to_owned);

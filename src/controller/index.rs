@@ -142,7 +142,8 @@ impl Index {
     /// Marks every declared or labelled namespace to be judged again: time passes without an event.
     pub fn mark_all(&self) {
         let mut state = self.state();
-        let all: Vec<String> = state.ownerships.keys().cloned().chain(state.namespaces.values().filter(|n| n.labels.contains_key(crate::api::ENROLLED_LABEL)).map(|n| n.name.clone())).collect();
+        let all: Vec<String> =
+            state.ownerships.keys().cloned().chain(state.namespaces.values().filter(|n| n.labels.contains_key(crate::api::ENROLLED_LABEL)).map(|n| n.name.clone())).collect();
         state.dirty.extend(all);
         self.changed.notify_one();
     }

@@ -111,7 +111,8 @@ impl Reconciler {
         if let Some(wanted) = wanted.filter(|wanted| *wanted != labelled)
             && (wanted || namespace.labels.contains_key(ENROLLED_LABEL))
         {
-            self.label(name, wanted).await?;
+            // The label comes back by the watch, and the status is written once, with what is true then.
+            return self.label(name, wanted).await;
         }
         let (Some(matrix), Some(stored)) = (matrix, self.index.stored(name)) else { return Ok(()) };
         let now = Timestamp::now();

@@ -29,17 +29,7 @@ pub const CONTROL: Control = Control {
               kms, optionally followed by a colon and a key reference. csi and kms beside a storage class that is not encrypted are a violation.",
     unknown: "Never: the statement is in the object. Whether storage is encrypted is pvc-storage-encrypted's to say.",
     fix: "annotate demarc.dev/encryption-at-rest: csi",
-    kinds: &[
-        Kind::Pod,
-        Kind::Deployment,
-        Kind::StatefulSet,
-        Kind::DaemonSet,
-        Kind::ReplicaSet,
-        Kind::ReplicationController,
-        Kind::Job,
-        Kind::CronJob,
-        Kind::PodTemplate,
-    ],
+    kinds: &[Kind::Pod, Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet, Kind::ReplicaSet, Kind::ReplicationController, Kind::Job, Kind::CronJob, Kind::PodTemplate],
     root_only: false,
     check,
 };
@@ -137,7 +127,9 @@ mod tests {
             ("{demarc.dev/encryption-at-rest: csi}", contradicted, "{}", vec!["Violated spec.volumes[d] contradicted off"]),
             ("{demarc.dev/encryption-at-rest: application}", contradicted, "{}", vec![]),
         ] {
-            let yaml = format!("{{apiVersion: apps/v1, kind: Deployment, metadata: {{name: w}}, spec: {{template: {{metadata: {{annotations: {annotations}}}, spec: {{containers: [], volumes: [{volume}]}}}}}}}}");
+            let yaml = format!(
+                "{{apiVersion: apps/v1, kind: Deployment, metadata: {{name: w}}, spec: {{template: {{metadata: {{annotations: {annotations}}}, spec: {{containers: [], volumes: [{volume}]}}}}}}}}"
+            );
             assert_eq!(judge_in(&CONTROL, &yaml, &shop, &policy(settings), None, &facts()), said, "{annotations} {volume} {settings}");
         }
     }

@@ -14,12 +14,7 @@ pub const CONTROL: Control = Control {
     severity: Severity::Medium,
     enforcement: Enforcement::Deny,
     owners: [OwnerClass::Customer, OwnerClass::Customer, OwnerClass::Provider],
-    references: &[
-        ("ISO 27001:2022", &["A.5.21", "A.8.19"]),
-        ("SOC 2", &["CC6.8"]),
-        ("CCM 4.0.12", &["STA-02", "CCC-04"]),
-        ("NIST 800-53r5", &["SR-3", "CM-7"]),
-    ],
+    references: &[("ISO 27001:2022", &["A.5.21", "A.8.19"]), ("SOC 2", &["CC6.8"]), ("CCM 4.0.12", &["STA-02", "CCC-04"]), ("NIST 800-53r5", &["SR-3", "CM-7"])],
     why: "Whoever controls the registry controls what runs.",
     checked: "Every image of every container list, with docker.io and library/ filled in as the container runtime does, against policy.images.allowedPrefixes, whole path components at \
               a time. Without a list there is nothing to judge.",

@@ -18,12 +18,7 @@ pub const CONTROL: Control = Control {
     severity: Severity::High,
     enforcement: Enforcement::Deny,
     owners: [OwnerClass::Customer, OwnerClass::Customer, OwnerClass::Provider],
-    references: &[
-        ("ISO 27001:2022", &["A.8.20", "A.8.24"]),
-        ("SOC 2", &["CC6.6", "CC6.7"]),
-        ("CCM 4.0.12", &["CEK-03", "IVS-03"]),
-        ("NIST 800-53r5", &["SC-8", "SC-8(1)"]),
-    ],
+    references: &[("ISO 27001:2022", &["A.8.20", "A.8.24"]), ("SOC 2", &["CC6.6", "CC6.7"]), ("CCM 4.0.12", &["CEK-03", "IVS-03"]), ("NIST 800-53r5", &["SC-8", "SC-8(1)"])],
     why: "Passwords and personal data that cross the network in the clear can be read and changed on the way.",
     checked: "Each rule's host of an Ingress is covered by a tls entry: the same name, a wildcard of exactly one label, or an entry without hosts. A rule without a host, and a default \
               backend, need a tls entry without hosts.",
@@ -47,7 +42,9 @@ fn check(cx: &Context<'_, '_>, out: &mut Vec<Finding>) -> Applies {
         match ingress.tls.iter().filter(|tls| covers(tls, host)).map(|tls| !tls.secret_name.is_empty()).max() {
             Some(true) => {}
             Some(false) => out.push(Finding::unknown(path, "the certificate is the ingress controller's own", "name a certificate in spec.tls[].secretName")),
-            None if host.is_empty() => out.push(Finding::violated(path, "", "any host is served without TLS", "add a spec.tls entry with a secretName and no hosts, or name the hosts")),
+            None if host.is_empty() => {
+                out.push(Finding::violated(path, "", "any host is served without TLS", "add a spec.tls entry with a secretName and no hosts, or name the hosts"))
+            }
             None => {
                 let fix = format!("add to spec.tls: {{hosts: [{}], secretName: <secret>}}", shown(host, 80));
                 out.push(Finding::violated(path, "", "is served without TLS", fix));
@@ -63,7 +60,8 @@ fn covers(tls: &IngressTls<'_>, host: &str) -> bool {
         || !host.is_empty()
             && tls.hosts.iter().any(|h| {
                 h.eq_ignore_ascii_case(host)
-                    || h.strip_prefix("*.").is_some_and(|parent| host.split_once('.').is_some_and(|(label, rest)| !label.is_empty() && label != "*" && rest.eq_ignore_ascii_case(parent)))
+                    || h.strip_prefix("*.")
+                        .is_some_and(|parent| host.split_once('.').is_some_and(|(label, rest)| !label.is_empty() && label != "*" && rest.eq_ignore_ascii_case(parent)))
             })
 }
 

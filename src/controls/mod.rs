@@ -79,17 +79,8 @@ pub struct Control {
 }
 
 /// Kinds that run pods.
-pub(crate) const WORKLOADS: &[Kind] = &[
-    Kind::Pod,
-    Kind::Deployment,
-    Kind::StatefulSet,
-    Kind::DaemonSet,
-    Kind::ReplicaSet,
-    Kind::ReplicationController,
-    Kind::Job,
-    Kind::CronJob,
-    Kind::PodTemplate,
-];
+pub(crate) const WORKLOADS: &[Kind] =
+    &[Kind::Pod, Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet, Kind::ReplicaSet, Kind::ReplicationController, Kind::Job, Kind::CronJob, Kind::PodTemplate];
 
 /// The catalog, in the order in which reports show it.
 pub static CATALOG: &[Control] = &[

@@ -21,12 +21,7 @@ pub const CONTROL: Control = Control {
     severity: Severity::Critical,
     enforcement: Enforcement::Deny,
     owners: [OwnerClass::Customer, OwnerClass::SharedDependent, OwnerClass::Provider],
-    references: &[
-        ("ISO 27001:2022", &["A.8.24"]),
-        ("SOC 2", &["CC6.1", "CC6.7"]),
-        ("CCM 4.0.12", &["CEK-03"]),
-        ("NIST 800-53r5", &["SC-28", "SC-28(1)"]),
-    ],
+    references: &[("ISO 27001:2022", &["A.8.24"]), ("SOC 2", &["CC6.1", "CC6.7"]), ("CCM 4.0.12", &["CEK-03"]), ("NIST 800-53r5", &["SC-28", "SC-28(1)"])],
     why: "A disk that is copied, snapshotted or thrown away must not give its data away.",
     checked: "The StorageClass (or, when bound, the PersistentVolume) of every claim that the object is, makes or mounts, by the driver's own parameter.",
     unknown: "The driver or the cloud account decides outside the cluster, the class does not exist yet, or the class was made anew after the volume: record evidence, or name a class that \

@@ -56,9 +56,8 @@ const DRIVERS: &[Driver] = &[
 ];
 
 fn by_driver(what: &str, driver: &str, parameters: &BTreeMap<String, String>) -> Encrypted {
-    let known = DRIVERS
-        .iter()
-        .find(|d| d.names.contains(&driver) || !d.suffix.is_empty() && (driver == d.suffix || driver.strip_suffix(d.suffix).is_some_and(|p| p.ends_with('.'))));
+    let known =
+        DRIVERS.iter().find(|d| d.names.contains(&driver) || !d.suffix.is_empty() && (driver == d.suffix || driver.strip_suffix(d.suffix).is_some_and(|p| p.ends_with('.'))));
     let Some(known) = known else {
         return Encrypted::Unknown(format!("{what} uses driver {}, whose encryption the cluster does not show: record evidence", shown(driver, 63)));
     };
@@ -84,11 +83,9 @@ pub(super) fn of_claim(class: Option<&str>, volume: Option<&str>, facts: &Facts)
     let found = match class {
         Some("") => return Encrypted::Unknown("bound by hand to no volume yet: name the volume".to_owned()),
         Some(name) => classes.get_key_value(name).ok_or_else(|| format!("storage class \"{}\" does not exist", shown(name, 63))),
-        None => classes
-            .iter()
-            .filter(|(_, c)| c.default)
-            .max_by(|a, b| a.1.created.cmp(&b.1.created).then(b.0.cmp(a.0)))
-            .ok_or_else(|| "no default storage class: name one".to_owned()),
+        None => {
+            classes.iter().filter(|(_, c)| c.default).max_by(|a, b| a.1.created.cmp(&b.1.created).then(b.0.cmp(a.0))).ok_or_else(|| "no default storage class: name one".to_owned())
+        }
     };
     match found {
         Ok((name, class)) => by_driver(&format!("class \"{}\"", shown(name, 63)), &class.provisioner, &class.parameters),
@@ -138,7 +135,9 @@ pub(super) mod tests {
                     .map(|(k, v)| (k.to_owned(), v))
                     .into(),
             )),
-            volumes: Ok(Arc::new([("vol-off".to_owned(), Volume { driver: ebs.into(), class: Some("off".into()), created: "2026-02-01T00:00:00Z".into(), ..Volume::default() })].into())),
+            volumes: Ok(Arc::new(
+                [("vol-off".to_owned(), Volume { driver: ebs.into(), class: Some("off".into()), created: "2026-02-01T00:00:00Z".into(), ..Volume::default() })].into(),
+            )),
             claims: Ok(Arc::new([("shop/data-off".to_owned(), ClaimFact { class: Some("off".into()), volume: None })].into())),
         }
     }

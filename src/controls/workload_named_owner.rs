@@ -14,28 +14,13 @@ pub const CONTROL: Control = Control {
     severity: Severity::High,
     enforcement: Enforcement::Deny,
     owners: [OwnerClass::Customer, OwnerClass::Customer, OwnerClass::Provider],
-    references: &[
-        ("ISO 27001:2022", &["A.5.2", "A.5.9"]),
-        ("SOC 2", &["CC1.3", "CC2.1"]),
-        ("CCM 4.0.12", &["GRC-06", "HRS-09"]),
-        ("NIST 800-53r5", &["CM-8(4)"]),
-    ],
+    references: &[("ISO 27001:2022", &["A.5.2", "A.5.9"]), ("SOC 2", &["CC1.3", "CC2.1"]), ("CCM 4.0.12", &["GRC-06", "HRS-09"]), ("NIST 800-53r5", &["CM-8(4)"])],
     why: "Somebody must answer when the workload is attacked, breaks or has to be patched.",
     checked: "The first of: annotation a8r.io/owner; annotation or label owner; label team; label dt.owner or dt.owner-*; the same on the pod template; the same on \
               the Namespace; the Ownership's defaultOwner. Placeholders (none, no owner, unknown, todo, n/a) do not count.",
     unknown: "Never: the names are in the object.",
     fix: "kubectl annotate <kind> <name> a8r.io/owner=<team or e-mail>",
-    kinds: &[
-        Kind::Pod,
-        Kind::Deployment,
-        Kind::StatefulSet,
-        Kind::DaemonSet,
-        Kind::ReplicaSet,
-        Kind::ReplicationController,
-        Kind::Job,
-        Kind::CronJob,
-        Kind::Service,
-    ],
+    kinds: &[Kind::Pod, Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet, Kind::ReplicaSet, Kind::ReplicationController, Kind::Job, Kind::CronJob, Kind::Service],
     root_only: true,
     check,
 };
@@ -100,7 +85,8 @@ mod tests {
             ("annotations: {a8r.io/owner: '??'}", "", None, false),
             ("annotations: {A8R.io/owner: shop}", "", None, false),
         ] {
-            let yaml = format!("{{apiVersion: apps/v1, kind: Deployment, metadata: {{name: web, {meta}}}, spec: {{template: {{metadata: {{{template}}}, spec: {{containers: []}}}}}}}}");
+            let yaml =
+                format!("{{apiVersion: apps/v1, kind: Deployment, metadata: {{name: web, {meta}}}, spec: {{template: {{metadata: {{{template}}}, spec: {{containers: []}}}}}}}}");
             let said = judge_in(&CONTROL, &yaml, &Namespace::default(), &Default::default(), default, &Facts::empty());
             assert_eq!(said, if holds { vec![] } else { missing.clone() }, "{yaml} {default:?}");
         }

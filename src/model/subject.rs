@@ -644,10 +644,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Volume<'a> {
                             false
                         }
                         "persistentVolumeClaim" => map.next_value::<Option<ByName<'de>>>()?.map(|c| volume.source = VolumeSource::Claim(c.name)).is_some(),
-                        "ephemeral" => map
-                            .next_value::<Option<Ephemeral<'de>>>()?
-                            .map(|e| volume.source = VolumeSource::Ephemeral(Box::new(e.volume_claim_template)))
-                            .is_some(),
+                        "ephemeral" => map.next_value::<Option<Ephemeral<'de>>>()?.map(|e| volume.source = VolumeSource::Ephemeral(Box::new(e.volume_claim_template))).is_some(),
                         "hostPath" => map.next_value::<Option<HostPath<'de>>>()?.map(|h| volume.source = VolumeSource::HostPath(h.path)).is_some(),
                         _ => map.next_value::<Option<IgnoredAny>>()?.is_some(),
                     };
@@ -718,9 +715,33 @@ pub fn slim(object: &mut serde_json::Value) {
         match value {
             serde_json::Value::Object(map) => {
                 for key in [
-                    "env", "envFrom", "command", "args", "resources", "volumeMounts", "volumeDevices", "terminationMessagePath", "terminationMessagePolicy", "imagePullPolicy",
-                    "imagePullSecrets", "affinity", "tolerations", "topologySpreadConstraints", "selector", "strategy", "updateStrategy", "schedulerName", "dnsPolicy",
-                    "restartPolicy", "nodeSelector", "hostAliases", "exec", "httpHeaders", "items", "sources", "accessModes",
+                    "env",
+                    "envFrom",
+                    "command",
+                    "args",
+                    "resources",
+                    "volumeMounts",
+                    "volumeDevices",
+                    "terminationMessagePath",
+                    "terminationMessagePolicy",
+                    "imagePullPolicy",
+                    "imagePullSecrets",
+                    "affinity",
+                    "tolerations",
+                    "topologySpreadConstraints",
+                    "selector",
+                    "strategy",
+                    "updateStrategy",
+                    "schedulerName",
+                    "dnsPolicy",
+                    "restartPolicy",
+                    "nodeSelector",
+                    "hostAliases",
+                    "exec",
+                    "httpHeaders",
+                    "items",
+                    "sources",
+                    "accessModes",
                 ] {
                     map.remove(key);
                 }

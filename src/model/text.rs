@@ -68,12 +68,7 @@ mod tests {
 
     #[test]
     fn escapes_what_moves_a_cursor_and_cuts_on_a_boundary() {
-        for (text, max, expected) in [
-            ("web", 10, "web"),
-            ("a\u{1b}[31mb", 40, "a\\u{1b}[31mb"),
-            ("a\nb", 40, "a\\u{a}b"),
-            ("a\u{202e}b", 40, "a\\u{202e}b"),
-        ] {
+        for (text, max, expected) in [("web", 10, "web"), ("a\u{1b}[31mb", 40, "a\\u{1b}[31mb"), ("a\nb", 40, "a\\u{a}b"), ("a\u{202e}b", 40, "a\\u{202e}b")] {
             assert_eq!(shown(text, max), expected, "{text:?}");
         }
         for max in 4..40 {

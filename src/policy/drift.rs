@@ -96,8 +96,5 @@ pub fn report(namespace: &Namespace, matrix: &Matrix, objects: &Objects, facts: 
 
 /// What `record` does not hold, for its children to inherit; Unknown counts too, so that one gap is told once.
 fn violations_of(record: &Record, namespace: &Namespace, matrix: &Matrix, facts: &Facts) -> HashSet<Sameness> {
-    record
-        .subject()
-        .map(|s| evaluate(&s, namespace, matrix, facts, record.parent.is_some()).judged.iter().map(super::verdict::Judged::sameness).collect())
-        .unwrap_or_default()
+    record.subject().map(|s| evaluate(&s, namespace, matrix, facts, record.parent.is_some()).judged.iter().map(super::verdict::Judged::sameness).collect()).unwrap_or_default()
 }

@@ -99,9 +99,10 @@ impl Objects {
         if ordinal.is_empty() || !ordinal.bytes().all(|b| b.is_ascii_digit()) {
             return None;
         }
-        self.in_namespace(namespace).map(|(_, r)| r).filter(|r| r.kind == Kind::StatefulSet).find(|r| {
-            r.subject().is_ok_and(|set| set.claims.iter().any(|t| stem.strip_prefix(&*t.name).and_then(|s| s.strip_prefix('-')) == Some(&*set.meta.name)))
-        })
+        self.in_namespace(namespace)
+            .map(|(_, r)| r)
+            .filter(|r| r.kind == Kind::StatefulSet)
+            .find(|r| r.subject().is_ok_and(|set| set.claims.iter().any(|t| stem.strip_prefix(&*t.name).and_then(|s| s.strip_prefix('-')) == Some(&*set.meta.name))))
     }
 
     /// How many there are.

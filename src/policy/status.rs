@@ -127,8 +127,8 @@ fn conditions(before: &OwnershipStatus, matrix: &Matrix, report: &Report, observ
     let unknown = report.verdicts.iter().filter(|v| **v == Verdict::Unknown).count();
     let compliant = match (violated, unknown) {
         (0, 0) => ("True", "AllHold", "every control that applies here holds".to_owned()),
-        (0, n) => ("Unknown", "NotVisible", format!("nothing is violated, and {n} controls cannot be seen")),
-        (v, n) => ("False", "Drift", format!("{v} controls are violated, {n} cannot be seen")),
+        (0, n) => ("Unknown", "NotVisible", format!("nothing is violated; controls that cannot be seen: {n}")),
+        (v, n) => ("False", "Drift", format!("controls violated: {v}, not visible: {n}")),
     };
     let enforcing = match (observed.critical, matrix.mode.enrolled(), observed.enrolled) {
         (Some(why), ..) => ("False", "CriticalNamespace", why.to_owned()),
@@ -140,7 +140,8 @@ fn conditions(before: &OwnershipStatus, matrix: &Matrix, report: &Report, observ
         None => ("True", "Resolved", "the declaration is read and judged".to_owned()),
         Some(why) => ("False", "Unreadable", crate::model::text::shown(&format!("the stored declaration cannot be read; the last good one holds: {why}"), 500)),
     };
-    let unknown_control = matrix.unknown_controls.first().map(|id| ("True", "NotInCatalog", format!("this version does not know {}; it is shown, not denied", crate::model::text::shown(id, 63))));
+    let unknown_control =
+        matrix.unknown_controls.first().map(|id| ("True", "NotInCatalog", format!("this version does not know {}; it is shown, not denied", crate::model::text::shown(id, 63))));
     let own = [("Ready", Some(ready)), ("Compliant", Some(compliant)), ("Enforcing", Some(enforcing)), ("UnknownControl", unknown_control)];
     let mut conditions: Vec<Condition> = before.conditions.iter().filter(|c| own.iter().all(|(kind, _)| *kind != c.type_)).cloned().collect();
     for (kind, state) in own {
@@ -180,7 +181,10 @@ mod tests {
         let ownership = Ownership::new("default", serde_saphyr::from_str("{serviceModel: PaaS, parties: {customer: acme}}").unwrap());
         let mut objects = Objects::default();
         let template = serde_json::json!({"spec": {"containers": [{"name": "web", "image": "nginx", "env": [{"name": "PASSWORD", "value": "hunter2"}]}]}});
-        objects.put(Kind::Deployment, serde_json::json!({"metadata": {"name": "web", "namespace": "shop", "uid": "u1", "creationTimestamp": "2026-01-01T00:00:00Z"}, "spec": {"template": template}}));
+        objects.put(
+            Kind::Deployment,
+            serde_json::json!({"metadata": {"name": "web", "namespace": "shop", "uid": "u1", "creationTimestamp": "2026-01-01T00:00:00Z"}, "spec": {"template": template}}),
+        );
         objects.put(Kind::Pod, serde_json::json!({"metadata": {"name": "web-1", "namespace": "shop", "uid": "u2", "ownerReferences": [{"kind": "Deployment", "name": "web", "uid": "u1", "controller": true}]}, "spec": template["spec"]}));
         (Matrix::resolve(&ownership), objects, Namespace { name: "shop".into(), ..Namespace::default() })
     }
@@ -213,7 +217,8 @@ mod tests {
     fn conditions_of_others_are_kept() {
         let (matrix, objects, shop) = shop();
         let now = at("2026-02-01T00:00:00Z");
-        let foreign = Condition { type_: "Audited".into(), status: "True".into(), reason: "By".into(), message: String::new(), observed_generation: None, last_transition_time: Time(now) };
+        let foreign =
+            Condition { type_: "Audited".into(), status: "True".into(), reason: "By".into(), message: String::new(), observed_generation: None, last_transition_time: Time(now) };
         let old = OwnershipStatus { conditions: vec![foreign.clone()], ..OwnershipStatus::default() };
         let new = plan(Some(&old), &matrix, &drift::report(&shop, &matrix, &objects, &Facts::empty(), now), &ENROLLED, now).unwrap();
         assert!(new.conditions.contains(&foreign));

@@ -109,7 +109,8 @@ async fn webhook_drift_and_check_agree() {
         let mut object = request["request"]["object"].clone();
         let expect: Value = serde_json::from_str(&read(&case, "expect.json")).unwrap();
         let code = expect["code"].as_u64().unwrap_or(403);
-        if request["request"]["operation"] != "CREATE" || !object.is_object() || code != 403 || name.contains("cannot be read") || object["metadata"]["ownerReferences"].is_array() {
+        if request["request"]["operation"] != "CREATE" || !object.is_object() || code != 403 || name.contains("cannot be read") || object["metadata"]["ownerReferences"].is_array()
+        {
             continue;
         }
         compared += 1;
@@ -123,7 +124,8 @@ async fn webhook_drift_and_check_agree() {
         let denied: Vec<String> = match book.promises.get("shop") {
             Some(Promise::Declared(matrix)) => {
                 let report = drift::report(&book.namespaces["shop"], matrix, &index.shared.objects(), &book.facts, now());
-                let denies = |d: &&drift::Drift| matrix.entries[d.control].enforcement == demarc::api::ownership::Enforcement::Deny && d.outcome == demarc::model::Outcome::Violated;
+                let denies =
+                    |d: &&drift::Drift| matrix.entries[d.control].enforcement == demarc::api::ownership::Enforcement::Deny && d.outcome == demarc::model::Outcome::Violated;
                 report.drift.iter().filter(denies).map(|d| demarc::controls::CATALOG[d.control].id.to_owned()).collect()
             }
             _ => Vec::new(),

@@ -131,7 +131,9 @@ fn new_workloads_are_held_to_what_the_customer_owes() {
     world.rejects("shop", &ingress, "ingress-tls-required");
     let class = json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "plain"}, "provisioner": "driver.longhorn.io"});
     world.accepts("shop", &class);
-    let claim = |name: &str, class: &str| named("PersistentVolumeClaim", "v1", name, json!({"accessModes": ["ReadWriteOnce"], "storageClassName": class, "resources": {"requests": {"storage": "1Gi"}}}));
+    let claim = |name: &str, class: &str| {
+        named("PersistentVolumeClaim", "v1", name, json!({"accessModes": ["ReadWriteOnce"], "storageClassName": class, "resources": {"requests": {"storage": "1Gi"}}}))
+    };
     eventually("a claim of a class that is not encrypted is rejected", SOON, || {
         let dry = world.plane.kubectl(&["apply", "-n", "shop", "--dry-run=server", "-f", "-"], Some(&claim("violator", "plain").to_string()));
         if dry.err.contains("pvc-storage-encrypted") { Ok(()) } else { Err(format!("{dry:?}")) }
@@ -143,7 +145,9 @@ fn new_workloads_are_held_to_what_the_customer_owes() {
     let mut pod = spec("nginx", false);
     pod["initContainers"] = json!([{"name": "i", "image": "nginx", "restartPolicy": "Always", "securityContext": {"privileged": true}}]);
     world.rejects("shop", &workload("Pod", "violator", &pod), "spec.initContainers[i]");
-    world.accepts("shop", &workload("Pod", "debugged", &spec("nginx", false)));
+    let mut burstable = spec("nginx", false);
+    burstable["containers"][0]["resources"] = json!({"requests": {"cpu": "20m"}});
+    world.accepts("shop", &workload("Pod", "debugged", &burstable));
     let mut debugged: Value = serde_json::from_str(&world.plane.kubectl(&["get", "pod", "debugged", "-n", "shop", "-o", "json"], None).result().unwrap()).unwrap();
     debugged["spec"]["ephemeralContainers"] = json!([{"name": "e", "image": "nginx", "securityContext": {"privileged": true}, "terminationMessagePolicy": "File"}]);
     let said = world.plane.kubectl(&["replace", "--raw", "/api/v1/namespaces/shop/pods/debugged/ephemeralcontainers", "-f", "-"], Some(&debugged.to_string()));
@@ -163,7 +167,10 @@ fn new_workloads_are_held_to_what_the_customer_owes() {
     rejected(&said, "pod-security-standard");
     applied["spec"]["template"]["spec"] = spec("nginx", false);
     rejected(&world.plane.kubectl(&["annotate", "deployment", "good", "-n", "shop", "a8r.io/owner=todo", "--overwrite"], None), "workload-named-owner");
-    rejected(&world.plane.kubectl(&["apply", "-n", "shop", "--dry-run=server", "-f", "-"], Some(&workload("Pod", "violator", &spec("nginx", true)).to_string())), "pod-security-standard");
+    rejected(
+        &world.plane.kubectl(&["apply", "-n", "shop", "--dry-run=server", "-f", "-"], Some(&workload("Pod", "violator", &spec("nginx", true)).to_string())),
+        "pod-security-standard",
+    );
 
     // Elsewhere nobody is asked.
     world.plane.kubectl(&["create", "namespace", "elsewhere"], None).result().unwrap();
@@ -183,7 +190,8 @@ fn what_stood_before_keeps_running_and_gets_no_worse() {
     let policy = json!({"images": {"allowedPrefixes": ["ghcr.io/acme"]}});
     world.declare("old", &json!({"mode": "Audit", "policy": policy}));
     let mut set = workload("StatefulSet", "db", &spec("evil.example/db:1", false));
-    set["spec"]["volumeClaimTemplates"] = json!([{"metadata": {"name": "data"}, "spec": {"accessModes": ["ReadWriteOnce"], "storageClassName": "plain", "resources": {"requests": {"storage": "1Gi"}}}}]);
+    set["spec"]["volumeClaimTemplates"] =
+        json!([{"metadata": {"name": "data"}, "spec": {"accessModes": ["ReadWriteOnce"], "storageClassName": "plain", "resources": {"requests": {"storage": "1Gi"}}}}]);
     let class = json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "plain"}, "provisioner": "driver.longhorn.io"});
     world.accepts("old", &class);
     let mut web = workload("Deployment", "web", &spec("evil.example/web:1", true));

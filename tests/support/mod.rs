@@ -61,13 +61,7 @@ pub fn eventually<T>(what: &str, within: Duration, mut attempt: impl FnMut() -> 
 
 fn spawn(program: &Path, args: &[String], log: &Path) -> Child {
     let log = File::create(log).unwrap();
-    Command::new(program)
-        .args(args)
-        .stdin(Stdio::null())
-        .stdout(log.try_clone().unwrap())
-        .stderr(log)
-        .spawn()
-        .unwrap_or_else(|e| panic!("{}: {e}", program.display()))
+    Command::new(program).args(args).stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap_or_else(|e| panic!("{}: {e}", program.display()))
 }
 
 fn signal(child: &Child, name: &str) {
@@ -121,12 +115,22 @@ impl ControlPlane {
     fn write_files(&self) {
         let key = rcgen::KeyPair::generate().unwrap();
         std::fs::write(self.file("sa.key"), key.serialize_pem()).unwrap();
+        // The API server's own self-made certificate is not for loopback.
+        let names = ["localhost", "127.0.0.1", "kubernetes.default.svc"].map(str::to_owned);
+        let serving = rcgen::generate_simple_self_signed(names).unwrap();
+        std::fs::create_dir(self.file("certs")).unwrap();
+        std::fs::write(self.file("certs/apiserver.crt"), serving.cert.pem()).unwrap();
+        std::fs::write(self.file("certs/apiserver.key"), serving.signing_key.serialize_pem()).unwrap();
         // Apart: the API server does not read the public half out of a PKCS #8 key.
         std::fs::write(self.file("sa.pub"), key.public_key_pem()).unwrap();
         let tokens: String = USERS.iter().map(|(user, groups)| format!("{user}-token,{user},{user},\"{groups}\"\n")).collect();
         std::fs::write(self.file("tokens.csv"), tokens).unwrap();
         // Every write is logged once, when it is done: the oracle for "never persisted".
-        std::fs::write(self.file("audit.yaml"), "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules:\n- level: Metadata\n  verbs: [create, update, patch, delete]\n- level: None\n").unwrap();
+        std::fs::write(
+            self.file("audit.yaml"),
+            "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules:\n- level: Metadata\n  verbs: [create, update, patch, delete]\n- level: None\n",
+        )
+        .unwrap();
     }
 
     fn start_api_server(&mut self) {
@@ -134,7 +138,8 @@ impl ControlPlane {
             format!("--etcd-servers=http://127.0.0.1:{}", self.etcd_port),
             format!("--secure-port={}", self.port),
             "--bind-address=127.0.0.1".to_owned(),
-            format!("--cert-dir={}", self.path("certs")),
+            format!("--tls-cert-file={}", self.path("certs/apiserver.crt")),
+            format!("--tls-private-key-file={}", self.path("certs/apiserver.key")),
             format!("--service-account-key-file={}", self.path("sa.pub")),
             format!("--service-account-signing-key-file={}", self.path("sa.key")),
             "--service-account-issuer=https://demarc.test".to_owned(),
@@ -146,7 +151,6 @@ impl ControlPlane {
             format!("--audit-log-path={}", self.path("audit.log")),
         ];
         self.api = Some(spawn(&self.assets.join("kube-apiserver"), &args, &self.file("apiserver.log")));
-        eventually("the API server's certificate", Duration::from_secs(60), || std::fs::metadata(self.file("certs/apiserver.crt")).map_err(|e| e.to_string()));
         let users: String = USERS.iter().map(|(user, _)| format!("- {{name: {user}, user: {{token: {user}-token}}}}\n")).collect();
         let contexts: String = USERS.iter().map(|(user, _)| format!("- {{name: {user}, context: {{cluster: demarc, user: {user}}}}}\n")).collect();
         let kubeconfig = format!(
