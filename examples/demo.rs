@@ -61,7 +61,7 @@ struct Story<'p> {
 }
 
 impl Story<'_> {
-    fn tell(&self, text: &str) {
+    fn tell(text: &str) {
         println!("\n# {text}");
     }
 
@@ -134,29 +134,29 @@ fn main() -> ExitCode {
 }
 
 fn play(story: &mut Story<'_>) {
-    story.tell("A namespace declares who owns which control.");
+    Story::tell("A namespace declares who owns which control.");
     story.shows(None, &["create", "namespace", "shop"], "created");
     story.shows(Some(&class("true")), &["apply", "-f", "-"], "created");
     story.shows(Some(OWNERSHIP), &["apply", "-f", "-"], "created");
     story.shows(None, &["wait", "ownership/default", "-n", "shop", "--for=condition=Enforcing", "--timeout=30s"], "condition met");
 
-    story.tell("A Deployment without an owner and without an encryption annotation is refused.");
+    Story::tell("A Deployment without an owner and without an encryption annotation is refused.");
     story.shows(Some(BAD), &["apply", "-f", "-"], "lacks 2 controls that acme (customer) owes");
 
-    story.tell("With both, it is admitted.");
+    Story::tell("With both, it is admitted.");
     story.shows(Some(CLAIM), &["apply", "-f", "-"], "created");
     story.shows(Some(GOOD), &["apply", "-f", "-"], "created");
     story.waits("judged", &["get", "ownership", "default", "-n", "shop", "-o", "yaml"], "verdict: Satisfied");
     story.shows(None, &["get", "ownerships", "-A"], "True");
 
-    story.tell("Somebody replaces the StorageClass by one without encryption: drift.");
+    Story::tell("Somebody replaces the StorageClass by one without encryption: drift.");
     story.shows(None, &["delete", "storageclass", "fast"], "deleted");
     story.shows(Some(&class("false")), &["apply", "-f", "-"], "created");
     story.waits("drift appears", &["get", "ownership", "default", "-n", "shop", "-o", "yaml"], "reason: Drift");
     story.shows(None, &["get", "ownerships", "-A"], "False");
     story.shows(None, &["describe", "ownership", "default", "-n", "shop"], "persistentvolumeclaim/data");
 
-    story.tell("It is repaired, and the drift clears.");
+    Story::tell("It is repaired, and the drift clears.");
     story.shows(None, &["delete", "storageclass", "fast"], "deleted");
     story.shows(Some(&class("true")), &["apply", "-f", "-"], "created");
     story.waits("drift clears", &["get", "ownership", "default", "-n", "shop", "-o", "yaml"], "reason: AllHold");

@@ -1,6 +1,8 @@
 //! Keeps the arrow of imports: api → model → controls → policy → admission ‖ controller → cli, run → main.
 //! Also keeps clocks and I/O out of the still house, where `now` is an argument.
 
+#![allow(clippy::unwrap_used)]
+
 use std::path::{Path, PathBuf};
 
 const ORDER: &[(&str, &[&str])] = &[

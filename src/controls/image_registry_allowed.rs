@@ -94,8 +94,7 @@ impl<'a> Reference<'a> {
             }
         }
         let (host, hub) = match first {
-            "" | "index.docker.io" => ("docker.io", true),
-            "docker.io" => ("docker.io", true),
+            "" | "docker.io" | "index.docker.io" => ("docker.io", true),
             other => (other, false),
         };
         Some(Self { host, implied: (hub && !path.contains('/')).then_some("library"), path })

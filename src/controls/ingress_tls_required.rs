@@ -43,7 +43,7 @@ fn check(cx: &Context<'_, '_>, out: &mut Vec<Finding>) -> Applies {
             Some(true) => {}
             Some(false) => out.push(Finding::unknown(path, "the certificate is the ingress controller's own", "name a certificate in spec.tls[].secretName")),
             None if host.is_empty() => {
-                out.push(Finding::violated(path, "", "any host is served without TLS", "add a spec.tls entry with a secretName and no hosts, or name the hosts"))
+                out.push(Finding::violated(path, "", "any host is served without TLS", "add a spec.tls entry with a secretName and no hosts, or name the hosts"));
             }
             None => {
                 let fix = format!("add to spec.tls: {{hosts: [{}], secretName: <secret>}}", shown(host, 80));

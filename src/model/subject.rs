@@ -711,49 +711,94 @@ pub fn slim(object: &mut serde_json::Value) {
             annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
         }
     }
-    fn prune(value: &mut serde_json::Value) {
-        match value {
-            serde_json::Value::Object(map) => {
-                for key in [
-                    "env",
-                    "envFrom",
-                    "command",
-                    "args",
-                    "resources",
-                    "volumeMounts",
-                    "volumeDevices",
-                    "terminationMessagePath",
-                    "terminationMessagePolicy",
-                    "imagePullPolicy",
-                    "imagePullSecrets",
-                    "affinity",
-                    "tolerations",
-                    "topologySpreadConstraints",
-                    "selector",
-                    "strategy",
-                    "updateStrategy",
-                    "schedulerName",
-                    "dnsPolicy",
-                    "restartPolicy",
-                    "nodeSelector",
-                    "hostAliases",
-                    "exec",
-                    "httpHeaders",
-                    "items",
-                    "sources",
-                    "accessModes",
-                ] {
-                    map.remove(key);
-                }
-                map.values_mut().for_each(prune);
-            }
-            serde_json::Value::Array(list) => list.iter_mut().for_each(prune),
-            _ => {}
-        }
-    }
     for key in ["spec", "template"] {
         if let Some(value) = root.get_mut(key) {
             prune(value);
+        }
+    }
+}
+
+/// Drops, at any depth of a spec, the fields that no check reads.
+fn prune(value: &mut serde_json::Value) {
+    match value {
+        serde_json::Value::Object(map) => {
+            for key in [
+                "env",
+                "envFrom",
+                "command",
+                "args",
+                "resources",
+                "volumeMounts",
+                "volumeDevices",
+                "terminationMessagePath",
+                "terminationMessagePolicy",
+                "imagePullPolicy",
+                "imagePullSecrets",
+                "affinity",
+                "tolerations",
+                "topologySpreadConstraints",
+                "selector",
+                "strategy",
+                "updateStrategy",
+                "schedulerName",
+                "dnsPolicy",
+                "restartPolicy",
+                "nodeSelector",
+                "hostAliases",
+                "exec",
+                "httpHeaders",
+                "items",
+                "sources",
+                "accessModes",
+            ] {
+                map.remove(key);
+            }
+            // Labels and annotations are the author's own words: a label may be called `env`.
+            map.iter_mut().filter(|(key, _)| *key != "metadata").for_each(|(_, value)| prune(value));
+        }
+        serde_json::Value::Array(list) => list.iter_mut().for_each(prune),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_keeps_what_checks_read_and_no_value_of_the_environment() {
+        let mut object = serde_json::json!({
+            "metadata": {"name": "web", "labels": {"env": "prod"}, "managedFields": [{}], "annotations": {"kubectl.kubernetes.io/last-applied-configuration": "hunter2", "owner": "shop"}},
+            "spec": {"template": {"metadata": {"labels": {"env": "prod"}}, "spec": {
+                "containers": [{"name": "web", "image": "nginx", "env": [{"name": "PASSWORD", "value": "hunter2"}], "args": ["hunter2"], "securityContext": {"privileged": true}}],
+                "volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": "d"}}]}}},
+            "status": {"replicas": 1},
+        });
+        let whole = object.to_string();
+        slim(&mut object);
+        let kept = object.to_string();
+        assert!(!kept.contains("hunter2") && !kept.contains("managedFields"), "{kept}");
+        let (before, after) = (Subject::parse(Kind::Deployment, whole.as_bytes()).unwrap(), Subject::parse(Kind::Deployment, kept.as_bytes()).unwrap());
+        assert_eq!(format!("{:?}", before.pod), format!("{:?}", after.pod), "the checks see the same");
+        assert_eq!(before.meta.labels, after.meta.labels);
+    }
+
+    #[test]
+    fn every_kind_reads_null_and_wrong_types_without_a_panic() {
+        for kind in Kind::ALL {
+            for json in [
+                "null",
+                "[]",
+                "{}",
+                "1",
+                "{\"metadata\":null}",
+                "{\"metadata\":{},\"spec\":null}",
+                "{\"metadata\":{\"labels\":[]},\"spec\":{}}",
+                "{\"metadata\":{},\"spec\":{\"template\":null}}",
+            ] {
+                let said = Subject::parse(*kind, json.as_bytes());
+                assert!(said.is_err() || said.is_ok_and(|s| s.pod.is_none() || *kind == Kind::Pod), "{kind:?} {json}");
+            }
         }
     }
 }

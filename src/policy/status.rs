@@ -207,13 +207,6 @@ mod tests {
     }
 
     #[test]
-    fn a_record_holds_no_environment_value() {
-        let (_, objects, _) = shop();
-        assert!(!format!("{:?}", objects.get("u1").unwrap().subject().unwrap()).contains("hunter2"));
-        assert!(objects.get("u1").is_some_and(|r| !format!("{r:?}").contains("hunter2")));
-    }
-
-    #[test]
     fn conditions_of_others_are_kept() {
         let (matrix, objects, shop) = shop();
         let now = at("2026-02-01T00:00:00Z");

@@ -1,6 +1,8 @@
 //! Every admission case, named as a sentence, through the router as the API server would send it; and the new objects among them through
 //! drift and through `check` as well, which must find the same controls violated.
 
+#![allow(clippy::unwrap_used)]
+
 use std::{
     path::{Path, PathBuf},
     sync::Arc,

@@ -1,6 +1,8 @@
 //! `demarc check` on a folder of cases, each named as a sentence, and on nonsense, which is never judged clean.
 //! `DEMARC_BLESS=1` writes the expectations anew; read the difference before it is kept.
 
+#![allow(clippy::unwrap_used)]
+
 use std::{io::Cursor, time::Instant};
 
 use demarc::cli::{check, explain};

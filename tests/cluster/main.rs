@@ -1,6 +1,8 @@
 //! Demarc on a real API server with the real controllers: sentences about what is accepted, what is rejected, and what a person sees.
 //! The audit log is the oracle that no violator was ever persisted.
 
+#![allow(clippy::unwrap_used)]
+
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -74,6 +76,7 @@ fn spec(image: &str, privileged: bool) -> Value {
     json!({"containers": [{"name": "web", "image": image, "securityContext": {"privileged": privileged}}], "terminationGracePeriodSeconds": 0})
 }
 
+#[allow(clippy::needless_pass_by_value)] // Reads better where it is called.
 fn named(kind: &str, api: &str, name: &str, spec: Value) -> Value {
     json!({"apiVersion": api, "kind": kind, "metadata": {"name": name, "annotations": {"a8r.io/owner": "shop"}}, "spec": spec})
 }

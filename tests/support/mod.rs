@@ -1,7 +1,8 @@
 //! The harness: a real etcd, kube-apiserver and kube-controller-manager on loopback, and Demarc against them.
 //! Everything lives in one temporary folder and ends with the value that started it; facts about the flags are in the comments.
 
-#![allow(dead_code)]
+// Each user of the harness takes what it needs of it.
+#![allow(dead_code, clippy::unwrap_used)]
 
 use std::{
     fs::File,
