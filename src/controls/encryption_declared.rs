@@ -124,7 +124,7 @@ mod tests {
             ("{demarc.dev/encryption-at-rest: luks}", claim, "encryption: {acceptedValues: [luks]}", vec![]),
             ("{acme.example/enc: application}", claim, "encryption: {annotationKeys: [acme.example/enc]}", vec![]),
             ("{acme.example/enc: application}", claim, "{}", vec!["Violated spec.volumes[d]"]),
-            ("{demarc.dev/encryption-at-rest: csi}", contradicted, "{}", vec!["Violated spec.volumes[d] contradicted off"]),
+            ("{demarc.dev/encryption-at-rest: csi}", contradicted, "{}", vec!["Violated spec.volumes[d] contradicted plain"]),
             ("{demarc.dev/encryption-at-rest: application}", contradicted, "{}", vec![]),
         ] {
             let yaml = format!(

@@ -8,7 +8,7 @@ use crate::{
     api::ownership::{Enforcement, OwnerClass, PodSecurityLevel, Severity},
     model::{
         Finding,
-        subject::{Container, Handler, Map, PodSpec, SecurityContext},
+        subject::{Container, Handler, Map, PodSpec, SecurityContext, VolumeSource},
         text::shown,
     },
 };
@@ -159,7 +159,12 @@ impl Judge<'_, '_> {
                 _ => continue,
             };
             let path = format!("spec.volumes[{}].{}", shown(&volume.name, 63), shown(&volume.field, 63));
-            self.out.push(Finding::violated(path, &*volume.field, message, "use a persistentVolumeClaim, an emptyDir or a configMap"));
+            // Another path of the node is another violation.
+            let fingerprint = match &volume.source {
+                VolumeSource::HostPath(node) => format!("hostPath {}", &**node),
+                VolumeSource::Claim(_) | VolumeSource::Ephemeral(_) | VolumeSource::Other => volume.field.to_string(),
+            };
+            self.out.push(Finding::violated(path, fingerprint, message, "use a persistentVolumeClaim, an emptyDir or a configMap"));
         }
     }
 
@@ -337,7 +342,7 @@ mod tests {
             (
                 "",
                 "volumes: [{name: data, hostPath: {path: /}}, {name: more, hostPath: {path: /etc}}]",
-                &["spec.volumes[data].hostPath hostPath", "spec.volumes[more].hostPath hostPath"],
+                &["spec.volumes[data].hostPath hostPath /", "spec.volumes[more].hostPath hostPath /etc"],
             ),
             ("", "volumes: [{name: data, nfs: {server: s, path: /}}, {name: none}, {name: null-path, hostPath: null, emptyDir: {}}]", &[]),
             ("", "securityContext: {sysctls: [{name: kernel.msgmax, value: '1'}]}", &["spec.securityContext.sysctls kernel.msgmax"]),
@@ -510,7 +515,7 @@ mod tests {
             (
                 "volumes: [{name: a, hostPath: {path: /}}, {name: b, nfs: {}}, {name: c, iscsi: {}}]",
                 GOOD,
-                &["spec.volumes[a].hostPath hostPath", "spec.volumes[b].nfs nfs", "spec.volumes[c].iscsi iscsi"],
+                &["spec.volumes[a].hostPath hostPath /", "spec.volumes[b].nfs nfs", "spec.volumes[c].iscsi iscsi"],
             ),
             (
                 "volumes: [{name: a, gitRepo: {repository: r}}, {name: b, azureFile: {}}, {name: c, storageos: {}}]",
@@ -566,6 +571,9 @@ mod tests {
     #[test]
     fn names_are_made_safe_to_show() {
         let spec = "containers: [{name: \"w\\eb\", image: i, securityContext: {privileged: true}}], volumes: [{name: \"d\\u202e\", hostPath: {path: /}}]";
-        assert_eq!(at("Baseline", &pod("", spec)), ["Violated spec.volumes[d\\u{202e}].hostPath hostPath", "Violated spec.containers[w\\u{1b}b].securityContext.privileged true"]);
+        assert_eq!(
+            at("Baseline", &pod("", spec)),
+            ["Violated spec.volumes[d\\u{202e}].hostPath hostPath /", "Violated spec.containers[w\\u{1b}b].securityContext.privileged true"]
+        );
     }
 }

@@ -91,8 +91,8 @@ mod tests {
     #[test]
     fn a_claim_is_judged_by_its_class() {
         for (spec, said) in [
-            ("storageClassName: on", vec![]),
-            ("storageClassName: off", vec!["Violated spec.storageClassName off"]),
+            ("storageClassName: sealed", vec![]),
+            ("storageClassName: plain", vec!["Violated spec.storageClassName plain"]),
             ("accessModes: [ReadWriteOnce]", vec!["Unknown spec.storageClassName"]),
             ("storageClassName: '', volumeName: vol-off", vec!["Violated spec.storageClassName"]),
         ] {
@@ -104,15 +104,15 @@ mod tests {
     #[test]
     fn templates_ephemeral_volumes_and_mounted_claims_are_judged() {
         let set = "{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: s}, spec: {template: {spec: {containers: [], volumes: [
-            {name: e, ephemeral: {volumeClaimTemplate: {spec: {storageClassName: off}}}}, {name: m, persistentVolumeClaim: {claimName: data-off}}, {name: t, emptyDir: {}}]}},
-            volumeClaimTemplates: [{metadata: {name: d}, spec: {storageClassName: off}}]}}";
+            {name: e, ephemeral: {volumeClaimTemplate: {spec: {storageClassName: plain}}}}, {name: m, persistentVolumeClaim: {claimName: data-off}}, {name: t, emptyDir: {}}]}},
+            volumeClaimTemplates: [{metadata: {name: d}, spec: {storageClassName: plain}}]}}";
         let shop = Namespace { name: "shop".into(), ..Namespace::default() };
         assert_eq!(
             judge_in(&CONTROL, set, &shop, &Default::default(), None, &facts()),
             [
-                "Violated spec.volumeClaimTemplates[d].spec.storageClassName off",
-                "Violated spec.volumes[e].ephemeral.volumeClaimTemplate.spec.storageClassName off",
-                "Violated spec.volumes[m] off",
+                "Violated spec.volumeClaimTemplates[d].spec.storageClassName plain",
+                "Violated spec.volumes[e].ephemeral.volumeClaimTemplate.spec.storageClassName plain",
+                "Violated spec.volumes[m] plain",
             ]
         );
         let plain = "{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containers: [], volumes: [{name: t, emptyDir: {}}]}}";

@@ -120,7 +120,7 @@ pub(super) mod tests {
     use super::*;
     use crate::model::facts::{ClaimFact, StorageClass, Volume};
 
-    /// Classes `on` (encrypted), `off` (explicitly not), `hidden` (the account decides); volume `vol-off` of class `off`; claim `shop/data-off`.
+    /// Classes `sealed` (encrypted), `plain` (explicitly not), `hidden` (the account decides); volume `vol-off` of class `plain`; claim `shop/data-off`.
     pub fn facts() -> Facts {
         let class = |driver: &str, parameters: &[(&str, &str)], default| StorageClass {
             provisioner: driver.into(),
@@ -131,14 +131,14 @@ pub(super) mod tests {
         let ebs = "ebs.csi.aws.com";
         Facts {
             storage_classes: Ok(Arc::new(
-                [("on", class(ebs, &[("Encrypted", "true")], false)), ("off", class(ebs, &[("encrypted", "false")], false)), ("hidden", class(ebs, &[], true))]
+                [("sealed", class(ebs, &[("Encrypted", "true")], false)), ("plain", class(ebs, &[("encrypted", "false")], false)), ("hidden", class(ebs, &[], true))]
                     .map(|(k, v)| (k.to_owned(), v))
                     .into(),
             )),
             volumes: Ok(Arc::new(
-                [("vol-off".to_owned(), Volume { driver: ebs.into(), class: Some("off".into()), created: "2026-02-01T00:00:00Z".into(), ..Volume::default() })].into(),
+                [("vol-off".to_owned(), Volume { driver: ebs.into(), class: Some("plain".into()), created: "2026-02-01T00:00:00Z".into(), ..Volume::default() })].into(),
             )),
-            claims: Ok(Arc::new([("shop/data-off".to_owned(), ClaimFact { class: Some("off".into()), volume: None })].into())),
+            claims: Ok(Arc::new([("shop/data-off".to_owned(), ClaimFact { class: Some("plain".into()), volume: None })].into())),
         }
     }
 
@@ -169,17 +169,17 @@ pub(super) mod tests {
     fn a_claim_resolves_to_its_class_or_volume() {
         let facts = facts();
         for (class, volume, word) in [
-            (Some("on"), None, "Yes"),
-            (Some("off"), None, "No"),
+            (Some("sealed"), None, "Yes"),
+            (Some("plain"), None, "No"),
             (None, None, "Unknown"),
             (Some(""), None, "Unknown"),
             (Some("missing"), None, "Unknown"),
             (Some(""), Some("vol-off"), "No"),
-            (Some("on"), Some("missing"), "Unknown"),
+            (Some("sealed"), Some("missing"), "Unknown"),
         ] {
             let said = format!("{:?}", of_claim(class, volume, &facts));
             assert!(said.starts_with(word), "{class:?} {volume:?}: {said}");
         }
-        assert!(matches!(of_claim(Some("on"), None, &Facts::none("forbidden")), Encrypted::Unknown(_)));
+        assert!(matches!(of_claim(Some("sealed"), None, &Facts::none("forbidden")), Encrypted::Unknown(_)));
     }
 }

@@ -14,8 +14,9 @@ use support::{ControlPlane, Demarc, eventually};
 const SOON: Duration = Duration::from_secs(30);
 
 struct World {
-    plane: ControlPlane,
+    // First, for it is dropped first: with Demarc's watches open the API server takes 10 s to stop.
     demarc: Option<Demarc>,
+    plane: ControlPlane,
 }
 
 fn binary() -> &'static Path {
@@ -26,7 +27,7 @@ impl World {
     fn start() -> Self {
         let plane = ControlPlane::start();
         let demarc = Some(plane.demarc(binary(), "one"));
-        Self { plane, demarc }
+        Self { demarc, plane }
     }
 
     fn apply(&self, namespace: &str, object: &Value) -> support::Said {

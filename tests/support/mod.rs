@@ -61,8 +61,23 @@ pub fn eventually<T>(what: &str, within: Duration, mut attempt: impl FnMut() -> 
 }
 
 fn spawn(program: &Path, args: &[String], log: &Path) -> Child {
-    let log = File::create(log).unwrap();
+    // Appended: what an API server said before a restart stays readable.
+    let log = File::options().create(true).append(true).open(log).unwrap();
     Command::new(program).args(args).stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap_or_else(|e| panic!("{}: {e}", program.display()))
+}
+
+/// The end of a log, for a panic message.
+fn tail(log: &Path) -> String {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(15)..].join("\n")
+}
+
+/// Fails at once when a process has ended that others wait for: a taken port is not worth a minute of waiting.
+fn alive(child: Option<&mut Child>, log: &Path) {
+    if let Some(status) = child.and_then(|c| c.try_wait().ok().flatten()) {
+        panic!("it ended early, {status}; the end of {}:\n{}", log.display(), tail(log));
+    }
 }
 
 fn signal(child: &Child, name: &str) {
@@ -109,7 +124,11 @@ impl ControlPlane {
             "--secure-port=0".to_owned(),
         ];
         plane.controllers = Some(spawn(&plane.assets.join("kube-controller-manager"), &args, &plane.file("controllers.log")));
-        eventually("the default service account", Duration::from_secs(60), || plane.kubectl(&["get", "serviceaccount", "default"], None).result());
+        let log = plane.file("controllers.log");
+        eventually("the default service account", Duration::from_secs(60), || {
+            alive(plane.controllers.as_mut(), &log);
+            plane.kubectl(&["get", "serviceaccount", "default"], None).result()
+        });
         plane
     }
 
@@ -160,9 +179,11 @@ impl ControlPlane {
             self.path("certs/apiserver.crt")
         );
         std::fs::write(self.file("kubeconfig"), kubeconfig).unwrap();
+        let (etcd_log, api_log) = (self.file("etcd.log"), self.file("apiserver.log"));
         eventually("the API server", Duration::from_secs(60), || {
-            let log = || std::fs::read_to_string(self.file("apiserver.log")).unwrap_or_default();
-            self.kubectl(&["get", "--raw", "/readyz"], None).result().map_err(|e| format!("{e}{}", &log()[log().len().saturating_sub(1500)..]))
+            alive(self.etcd.as_mut(), &etcd_log);
+            alive(self.api.as_mut(), &api_log);
+            self.kubectl(&["get", "--raw", "/readyz"], None).result().map_err(|e| format!("{e}{}", tail(&api_log)))
         });
     }
 
@@ -226,9 +247,12 @@ impl ControlPlane {
         command.env("KUBECONFIG", self.kubeconfig()).env("DEMARC_LOG", "demarc=debug");
         let file = File::create(&log).unwrap();
         let child = command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file).spawn().unwrap();
-        let demarc = Demarc { child, log, admin };
+        let mut demarc = Demarc { child, log, admin };
         // Registered as well as ready: the webhook is there when this returns.
-        eventually("demarc", Duration::from_secs(30), || if demarc.log().contains(r#""message":"ready""#) { Ok(()) } else { Err(demarc.log()) });
+        eventually("demarc", Duration::from_secs(30), || {
+            alive(Some(&mut demarc.child), &demarc.log);
+            if demarc.log().contains(r#""message":"ready""#) { Ok(()) } else { Err(tail(&demarc.log)) }
+        });
         demarc
     }
 }
