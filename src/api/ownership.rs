@@ -469,7 +469,7 @@ pub struct Encryption {
     /// Further annotation keys that count as the declaration, after demarc.dev/encryption-at-rest.
     #[schemars(length(max = 8), inner(length(min = 1, max = 316)))]
     pub annotation_keys: Vec<String>,
-    /// Further values that count, beside csi, application and kms[:key].
+    /// Further values that count, beside csi, application, kms and kms:key.
     #[schemars(length(max = 16), inner(length(min = 1, max = 63)))]
     pub accepted_values: Vec<String>,
     /// Storage: workloads that keep data. All: every workload.
