@@ -8,7 +8,7 @@
 use std::collections::HashSet;
 
 use jiff::Timestamp;
-use serde_json::json;
+use serde::Serialize;
 
 use super::{
     denial::{self, Cause},
@@ -60,23 +60,46 @@ impl Answer {
 
     /// As the API server reads it.
     pub fn to_json(&self) -> Vec<u8> {
-        let mut response = json!({"uid": self.uid, "allowed": self.allowed});
-        if !self.allowed {
-            let reason = match self.code {
-                400 => "BadRequest",
-                409 => "Conflict",
-                422 => "Invalid",
-                _ => "Forbidden",
-            };
-            response["status"] = json!({"code": self.code, "reason": reason, "message": self.message, "status": "Failure"});
-            if !self.causes.is_empty() {
-                response["status"]["details"] = json!({"causes": self.causes});
-            }
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Review<'a> {
+            api_version: &'static str,
+            kind: &'static str,
+            response: Response<'a>,
         }
-        if !self.warnings.is_empty() {
-            response["warnings"] = json!(self.warnings);
+        #[derive(Serialize)]
+        struct Response<'a> {
+            uid: &'a str,
+            allowed: bool,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            status: Option<Refusal<'a>>,
+            #[serde(skip_serializing_if = "<[String]>::is_empty")]
+            warnings: &'a [String],
         }
-        json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response}).to_string().into_bytes()
+        #[derive(Serialize)]
+        struct Refusal<'a> {
+            status: &'static str,
+            code: u16,
+            reason: &'static str,
+            message: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            details: Option<Details<'a>>,
+        }
+        #[derive(Serialize)]
+        struct Details<'a> {
+            causes: &'a [Cause],
+        }
+        let reason = match self.code {
+            400 => "BadRequest",
+            409 => "Conflict",
+            422 => "Invalid",
+            _ => "Forbidden",
+        };
+        let details = (!self.causes.is_empty()).then_some(Details { causes: &self.causes });
+        let status = (!self.allowed).then_some(Refusal { status: "Failure", code: self.code, reason, message: &self.message, details });
+        let response = Response { uid: &self.uid, allowed: self.allowed, status, warnings: &self.warnings };
+        // Strings and numbers always serialize; were they not to, an empty body fails the call, which under Fail refuses.
+        serde_json::to_vec(&Review { api_version: "admission.k8s.io/v1", kind: "AdmissionReview", response }).unwrap_or_default()
     }
 }
 
@@ -113,7 +136,7 @@ pub fn decide(request: &Request<'_>, book: &Book, objects: &Objects, trusted: &[
         return Answer::deny(uid, 409, format!("namespace {} is not known here yet: try again in a moment", shown(namespace_name, 63)));
     };
     let Some(object) = request.object else { return Answer::deny(uid, 400, "malformed: no object") };
-    let subject = match Subject::parse(kind, object.get().as_bytes()) {
+    let subject = match Subject::parse(kind, object.get()) {
         Ok(subject) => subject,
         Err(error) => return Answer::deny(uid, 422, shown(&format!("malformed {}: {error}", kind.lower()), 300)),
     };
@@ -206,8 +229,7 @@ fn stood_before(
     }
     let Some(old) = request.old_object else { return Err(Answer::deny(&request.uid, 400, "malformed: an UPDATE without oldObject")) };
     let only_scaled = request.object.is_some_and(|new| only_scaled(old.get(), new.get()));
-    let old =
-        Subject::parse(kind, old.get().as_bytes()).map_err(|error| Answer::deny(&request.uid, 422, shown(&format!("malformed old {}: {error}", subject.kind.lower()), 300)))?;
+    let old = Subject::parse(kind, old.get()).map_err(|error| Answer::deny(&request.uid, 422, shown(&format!("malformed old {}: {error}", subject.kind.lower()), 300)))?;
     Ok(Some(Stood {
         created: old.meta.creation_timestamp.parse().ok(),
         only_scaled,

@@ -102,14 +102,16 @@ pub fn parse(body: &[u8]) -> Result<Request<'_>, Malformed> {
         #[serde(borrow)]
         request: Uid<'a>,
     }
-    let reason = match serde_json::from_slice::<Review<'_>>(body) {
+    // Checked once as a whole: per string it costs more than the rest of the parsing.
+    let body = std::str::from_utf8(body).map_err(|error| Malformed::Anonymous(error.to_string()))?;
+    let reason = match serde_json::from_str::<Review<'_>>(body) {
         Ok(review) if review.api_version != "admission.k8s.io/v1".into() => format!("apiVersion {} is not admission.k8s.io/v1", crate::model::text::shown(&review.api_version, 63)),
         Ok(review) if review.kind != "AdmissionReview".into() => format!("kind {} is not AdmissionReview", crate::model::text::shown(&review.kind, 63)),
         Ok(review) if review.request.uid.is_empty() => return Err(Malformed::Anonymous("request.uid is empty".to_owned())),
         Ok(review) => return Ok(review.request),
         Err(error) => error.to_string(),
     };
-    match serde_json::from_slice::<OnlyUid<'_>>(body) {
+    match serde_json::from_str::<OnlyUid<'_>>(body) {
         Ok(only) if !only.request.uid.is_empty() && only.request.uid.len() <= 128 => Err(Malformed::Named { uid: only.request.uid.to_string(), reason }),
         _ => Err(Malformed::Anonymous(reason)),
     }

@@ -164,7 +164,7 @@ fn judge(args: &Args, input: &Input, now: Timestamp) -> Result<Report, Bad> {
         let Some(kind) = Kind::find(&object.group, &object.kind) else { continue };
         let file = &input.files[object.file].name;
         let json = object.node.json();
-        let subject = Subject::parse(kind, &json.bytes).map_err(|e| {
+        let subject = Subject::parse(kind, &json.text).map_err(|e| {
             let (place, what) = json.explain(&e);
             Bad::at(file, place, format_args!("this {} cannot be read: {what}; mend it, as the API server would refuse it too", kind.name()))
         })?;
@@ -297,7 +297,7 @@ fn ownership(object: &Object, file: &str) -> Result<Ownership, Bad> {
         return Err(Bad::at(file, place("apiVersion"), format_args!("version \"{}\" of Ownership is not known; write demarc.dev/v1alpha1", shown(&object.version, 63))));
     }
     let json = object.node.json();
-    let ownership: Ownership = serde_json::from_slice(&json.bytes).map_err(|e| {
+    let ownership: Ownership = serde_json::from_str(&json.text).map_err(|e| {
         let (place, what) = json.explain(&e);
         Bad::at(file, place, format_args!("this Ownership cannot be read: {what}; mend it, nothing is judged until then"))
     })?;
@@ -324,7 +324,7 @@ fn ownership(object: &Object, file: &str) -> Result<Ownership, Bad> {
 
 fn value(object: &Object) -> Value {
     // It was read once already; a failure here leaves the fact out, which makes its controls Unknown.
-    serde_json::from_slice(&object.node.json().bytes).unwrap_or_default()
+    serde_json::from_str(&object.node.json().text).unwrap_or_default()
 }
 
 fn text_of(value: &Value) -> Option<String> {

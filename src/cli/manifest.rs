@@ -155,7 +155,7 @@ impl<'de> Deserialize<'de> for Shape {
 /// A document as JSON, and the place of whatever stands on each of its lines.
 pub struct Json {
     /// One node a line.
-    pub bytes: Vec<u8>,
+    pub text: String,
     places: Vec<Place>,
 }
 
@@ -243,44 +243,44 @@ impl Node {
 
     /// The same as JSON.
     pub fn json(&self) -> Json {
-        let mut json = Json { bytes: Vec::new(), places: vec![self.place] };
+        let mut json = Json { text: String::new(), places: vec![self.place] };
         self.write(&mut json);
         json
     }
 
     fn write(&self, json: &mut Json) {
         fn line(json: &mut Json, place: Place) {
-            json.bytes.push(b'\n');
+            json.text.push('\n');
             json.places.push(place);
         }
         match &self.shape {
-            Shape::Scalar(value) => json.bytes.extend(value.to_string().bytes()),
+            Shape::Scalar(value) => json.text.push_str(&value.to_string()),
             Shape::List(list) => {
-                json.bytes.push(b'[');
+                json.text.push('[');
                 for (i, node) in list.iter().enumerate() {
                     if i > 0 {
-                        json.bytes.push(b',');
+                        json.text.push(',');
                     }
                     line(json, node.place);
                     node.write(json);
                 }
                 line(json, self.place);
-                json.bytes.push(b']');
+                json.text.push(']');
             }
             Shape::Map(entries) => {
-                json.bytes.push(b'{');
+                json.text.push('{');
                 for (i, (place, key, node)) in entries.iter().enumerate() {
                     if i > 0 {
-                        json.bytes.push(b',');
+                        json.text.push(',');
                     }
                     line(json, *place);
-                    json.bytes.extend(Value::from(key.as_str()).to_string().bytes());
-                    json.bytes.push(b':');
+                    json.text.push_str(&Value::from(key.as_str()).to_string());
+                    json.text.push(':');
                     line(json, if matches!(node.shape, Shape::Scalar(_)) { node.place } else { *place });
                     node.write(json);
                 }
                 line(json, self.place);
-                json.bytes.push(b'}');
+                json.text.push('}');
             }
         }
     }

@@ -128,7 +128,7 @@ pub(crate) mod testing {
         let value: serde_json::Value = serde_saphyr::from_str(yaml).unwrap();
         let (group, _) = value["apiVersion"].as_str().unwrap().rsplit_once('/').unwrap_or(("", ""));
         let kind = Kind::find(group, value["kind"].as_str().unwrap()).unwrap();
-        let json = serde_json::to_vec(&value).unwrap();
+        let json = serde_json::to_string(&value).unwrap();
         let subject = Subject::parse(kind, &json).unwrap();
         let mut findings = Vec::new();
         if !control.kinds.contains(&kind) {

@@ -85,9 +85,9 @@ impl<'a> Subject<'a> {
     ///
     /// # Errors
     /// What serde says of the first field that is not as the kind has it, with line and column.
-    pub fn parse(kind: Kind, json: &'a [u8]) -> Result<Self, serde_json::Error> {
-        fn read<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, serde_json::Error> {
-            serde_json::from_slice(json)
+    pub fn parse(kind: Kind, json: &'a str) -> Result<Self, serde_json::Error> {
+        fn read<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, serde_json::Error> {
+            serde_json::from_str(json)
         }
         let mut subject = match kind {
             Kind::Pod => {
@@ -778,7 +778,7 @@ mod tests {
         slim(&mut object);
         let kept = object.to_string();
         assert!(!kept.contains("hunter2") && !kept.contains("managedFields"), "{kept}");
-        let (before, after) = (Subject::parse(Kind::Deployment, whole.as_bytes()).unwrap(), Subject::parse(Kind::Deployment, kept.as_bytes()).unwrap());
+        let (before, after) = (Subject::parse(Kind::Deployment, &whole).unwrap(), Subject::parse(Kind::Deployment, &kept).unwrap());
         assert_eq!(format!("{:?}", before.pod), format!("{:?}", after.pod), "the checks see the same");
         assert_eq!(before.meta.labels, after.meta.labels);
     }
@@ -796,7 +796,7 @@ mod tests {
                 "{\"metadata\":{\"labels\":[]},\"spec\":{}}",
                 "{\"metadata\":{},\"spec\":{\"template\":null}}",
             ] {
-                let said = Subject::parse(*kind, json.as_bytes());
+                let said = Subject::parse(*kind, json);
                 assert!(said.is_err() || said.is_ok_and(|s| s.pod.is_none() || *kind == Kind::Pod), "{kind:?} {json}");
             }
         }

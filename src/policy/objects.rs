@@ -18,7 +18,7 @@ pub struct Record {
     pub parent: Option<Box<str>>,
     namespace: Box<str>,
     /// The fields that `Subject::parse` reads, as JSON.
-    json: Box<[u8]>,
+    json: Box<str>,
 }
 
 impl Record {
@@ -47,7 +47,7 @@ impl Objects {
         let created = meta["creationTimestamp"].as_str().and_then(|t| t.parse().ok());
         let parent = meta["ownerReferences"].as_array().into_iter().flatten().find(|r| r["controller"] == true).and_then(|r| r["uid"].as_str()).map(Into::into);
         slim(&mut object);
-        let json = serde_json::to_vec(&object).ok()?.into_boxed_slice();
+        let json = serde_json::to_string(&object).ok()?.into_boxed_str();
         self.by_namespace.entry(namespace.clone()).or_default().insert(uid.clone());
         self.by_uid.insert(uid, Record { kind, created, parent, namespace: namespace.clone(), json });
         Some(namespace.into())
