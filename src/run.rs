@@ -118,10 +118,12 @@ pub async fn controller(args: Args, client: Client, shutdown: impl Future<Output
 
     let (ready_sender, mut ready) = watch::channel(false);
     let (leaving_sender, leaving) = watch::channel(false);
-    let shared = index.shared.clone();
+    let (shared, seen) = (index.shared.clone(), index.clone());
     tasks.spawn(async move {
         loop {
-            let fresh = healths.iter().all(|h| h.fresh()) && !*leaving.borrow();
+            let forbidden: Vec<Source> = healths.iter().filter(|(source, h)| source.is_fact() && h.denied()).map(|(source, _)| *source).collect();
+            let fresh = healths.iter().all(|(source, h)| h.fresh() || forbidden.contains(source)) && !*leaving.borrow();
+            seen.set_forbidden(forbidden);
             shared.set_ready(fresh);
             ready_sender.send_if_modified(|was| std::mem::replace(was, fresh) != fresh);
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -213,8 +215,8 @@ async fn established(client: &Client) -> anyhow::Result<()> {
     bail!("the Ownership CRD is not served after 10 s")
 }
 
-/// Starts one watch a kind. All of them decide: a parent without a record would be refused for ever.
-fn start_watches(client: &Client, index: &Arc<Index>, tasks: &mut JoinSet<(&'static str, anyhow::Result<()>)>) -> Vec<Arc<Health>> {
+/// Starts one watch a kind. All but the facts decide: a child whose parent has no record would be refused for ever.
+fn start_watches(client: &Client, index: &Arc<Index>, tasks: &mut JoinSet<(&'static str, anyhow::Result<()>)>) -> Vec<(Source, Arc<Health>)> {
     let resource = |group: &str, version: &str, kind: &str, plural: &str| ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural);
     let mut sources = vec![
         (Source::Ownerships, "ownerships", resource(crate::api::GROUP, "v1alpha1", "Ownership", "ownerships")),
@@ -235,7 +237,7 @@ fn start_watches(client: &Client, index: &Arc<Index>, tasks: &mut JoinSet<(&'sta
                 follow(api, what, watched, move |change| index.take(source, change)).await;
                 (what, Ok(()))
             });
-            health
+            (source, health)
         })
         .collect()
 }

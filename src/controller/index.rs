@@ -14,7 +14,7 @@ use super::watch::Change;
 use crate::{
     api::ownership::Ownership,
     model::{
-        facts::{ClaimFact, Facts, Namespace, StorageClass, Volume},
+        facts::{ClaimFact, Facts, Namespace, StorageClass, Store, Volume},
         subject::Kind,
     },
     policy::{
@@ -58,6 +58,8 @@ struct State {
     volumes: BTreeMap<String, Volume>,
     claims: BTreeMap<String, ClaimFact>,
     dirty: BTreeSet<String>,
+    /// Kinds of facts that RBAC forbids: their controls are Unknown, and nothing else suffers (F38).
+    forbidden: Vec<Source>,
     /// Where each object is kept, by its uid: a fresh list tells what is gone by uid alone.
     kept: HashMap<String, (Source, String, String)>,
     generation: u64,
@@ -122,11 +124,24 @@ impl Index {
         let book = Book {
             promises: state.ownerships.iter().map(|(ns, s)| (ns.clone(), s.promise.clone())).collect(),
             namespaces: state.namespaces.clone(),
-            facts: Facts { storage_classes: Ok(Arc::new(state.classes.clone())), volumes: Ok(Arc::new(state.volumes.clone())), claims: Ok(Arc::new(state.claims.clone())) },
+            facts: Facts {
+                storage_classes: state.store(Source::StorageClasses, &state.classes),
+                volumes: state.store(Source::Volumes, &state.volumes),
+                claims: state.store(Source::Subjects(Kind::PersistentVolumeClaim), &state.claims),
+            },
             generation: state.generation,
         };
         // Stored under the lock, so that an older book never replaces a newer one.
         self.shared.book.store(Arc::new(book));
+    }
+
+    /// Says which kinds of facts RBAC forbids; a change is judged everywhere.
+    pub fn set_forbidden(&self, forbidden: Vec<Source>) {
+        if self.state().forbidden != forbidden {
+            self.state().forbidden = forbidden;
+            self.rebuild();
+            self.mark_all();
+        }
     }
 
     /// Waits until something changed.
@@ -167,7 +182,21 @@ fn strings(value: &Value) -> BTreeMap<String, String> {
     value.as_object().into_iter().flatten().filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect()
 }
 
+impl Source {
+    /// A kind that only informs checks: without it their verdict is Unknown, and the replica still decides.
+    pub const fn is_fact(self) -> bool {
+        match self {
+            Self::StorageClasses | Self::Volumes => true,
+            Self::Ownerships | Self::Namespaces | Self::Subjects(_) => false,
+        }
+    }
+}
+
 impl State {
+    fn store<T: Clone>(&self, source: Source, known: &BTreeMap<String, T>) -> Store<T> {
+        if self.forbidden.contains(&source) { Err("RBAC forbids reading them".to_owned()) } else { Ok(Arc::new(known.clone())) }
+    }
+
     fn take(&mut self, source: Source, change: Change) {
         match change {
             Change::Applied(object) => self.apply(source, &object),
@@ -279,5 +308,41 @@ impl State {
                 self.forget(source, &name, &namespace);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_forbidden_kind_of_facts_is_told_as_such_and_comes_back() {
+        let index = Index::default();
+        let class = serde_json::json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "fast", "uid": "c"}, "provisioner": "driver.longhorn.io"});
+        index.take(Source::StorageClasses, Change::Applied(Box::new(serde_json::from_value(class).unwrap())));
+        let facts = || index.shared.book.load().facts.clone();
+        assert!(facts().storage_classes.is_ok_and(|c| c.contains_key("fast")));
+        index.set_forbidden(vec![Source::StorageClasses]);
+        assert_eq!(facts().storage_classes, Err("RBAC forbids reading them".to_owned()));
+        assert!(facts().volumes.is_ok(), "the others stand");
+        index.set_forbidden(Vec::new());
+        assert!(facts().storage_classes.is_ok_and(|c| c.contains_key("fast")));
+    }
+
+    #[test]
+    fn what_a_fresh_list_lacks_is_forgotten_unless_its_name_lives_on() {
+        let index = Index::default();
+        let class = |name: &str, uid: &str| {
+            Change::Applied(Box::new(
+                serde_json::from_value(serde_json::json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": name, "uid": uid}, "provisioner": "p"}))
+                    .unwrap(),
+            ))
+        };
+        for (name, uid) in [("gone", "1"), ("remade", "2"), ("remade", "3")] {
+            index.take(Source::StorageClasses, class(name, uid));
+        }
+        index.take(Source::StorageClasses, Change::Listed(HashSet::from(["3".to_owned()])));
+        let names: Vec<String> = index.shared.book.load().facts.storage_classes.as_ref().unwrap().keys().cloned().collect();
+        assert_eq!(names, ["remade"]);
     }
 }
