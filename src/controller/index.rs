@@ -1,4 +1,4 @@
-//! What the watches have said, turned into the book. A change marks its namespace dirty; the book is rebuilt once for a burst of changes.
+//! What the watches have said, turned into the book. A change of a declaration or a fact rebuilds the book; whatever a change touches is marked dirty.
 //! A stored Ownership that no longer parses hurts its own namespace only, and its last good matrix goes on.
 
 use std::{
@@ -166,6 +166,7 @@ impl Index {
     /// Marks one namespace to be judged again.
     pub fn mark(&self, namespace: &str) {
         self.state().dirty.insert(namespace.to_owned());
+        self.changed.notify_one();
     }
 
     /// The stored Ownership of a namespace.
