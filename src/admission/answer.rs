@@ -114,12 +114,11 @@ pub fn decide(request: &Request<'_>, book: &Book, objects: &Objects, trusted: &[
         other => return Answer::deny(uid, 400, format!("operation {} is not one that this webhook answers", shown(other, 40))),
     }
     // The rules name the subresources that can change a pod; whatever else reaches us by a wider rule cannot.
-    let sub = request.sub_resource.as_deref().unwrap_or_default();
-    if !matches!(sub, "" | "ephemeralcontainers" | "resize") {
+    if !matches!(&*request.sub_resource, "" | "ephemeralcontainers" | "resize") {
         return Answer::allow(uid);
     }
     let Some(kind) = Kind::find(&request.kind.group, &request.kind.kind) else { return Answer::allow(uid) };
-    let namespace_name = request.namespace.as_deref().unwrap_or_default();
+    let namespace_name = &*request.namespace;
     let matrix = match book.promises.get(namespace_name) {
         // Enrolled and not declared: the label outlived its Ownership for a moment. Nothing is promised, so nothing is refused.
         None => return Answer::allow(uid),
@@ -135,18 +134,14 @@ pub fn decide(request: &Request<'_>, book: &Book, objects: &Objects, trusted: &[
     let Some(namespace) = book.namespaces.get(namespace_name) else {
         return Answer::deny(uid, 409, format!("namespace {} is not known here yet: try again in a moment", shown(namespace_name, 63)));
     };
-    let Some(object) = request.object else { return Answer::deny(uid, 400, "malformed: no object") };
-    let subject = match Subject::parse(kind, object.get()) {
-        Ok(subject) => subject,
-        Err(error) => return Answer::deny(uid, 422, shown(&format!("malformed {}: {error}", kind.lower()), 300)),
-    };
-    let parent = believed_parent(&subject, request, objects, namespace_name, trusted);
+    let Some(subject) = &request.subject else { return Answer::deny(uid, 400, "malformed: no object") };
+    let parent = believed_parent(subject, request, objects, namespace_name, trusted);
     let owned = matches!(parent, Parent::Known(_) | Parent::Unknown);
-    let evaluation = evaluate(&subject, namespace, matrix, &book.facts, owned);
-    if evaluation.judged.is_empty() {
+    let evaluation = evaluate(subject, namespace, matrix, &book.facts, owned);
+    if evaluation.violations().next().is_none() {
         return Answer::allow(uid);
     }
-    let stood = match stood_before(request, kind, &subject, matrix, namespace, book, owned) {
+    let stood = match stood_before(request, kind, matrix, namespace, book, owned) {
         Ok(stood) => stood,
         Err(answer) => return answer,
     };
@@ -155,7 +150,7 @@ pub fn decide(request: &Request<'_>, book: &Book, objects: &Objects, trusted: &[
     for judged in evaluation.violations() {
         match consequence(judged, matrix, &parent, stood.as_ref(), now) {
             Consequence::Deny => denied.push(judged),
-            Consequence::Warn { grandfathered } => warnings.push(denial::warn(&subject, matrix, judged, grandfathered)),
+            Consequence::Warn { grandfathered } => warnings.push(denial::warn(subject, matrix, judged, grandfathered)),
             Consequence::Nothing => {}
         }
     }
@@ -167,7 +162,7 @@ pub fn decide(request: &Request<'_>, book: &Book, objects: &Objects, trusted: &[
         // A child arrives some milliseconds after its parent; its controller tries again.
         Answer::deny(uid, 409, format!("the controller of {} is not known here yet: try again in a moment", subject.display_name()))
     } else {
-        let (text, causes) = denial::deny(&subject, namespace_name, matrix, &denied);
+        let (text, causes) = denial::deny(subject, namespace_name, matrix, &denied);
         Answer { causes, ..Answer::deny(uid, 403, text) }
     };
     answer.warnings = warnings;
@@ -186,7 +181,7 @@ enum Parent<'o> {
 
 fn believed_parent<'o>(subject: &Subject<'_>, request: &Request<'_>, objects: &'o Objects, namespace: &str, trusted: &[String]) -> Parent<'o> {
     // Only a new object is made by its controller; and only a controller's own word makes a parent.
-    if &*request.operation != "CREATE" || !trusted.iter().any(|t| **t == *request.user_info.username) {
+    if &*request.operation != "CREATE" || !trusted.iter().any(|t| **t == *request.username) {
         return match (&*request.operation, subject.controller()) {
             // An existing child keeps the parent that it was made for: the API server holds the reference, not this request.
             ("UPDATE", Some(_)) => objects.get(&subject.meta.uid).and_then(|r| r.parent.as_deref()).and_then(|p| objects.root(p)).map_or(Parent::None, Parent::Known),
@@ -196,7 +191,7 @@ fn believed_parent<'o>(subject: &Subject<'_>, request: &Request<'_>, objects: &'
     if let Some(reference) = subject.controller() {
         return find_root(objects, &reference.uid).map_or(Parent::Unknown, Parent::Known);
     }
-    if subject.kind == Kind::PersistentVolumeClaim && request.user_info.username.ends_with(":statefulset-controller") {
+    if subject.kind == Kind::PersistentVolumeClaim && request.username.ends_with(":statefulset-controller") {
         return objects.claim_parent(namespace, &subject.meta.name).map_or(Parent::Unknown, Parent::Known);
     }
     Parent::None
@@ -215,21 +210,14 @@ struct Stood {
     violations: HashSet<Sameness>,
 }
 
-fn stood_before(
-    request: &Request<'_>,
-    kind: Kind,
-    subject: &Subject<'_>,
-    matrix: &Matrix,
-    namespace: &crate::model::facts::Namespace,
-    book: &Book,
-    owned: bool,
-) -> Result<Option<Stood>, Answer> {
+fn stood_before(request: &Request<'_>, kind: Kind, matrix: &Matrix, namespace: &crate::model::facts::Namespace, book: &Book, owned: bool) -> Result<Option<Stood>, Answer> {
     if &*request.operation != "UPDATE" {
         return Ok(None);
     }
-    let Some(old) = request.old_object else { return Err(Answer::deny(&request.uid, 400, "malformed: an UPDATE without oldObject")) };
-    let only_scaled = request.object.is_some_and(|new| only_scaled(old.get(), new.get()));
-    let old = Subject::parse(kind, old.get()).map_err(|error| Answer::deny(&request.uid, 422, shown(&format!("malformed old {}: {error}", subject.kind.lower()), 300)))?;
+    let objects = request.objects();
+    let Some(old) = objects.old_object else { return Err(Answer::deny(&request.uid, 400, "malformed: an UPDATE without oldObject")) };
+    let only_scaled = objects.object.is_some_and(|new| only_scaled(old.get(), new.get()));
+    let old = Subject::parse(kind, old.get()).map_err(|error| Answer::deny(&request.uid, 400, shown(&format!("malformed old {}: {error}", kind.lower()), 300)))?;
     Ok(Some(Stood {
         created: old.meta.creation_timestamp.parse().ok(),
         only_scaled,

@@ -15,7 +15,8 @@ pub fn decide(request: &Request<'_>) -> Answer {
     if &*request.kind.kind != "Ownership" || &*request.kind.group != crate::api::GROUP {
         return Answer::deny(uid, 400, format!("{} is not a declaration", shown(&request.kind.kind, 63)));
     }
-    let Some(object) = request.object else { return Answer::deny(uid, 400, "malformed: no object") };
+    let objects = request.objects();
+    let Some(object) = objects.object else { return Answer::deny(uid, 400, "malformed: no object") };
     let ownership: Ownership = match serde_json::from_str(object.get()) {
         Ok(ownership) => ownership,
         Err(error) => return Answer::deny(uid, 422, shown(&format!("malformed ownership: {error}"), 300)),
@@ -25,7 +26,7 @@ pub fn decide(request: &Request<'_>) -> Answer {
         return Answer::deny(uid, 422, "metadata.ownerReferences: an Ownership takes none, so that it does not vanish with another object");
     }
     // An id that was stored by a newer version stays; only what this change brings is judged.
-    let stored: Option<Ownership> = request.old_object.and_then(|old| serde_json::from_str(old.get()).ok());
+    let stored: Option<Ownership> = objects.old_object.and_then(|old| serde_json::from_str(old.get()).ok());
     let known = |id: &str| controls::find(id).is_some() || stored.as_ref().is_some_and(|o| o.spec.controls.iter().any(|e| e.control == id));
     match ownership.spec.controls.iter().enumerate().find(|(_, e)| !known(&e.control)) {
         Some((i, entry)) => Answer::deny(

@@ -1,43 +1,37 @@
-//! Bytes → envelope: the parts of an AdmissionReview that a decision reads, borrowed from the body.
-//! The uid is looked for first and apart, so that even a review that cannot be understood is refused under its own uid.
+//! Bytes → envelope: the parts of an AdmissionReview that a decision reads, borrowed from the body in one pass.
+//! The uid is looked for even in what cannot be understood, so that a refusal always comes under the request's own uid.
 //! Shape: <https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#webhook-request-and-response>.
 
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, DeserializeSeed, IgnoredAny, MapAccess},
+};
 use serde_json::value::RawValue;
 
-use crate::model::text::Str;
+use crate::model::{
+    read::once,
+    subject::{Kind, Subject},
+    text::{Str, shown},
+};
 
 /// What the API server asks.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug)]
 pub struct Request<'a> {
     /// Echoed in the answer.
-    #[serde(borrow)]
     pub uid: Str<'a>,
     /// The kind as registered in our rules.
-    #[serde(borrow)]
     pub kind: GroupKind<'a>,
     /// `ephemeralcontainers`, `resize`, `status`, `scale` … or empty.
-    #[serde(borrow, default)]
-    pub sub_resource: Option<Str<'a>>,
-    /// The object's name; empty while it is being generated.
-    #[serde(borrow, default)]
-    pub name: Option<Str<'a>>,
+    pub sub_resource: Str<'a>,
     /// Its namespace; empty for cluster-scoped kinds.
-    #[serde(borrow, default)]
-    pub namespace: Option<Str<'a>>,
+    pub namespace: Str<'a>,
     /// `CREATE`, `UPDATE`, `DELETE` or `CONNECT`.
-    #[serde(borrow)]
     pub operation: Str<'a>,
-    /// Who asks.
-    #[serde(borrow, default)]
-    pub user_info: User<'a>,
-    /// The object as it would be stored; absent on DELETE.
-    #[serde(borrow, default)]
-    pub object: Option<&'a RawValue>,
-    /// The object as stored; absent on CREATE.
-    #[serde(borrow, default)]
-    pub old_object: Option<&'a RawValue>,
+    /// Who asks. Read for one thing alone: whether a claim of parenthood can be believed.
+    pub username: Str<'a>,
+    /// The object as it would be stored, where it is of a kind that is judged; absent on DELETE.
+    pub subject: Option<Subject<'a>>,
+    body: &'a str,
 }
 
 /// A group and kind.
@@ -51,24 +45,29 @@ pub struct GroupKind<'a> {
     pub kind: Str<'a>,
 }
 
-/// Who asks. Read for one thing alone: whether a claim of parenthood can be believed.
+/// The objects as they came.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct User<'a> {
-    /// Their name.
-    #[serde(borrow)]
-    pub username: Str<'a>,
+#[serde(rename_all = "camelCase")]
+pub struct Objects<'a> {
+    /// As it would be stored.
+    #[serde(borrow, default)]
+    pub object: Option<&'a RawValue>,
+    /// As stored; absent on CREATE.
+    #[serde(borrow, default)]
+    pub old_object: Option<&'a RawValue>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Review<'a> {
-    #[serde(borrow)]
-    api_version: Str<'a>,
-    #[serde(borrow)]
-    kind: Str<'a>,
-    #[serde(borrow)]
-    request: Request<'a>,
+impl<'a> Request<'a> {
+    /// Finds the objects in the body again. Most requests never need it: a compliant one has been judged already.
+    pub fn objects(&self) -> Objects<'a> {
+        #[derive(Deserialize)]
+        struct Review<'a> {
+            #[serde(borrow)]
+            request: Objects<'a>,
+        }
+        // The same bytes were read once; what could not be read now is as good as absent, and absent is refused.
+        serde_json::from_str::<Review<'a>>(self.body).map(|r| r.request).unwrap_or_default()
+    }
 }
 
 /// Why a body is not a review.
@@ -78,11 +77,11 @@ pub enum Malformed {
     #[error("not an AdmissionReview: {0}")]
     Anonymous(String),
     /// Refused under this uid.
-    #[error("malformed AdmissionReview: {reason}")]
+    #[error("malformed review: {reason}")]
     Named {
         /// The request's uid.
         uid: String,
-        /// What is wrong.
+        /// What is wrong, and with what.
         reason: String,
     },
 }
@@ -93,26 +92,120 @@ pub enum Malformed {
 /// [`Malformed`], with the uid where one could be found.
 pub fn parse(body: &[u8]) -> Result<Request<'_>, Malformed> {
     #[derive(Deserialize)]
-    struct Uid<'a> {
+    #[serde(rename_all = "camelCase")]
+    struct Review<'a> {
         #[serde(borrow)]
-        uid: Str<'a>,
-    }
-    #[derive(Deserialize)]
-    struct OnlyUid<'a> {
+        api_version: Str<'a>,
         #[serde(borrow)]
-        request: Uid<'a>,
+        kind: Str<'a>,
+        #[serde(borrow)]
+        request: Request<'a>,
     }
     // Checked once as a whole: per string it costs more than the rest of the parsing.
     let body = std::str::from_utf8(body).map_err(|error| Malformed::Anonymous(error.to_string()))?;
     let reason = match serde_json::from_str::<Review<'_>>(body) {
-        Ok(review) if review.api_version != "admission.k8s.io/v1".into() => format!("apiVersion {} is not admission.k8s.io/v1", crate::model::text::shown(&review.api_version, 63)),
-        Ok(review) if review.kind != "AdmissionReview".into() => format!("kind {} is not AdmissionReview", crate::model::text::shown(&review.kind, 63)),
+        Ok(review) if &*review.api_version != "admission.k8s.io/v1" => format!("apiVersion {} is not admission.k8s.io/v1", shown(&review.api_version, 63)),
+        Ok(review) if &*review.kind != "AdmissionReview" => format!("kind {} is not AdmissionReview", shown(&review.kind, 63)),
         Ok(review) if review.request.uid.is_empty() => return Err(Malformed::Anonymous("request.uid is empty".to_owned())),
-        Ok(review) => return Ok(review.request),
+        Ok(review) => return Ok(Request { body, ..review.request }),
         Err(error) => error.to_string(),
     };
-    match serde_json::from_str::<OnlyUid<'_>>(body) {
-        Ok(only) if !only.request.uid.is_empty() && only.request.uid.len() <= 128 => Err(Malformed::Named { uid: only.request.uid.to_string(), reason }),
-        _ => Err(Malformed::Anonymous(reason)),
+    Err(nameless(body, reason))
+}
+
+/// Looks for nothing but the uid, and for the kind to say what is malformed.
+fn nameless(body: &str, reason: String) -> Malformed {
+    #[derive(Deserialize)]
+    struct Review<'a> {
+        #[serde(borrow)]
+        request: Named<'a>,
+    }
+    #[derive(Deserialize)]
+    struct Named<'a> {
+        #[serde(borrow)]
+        uid: Str<'a>,
+    }
+    match serde_json::from_str::<Review<'_>>(body) {
+        Ok(review) if !review.request.uid.is_empty() && review.request.uid.len() <= 128 => Malformed::Named { uid: review.request.uid.to_string(), reason },
+        _ => Malformed::Anonymous(reason),
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Request<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct User<'a> {
+            #[serde(borrow)]
+            username: Str<'a>,
+        }
+        struct Visitor;
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = Request<'de>;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an admission request")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let (mut uid, mut kind, mut sub_resource, mut namespace, mut operation, mut user) = (None, None::<GroupKind<'de>>, None, None, None, None::<Option<User<'de>>>);
+                let mut object: Option<Object<'de>> = None;
+                while let Some(key) = map.next_key::<Str<'de>>()? {
+                    match &*key {
+                        "uid" => once(&mut uid, &mut map, "uid")?,
+                        "kind" => once(&mut kind, &mut map, "kind")?,
+                        "subResource" => once(&mut sub_resource, &mut map, "subResource")?,
+                        "namespace" => once(&mut namespace, &mut map, "namespace")?,
+                        "operation" => once(&mut operation, &mut map, "operation")?,
+                        "userInfo" => once(&mut user, &mut map, "userInfo")?,
+                        "object" if object.is_some() => return Err(de::Error::duplicate_field("object")),
+                        // The API server writes the kind first, and the object is read as that kind while the body is read.
+                        "object" => {
+                            object = Some(match &kind {
+                                Some(kind) => Object::Read(map.next_value_seed(OfKind(kind))?),
+                                None => Object::Raw(map.next_value()?),
+                            });
+                        }
+                        _ => {
+                            map.next_value::<IgnoredAny>()?;
+                        }
+                    }
+                }
+                let kind = kind.ok_or_else(|| de::Error::missing_field("kind"))?;
+                let subject = match object {
+                    Some(Object::Read(subject)) => subject,
+                    Some(Object::Raw(Some(raw))) => OfKind(&kind).deserialize(raw).map_err(de::Error::custom)?,
+                    Some(Object::Raw(None)) | None => None,
+                };
+                Ok(Request {
+                    uid: uid.ok_or_else(|| de::Error::missing_field("uid"))?,
+                    kind,
+                    sub_resource: sub_resource.flatten().unwrap_or_default(),
+                    namespace: namespace.flatten().unwrap_or_default(),
+                    operation: operation.ok_or_else(|| de::Error::missing_field("operation"))?,
+                    username: user.flatten().unwrap_or_default().username,
+                    subject,
+                    body: "",
+                })
+            }
+        }
+        deserializer.deserialize_map(Visitor)
+    }
+}
+
+enum Object<'a> {
+    Read(Option<Subject<'a>>),
+    Raw(Option<&'a RawValue>),
+}
+
+/// Reads an object as a kind that is judged, or passes over one of another kind.
+struct OfKind<'k, 'a>(&'k GroupKind<'a>);
+
+impl<'de> DeserializeSeed<'de> for OfKind<'_, '_> {
+    type Value = Option<Subject<'de>>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        match Kind::find(&self.0.group, &self.0.kind) {
+            Some(kind) => kind.deserialize(deserializer).map_err(|error| de::Error::custom(format_args!("{}: {error}", kind.lower()))),
+            None => IgnoredAny::deserialize(deserializer).map(|_| None),
+        }
     }
 }

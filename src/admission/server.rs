@@ -92,7 +92,7 @@ async fn answer(request: HttpRequest, decide: impl FnOnce(&review::Request<'_>) 
             tracing::error!("a check panicked; the request was refused");
             Answer::deny(&review.uid, 400, "demarc failed on this object and refuses it; its log tells where")
         }),
-        Err(review::Malformed::Named { uid, reason }) => Answer::deny(&uid, 400, crate::model::text::shown(&format!("malformed AdmissionReview: {reason}"), 300)),
+        Err(review::Malformed::Named { uid, reason }) => Answer::deny(&uid, 400, crate::model::text::shown(&format!("malformed review: {reason}"), 300)),
         Err(error @ review::Malformed::Anonymous(_)) => return (StatusCode::BAD_REQUEST, crate::model::text::shown(&error.to_string(), 300)).into_response(),
     };
     ([(header::CONTENT_TYPE, "application/json")], Body::from(answer.to_json())).into_response()

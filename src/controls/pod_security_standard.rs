@@ -81,7 +81,7 @@ fn check(cx: &Context<'_, '_>, out: &mut Vec<Finding>) -> Applies {
 #[derive(Clone, Copy)]
 enum Place<'p> {
     Pod,
-    Container(&'static str, &'p str),
+    Container(&'p str, &'p str),
 }
 
 impl Place<'_> {

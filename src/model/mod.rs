@@ -2,6 +2,7 @@
 //! Nothing here reads a clock, a file or the network.
 
 pub mod facts;
+pub mod read;
 pub mod subject;
 pub mod text;
 

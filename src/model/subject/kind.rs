@@ -1,0 +1,54 @@
+//! The kinds that Demarc judges, as a table: group, version, names, and where each keeps its pod template.
+//! Nothing else in the program knows one kind from another.
+
+macro_rules! kinds {
+    ($($kind:ident $group:literal $version:literal $plural:literal $lower:literal $template:literal;)+) => {
+        /// The kinds that Demarc judges.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Kind { $(#[allow(missing_docs)] $kind),+ }
+        impl Kind {
+            /// Every kind, in the order of the table.
+            pub const ALL: &'static [Self] = &[$(Self::$kind),+];
+            /// As in a manifest: `StatefulSet`.
+            pub const fn name(self) -> &'static str { match self { $(Self::$kind => stringify!($kind)),+ } }
+            /// As in messages: `statefulset`.
+            pub const fn lower(self) -> &'static str { match self { $(Self::$kind => $lower),+ } }
+            /// The API group, empty for core.
+            pub const fn group(self) -> &'static str { match self { $(Self::$kind => $group),+ } }
+            /// The version that Demarc reads and registers for.
+            pub const fn version(self) -> &'static str { match self { $(Self::$kind => $version),+ } }
+            /// The resource in URLs and rules.
+            pub const fn plural(self) -> &'static str { match self { $(Self::$kind => $plural),+ } }
+            /// Where the pod template sits; empty for a Pod, which is one.
+            pub const fn template_path(self) -> Option<&'static str> {
+                let path = match self { $(Self::$kind => $template),+ };
+                if path.len() == 1 { None } else { Some(path) }
+            }
+            /// The kind of that name in that group.
+            pub fn find(group: &str, kind: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|k| k.name() == kind && k.group() == group)
+            }
+        }
+    };
+}
+
+kinds! {
+    // kind                group               version plural                    messages                 pod template ("-": none)
+    Pod                    ""                  "v1"    "pods"                    "pod"                    "";
+    Deployment             "apps"              "v1"    "deployments"             "deployment"             "spec.template";
+    StatefulSet            "apps"              "v1"    "statefulsets"            "statefulset"            "spec.template";
+    DaemonSet              "apps"              "v1"    "daemonsets"              "daemonset"              "spec.template";
+    ReplicaSet             "apps"              "v1"    "replicasets"             "replicaset"             "spec.template";
+    ReplicationController  ""                  "v1"    "replicationcontrollers"  "replicationcontroller"  "spec.template";
+    Job                    "batch"             "v1"    "jobs"                    "job"                    "spec.template";
+    CronJob                "batch"             "v1"    "cronjobs"                "cronjob"                "spec.jobTemplate.spec.template";
+    PodTemplate            ""                  "v1"    "podtemplates"            "podtemplate"            "template";
+    PersistentVolumeClaim  ""                  "v1"    "persistentvolumeclaims"  "persistentvolumeclaim"  "-";
+    Service                ""                  "v1"    "services"                "service"                "-";
+    Ingress                "networking.k8s.io" "v1"    "ingresses"               "ingress"                "-";
+    ConfigMap              ""                  "v1"    "configmaps"              "configmap"              "-";
+    ServiceAccount         ""                  "v1"    "serviceaccounts"         "serviceaccount"         "-";
+    NetworkPolicy          "networking.k8s.io" "v1"    "networkpolicies"         "networkpolicy"          "-";
+    Role                   "rbac.authorization.k8s.io" "v1" "roles"              "role"                   "-";
+    RoleBinding            "rbac.authorization.k8s.io" "v1" "rolebindings"       "rolebinding"            "-";
+}

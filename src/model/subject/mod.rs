@@ -1,0 +1,340 @@
+//! Any supported kind's JSON as the view that checks read. The only place that knows kinds and where they keep a pod template.
+//! Parsing borrows from the body and is total: a field of the wrong type is an error with its place, never a default.
+
+mod kind;
+mod network;
+mod pod;
+mod slim;
+
+use std::collections::BTreeMap;
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, DeserializeSeed},
+};
+
+pub use self::{
+    kind::Kind,
+    network::{IngressRule, IngressSpec, IngressTls},
+    pod::{Capabilities, Container, Handler, Lifecycle, Os, Pod, PodSpec, Port, Profile, SeLinux, SecurityContext, Sysctl, Target, Volume, VolumeSource, Windows},
+    slim::slim,
+};
+use super::{read::nullable, text::Str};
+
+/// Labels or annotations.
+pub type Map<'a> = BTreeMap<Str<'a>, Str<'a>>;
+/// One object, as checks read it.
+#[derive(Debug)]
+pub struct Subject<'a> {
+    /// What it is.
+    pub kind: Kind,
+    /// Its own metadata.
+    pub meta: Meta<'a>,
+    /// Its pod or pod template.
+    pub pod: Option<Pod<'a>>,
+    /// Claims that it is or makes: itself, a StatefulSet's templates, a pod's ephemeral volumes.
+    pub claims: Vec<Claim<'a>>,
+    /// An Ingress's hosts and certificates.
+    pub ingress: Option<IngressSpec<'a>>,
+}
+
+/// Reads one object of this kind; `null` is no object.
+impl<'de> DeserializeSeed<'de> for Kind {
+    type Value = Option<Subject<'de>>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        struct Visitor(Kind);
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = Option<Subject<'de>>;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                write!(f, "a {}", self.0.lower())
+            }
+            fn visit_none<E: de::Error>(self) -> Result<Self::Value, E> {
+                Ok(None)
+            }
+            fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+                Ok(None)
+            }
+            fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+                Subject::read(self.0, deserializer).map(Some)
+            }
+        }
+        deserializer.deserialize_option(Visitor(self))
+    }
+}
+
+impl<'a> Subject<'a> {
+    /// Reads one object of `kind` from JSON.
+    ///
+    /// # Errors
+    /// What serde says of the first field that is not as the kind has it, with line and column.
+    pub fn parse(kind: Kind, json: &'a str) -> Result<Self, serde_json::Error> {
+        let mut deserializer = serde_json::Deserializer::from_str(json);
+        let subject = Self::read(kind, &mut deserializer)?;
+        deserializer.end()?;
+        Ok(subject)
+    }
+
+    fn read<D: Deserializer<'a>>(kind: Kind, json: D) -> Result<Self, D::Error> {
+        let mut subject = match kind {
+            Kind::Pod => {
+                let o = PodObject::deserialize(json)?;
+                Self::new(kind, o.metadata.clone()).with_pod(o.metadata, o.spec.ok_or_else(|| de::Error::missing_field("spec"))?)
+            }
+            Kind::PodTemplate => {
+                let o = TemplateObject::deserialize(json)?;
+                Self::new(kind, o.metadata).with_template(Some(o.template))?
+            }
+            Kind::CronJob => {
+                let o = CronJobObject::deserialize(json)?;
+                Self::new(kind, o.metadata).with_template(o.spec.job_template.spec.template)?
+            }
+            Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet | Kind::ReplicaSet | Kind::ReplicationController | Kind::Job => {
+                let o = WorkloadObject::deserialize(json)?;
+                let mut subject = Self::new(kind, o.metadata).with_template(o.spec.template)?;
+                subject.claims.extend(o.spec.volume_claim_templates.into_iter().map(|t| Claim {
+                    path: format!("spec.volumeClaimTemplates[{}]", t.metadata.name),
+                    class: t.spec.storage_class_name,
+                    volume: t.spec.volume_name,
+                    annotations: t.metadata.annotations,
+                    name: t.metadata.name,
+                    from: ClaimSource::StatefulSet,
+                }));
+                subject
+            }
+            Kind::PersistentVolumeClaim => {
+                let o = ClaimTemplate::deserialize(json)?;
+                let mut subject = Self::new(kind, o.metadata.clone());
+                subject.claims.push(Claim {
+                    path: "spec".to_owned(),
+                    name: o.metadata.name,
+                    class: o.spec.storage_class_name,
+                    volume: o.spec.volume_name,
+                    annotations: o.metadata.annotations,
+                    from: ClaimSource::Itself,
+                });
+                subject
+            }
+            Kind::Ingress => {
+                let o = IngressObject::deserialize(json)?;
+                let mut subject = Self::new(kind, o.metadata);
+                subject.ingress = Some(o.spec);
+                subject
+            }
+            Kind::Service | Kind::ConfigMap | Kind::ServiceAccount | Kind::NetworkPolicy | Kind::Role | Kind::RoleBinding => {
+                Self::new(kind, PlainObject::deserialize(json)?.metadata)
+            }
+        };
+        if let Some(pod) = &mut subject.pod {
+            for volume in &mut pod.spec.volumes {
+                if let VolumeSource::Ephemeral(template) = &mut volume.source {
+                    subject.claims.push(Claim {
+                        path: format!("spec.volumes[{}].ephemeral.volumeClaimTemplate.spec", volume.name),
+                        name: volume.name.clone(),
+                        class: template.spec.storage_class_name.clone(),
+                        volume: template.spec.volume_name.clone(),
+                        annotations: std::mem::take(&mut template.metadata.annotations),
+                        from: ClaimSource::Ephemeral,
+                    });
+                }
+            }
+        }
+        Ok(subject)
+    }
+
+    fn new(kind: Kind, meta: Meta<'a>) -> Self {
+        Self { kind, meta, pod: None, claims: Vec::new(), ingress: None }
+    }
+
+    fn with_pod(mut self, meta: Meta<'a>, spec: PodSpec<'a>) -> Self {
+        self.pod = Some(Pod { labels: meta.labels, annotations: meta.annotations, spec });
+        self
+    }
+
+    /// A workload without a template is malformed; only a ReplicaSet and a ReplicationController may leave it out, and then make no pod that
+    /// the API server would accept.
+    fn with_template<E: de::Error>(self, template: Option<PodTemplate<'a>>) -> Result<Self, E> {
+        let template = template.ok_or_else(|| de::Error::missing_field("template"))?;
+        let spec = template.spec.ok_or_else(|| de::Error::missing_field("spec"))?;
+        Ok(self.with_pod(template.metadata, spec))
+    }
+
+    /// `path`, relative to the pod template, as it reads in this kind: `spec.template.spec.containers[web].image`.
+    pub fn full_path(&self, path: &str) -> String {
+        match self.kind.template_path() {
+            Some(prefix) if !prefix.is_empty() && !path.starts_with("spec.volumeClaimTemplates") && path != "metadata" => format!("{prefix}.{path}"),
+            _ => path.to_owned(),
+        }
+    }
+
+    /// `deployment/web`, or `pod/web-*` for one that the API server has yet to name.
+    pub fn display_name(&self) -> String {
+        let name = if self.meta.name.is_empty() { format!("{}*", self.meta.generate_name) } else { self.meta.name.to_string() };
+        format!("{}/{}", self.kind.lower(), super::text::shown(&name, 253))
+    }
+
+    /// The owner reference with `controller: true`.
+    pub fn controller(&self) -> Option<&OwnerReference<'a>> {
+        self.meta.owner_references.iter().find(|r| r.controller)
+    }
+}
+/// Object metadata.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Meta<'a> {
+    /// Empty while `generateName` waits for the API server.
+    #[serde(borrow, deserialize_with = "nullable")]
+    pub name: Str<'a>,
+    /// The prefix that the API server completes.
+    #[serde(borrow, deserialize_with = "nullable")]
+    pub generate_name: Str<'a>,
+    /// Empty in a manifest that names none.
+    #[serde(borrow, deserialize_with = "nullable")]
+    pub namespace: Str<'a>,
+    /// The API server's identity for it.
+    #[serde(borrow, deserialize_with = "nullable")]
+    pub uid: Str<'a>,
+    /// RFC 3339.
+    #[serde(borrow, deserialize_with = "nullable")]
+    pub creation_timestamp: Str<'a>,
+    /// Its labels.
+    #[serde(borrow, deserialize_with = "nullable")]
+    pub labels: Map<'a>,
+    /// Its annotations.
+    #[serde(borrow, deserialize_with = "nullable")]
+    pub annotations: Map<'a>,
+    /// Whom it belongs to.
+    #[serde(borrow, deserialize_with = "nullable")]
+    pub owner_references: Vec<OwnerReference<'a>>,
+}
+
+/// Whom an object belongs to.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct OwnerReference<'a> {
+    /// The owner's kind.
+    #[serde(borrow)]
+    pub kind: Str<'a>,
+    /// The owner's name.
+    #[serde(borrow)]
+    pub name: Str<'a>,
+    /// The owner's uid.
+    #[serde(borrow)]
+    pub uid: Str<'a>,
+    /// Whether the owner manages it.
+    #[serde(deserialize_with = "nullable")]
+    pub controller: bool,
+}
+
+#[derive(Deserialize)]
+struct PlainObject<'a> {
+    #[serde(borrow)]
+    metadata: Meta<'a>,
+}
+#[derive(Deserialize)]
+struct PodObject<'a> {
+    #[serde(borrow)]
+    metadata: Meta<'a>,
+    #[serde(borrow)]
+    spec: Option<PodSpec<'a>>,
+}
+#[derive(Deserialize)]
+struct TemplateObject<'a> {
+    #[serde(borrow)]
+    metadata: Meta<'a>,
+    #[serde(borrow)]
+    template: PodTemplate<'a>,
+}
+#[derive(Deserialize)]
+struct WorkloadObject<'a> {
+    #[serde(borrow)]
+    metadata: Meta<'a>,
+    #[serde(borrow)]
+    spec: WorkloadSpec<'a>,
+}
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WorkloadSpec<'a> {
+    #[serde(borrow)]
+    template: Option<PodTemplate<'a>>,
+    #[serde(borrow, default, deserialize_with = "nullable")]
+    volume_claim_templates: Vec<ClaimTemplate<'a>>,
+}
+#[derive(Deserialize)]
+struct CronJobObject<'a> {
+    #[serde(borrow)]
+    metadata: Meta<'a>,
+    #[serde(borrow)]
+    spec: CronJobSpec<'a>,
+}
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct CronJobSpec<'a> {
+    #[serde(borrow)]
+    job_template: JobTemplate<'a>,
+}
+#[derive(Deserialize)]
+struct JobTemplate<'a> {
+    #[serde(borrow)]
+    spec: WorkloadSpec<'a>,
+}
+#[derive(Deserialize)]
+struct PodTemplate<'a> {
+    #[serde(borrow, default, deserialize_with = "nullable")]
+    metadata: Meta<'a>,
+    #[serde(borrow)]
+    spec: Option<PodSpec<'a>>,
+}
+#[derive(Deserialize)]
+struct IngressObject<'a> {
+    #[serde(borrow)]
+    metadata: Meta<'a>,
+    #[serde(borrow)]
+    spec: IngressSpec<'a>,
+}
+
+/// A claim inside a StatefulSet or an ephemeral volume, or a PersistentVolumeClaim itself.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ClaimTemplate<'a> {
+    #[serde(borrow, deserialize_with = "nullable")]
+    metadata: Meta<'a>,
+    #[serde(borrow, deserialize_with = "nullable")]
+    spec: ClaimSpec<'a>,
+}
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct ClaimSpec<'a> {
+    #[serde(borrow)]
+    storage_class_name: Option<Str<'a>>,
+    #[serde(borrow)]
+    volume_name: Option<Str<'a>>,
+}
+
+/// A claim on storage that the subject is or makes.
+#[derive(Debug)]
+pub struct Claim<'a> {
+    /// Relative to the pod template where it sits in one, else to the object.
+    pub path: String,
+    /// The claim's, template's or volume's name.
+    pub name: Str<'a>,
+    /// `None`: the cluster's default class. `Some("")`: statically bound.
+    pub class: Option<Str<'a>>,
+    /// The volume that it asks for or is bound to.
+    pub volume: Option<Str<'a>>,
+    /// Annotations on the claim.
+    pub annotations: Map<'a>,
+    /// Where it comes from.
+    pub from: ClaimSource,
+}
+
+/// Where a claim comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClaimSource {
+    /// The subject is the claim.
+    Itself,
+    /// `volumeClaimTemplates` of a StatefulSet.
+    StatefulSet,
+    /// A generic ephemeral volume.
+    Ephemeral,
+}

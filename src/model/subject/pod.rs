@@ -1,0 +1,359 @@
+//! A pod, or the template of one, as far as checks read it.
+//! Every list whose name ends in `Containers` is read as containers, so that one that Kubernetes adds later is judged and not passed over.
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, IgnoredAny, MapAccess},
+};
+
+use super::{ClaimTemplate, Map};
+use crate::model::{
+    read::{nullable, once},
+    text::Str,
+};
+
+/// A pod, or the template of one.
+#[derive(Debug)]
+pub struct Pod<'a> {
+    /// The template's labels (a Pod's own).
+    pub labels: Map<'a>,
+    /// The template's annotations (a Pod's own).
+    pub annotations: Map<'a>,
+    /// Its spec.
+    pub spec: PodSpec<'a>,
+}
+
+/// The fields of a pod's spec that checks read.
+#[derive(Debug, Default)]
+pub struct PodSpec<'a> {
+    /// Shares the node's network.
+    pub host_network: bool,
+    /// Shares the node's processes.
+    pub host_pid: bool,
+    /// Shares the node's IPC.
+    pub host_ipc: bool,
+    /// `Some(false)`: in a user namespace of its own.
+    pub host_users: Option<bool>,
+    /// `os.name`.
+    pub os: Option<Os<'a>>,
+    /// Pod-level security settings.
+    pub security_context: Option<SecurityContext<'a>>,
+    /// Ordinary containers.
+    pub containers: Vec<Container<'a>>,
+    /// Init containers and native sidecars.
+    pub init_containers: Vec<Container<'a>>,
+    /// Debug containers.
+    pub ephemeral_containers: Vec<Container<'a>>,
+    /// Lists of containers that this version of Kubernetes does not have, by their names.
+    pub other_containers: Vec<(Str<'a>, Vec<Container<'a>>)>,
+    /// Volumes.
+    pub volumes: Vec<Volume<'a>>,
+}
+
+impl<'a> PodSpec<'a> {
+    /// Every container of every list, with the list's name.
+    pub fn all_containers(&self) -> impl Iterator<Item = (&str, &Container<'a>)> {
+        [("initContainers", &self.init_containers), ("containers", &self.containers), ("ephemeralContainers", &self.ephemeral_containers)]
+            .into_iter()
+            .chain(self.other_containers.iter().map(|(list, containers)| (&**list, containers)))
+            .flat_map(|(list, containers)| containers.iter().map(move |c| (list, c)))
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for PodSpec<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = PodSpec<'de>;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a pod's spec")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let (mut network, mut pid, mut ipc, mut users, mut os, mut security) = (None, None, None, None, None, None);
+                let (mut containers, mut init, mut ephemeral, mut volumes) = (None, None, None, None);
+                let mut other_containers: Vec<(Str<'de>, Vec<Container<'de>>)> = Vec::new();
+                while let Some(key) = map.next_key::<Str<'de>>()? {
+                    match &*key {
+                        "hostNetwork" => once(&mut network, &mut map, "hostNetwork")?,
+                        "hostPID" => once(&mut pid, &mut map, "hostPID")?,
+                        "hostIPC" => once(&mut ipc, &mut map, "hostIPC")?,
+                        "hostUsers" => once(&mut users, &mut map, "hostUsers")?,
+                        "os" => once(&mut os, &mut map, "os")?,
+                        "securityContext" => once(&mut security, &mut map, "securityContext")?,
+                        "containers" => once(&mut containers, &mut map, "containers")?,
+                        "initContainers" => once(&mut init, &mut map, "initContainers")?,
+                        "ephemeralContainers" => once(&mut ephemeral, &mut map, "ephemeralContainers")?,
+                        "volumes" => once(&mut volumes, &mut map, "volumes")?,
+                        list if list.ends_with("Containers") => {
+                            let containers = map.next_value::<Option<_>>()?.unwrap_or_default();
+                            other_containers.push((key, containers));
+                        }
+                        _ => {
+                            map.next_value::<IgnoredAny>()?;
+                        }
+                    }
+                }
+                Ok(PodSpec {
+                    host_network: network.flatten().unwrap_or_default(),
+                    host_pid: pid.flatten().unwrap_or_default(),
+                    host_ipc: ipc.flatten().unwrap_or_default(),
+                    host_users: users.flatten(),
+                    os: os.flatten(),
+                    security_context: security.flatten(),
+                    containers: containers.flatten().unwrap_or_default(),
+                    init_containers: init.flatten().unwrap_or_default(),
+                    ephemeral_containers: ephemeral.flatten().unwrap_or_default(),
+                    other_containers,
+                    volumes: volumes.flatten().unwrap_or_default(),
+                })
+            }
+        }
+        deserializer.deserialize_map(Visitor)
+    }
+}
+
+/// The operating system of a pod.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Os<'a> {
+    /// `linux` or `windows`.
+    #[serde(borrow)]
+    pub name: Str<'a>,
+}
+
+/// One container of any list.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Container<'a> {
+    /// Its name.
+    #[serde(borrow)]
+    pub name: Str<'a>,
+    /// The image reference as written.
+    #[serde(borrow, deserialize_with = "nullable")]
+    pub image: Str<'a>,
+    /// Its ports.
+    #[serde(deserialize_with = "nullable")]
+    pub ports: Vec<Port>,
+    /// Its security settings.
+    #[serde(borrow)]
+    pub security_context: Option<SecurityContext<'a>>,
+    /// Is it alive?
+    #[serde(borrow)]
+    pub liveness_probe: Option<Handler<'a>>,
+    /// Is it ready?
+    #[serde(borrow)]
+    pub readiness_probe: Option<Handler<'a>>,
+    /// Has it started?
+    #[serde(borrow)]
+    pub startup_probe: Option<Handler<'a>>,
+    /// Hooks.
+    #[serde(borrow)]
+    pub lifecycle: Option<Lifecycle<'a>>,
+}
+
+/// A container's port.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Port {
+    /// The node's port; 0 is none.
+    #[serde(deserialize_with = "nullable")]
+    pub host_port: i64,
+}
+
+/// Lifecycle hooks.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Lifecycle<'a> {
+    /// After start.
+    #[serde(borrow)]
+    pub post_start: Option<Handler<'a>>,
+    /// Before stop.
+    #[serde(borrow)]
+    pub pre_stop: Option<Handler<'a>>,
+}
+
+/// A probe or a hook, as far as it may reach another host.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Handler<'a> {
+    /// HTTP.
+    #[serde(borrow)]
+    pub http_get: Option<Target<'a>>,
+    /// TCP.
+    #[serde(borrow)]
+    pub tcp_socket: Option<Target<'a>>,
+}
+
+/// Where a probe or a hook reaches.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Target<'a> {
+    /// Empty: the pod itself.
+    #[serde(borrow, deserialize_with = "nullable")]
+    pub host: Str<'a>,
+}
+
+/// Security settings of a pod or of a container: the union of both types' fields.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[allow(clippy::struct_excessive_bools)]
+pub struct SecurityContext<'a> {
+    /// All of the node's devices and capabilities.
+    #[serde(deserialize_with = "nullable")]
+    pub privileged: bool,
+    /// Absent is not false.
+    pub allow_privilege_escalation: Option<bool>,
+    /// Absent at the container means the pod's.
+    pub run_as_non_root: Option<bool>,
+    /// 0 is root.
+    pub run_as_user: Option<i64>,
+    /// `Default` or `Unmasked`.
+    #[serde(borrow)]
+    pub proc_mount: Option<Str<'a>>,
+    /// Linux capabilities.
+    #[serde(borrow)]
+    pub capabilities: Option<Capabilities<'a>>,
+    /// Seccomp profile.
+    #[serde(borrow)]
+    pub seccomp_profile: Option<Profile<'a>>,
+    /// AppArmor profile.
+    #[serde(borrow)]
+    pub app_armor_profile: Option<Profile<'a>>,
+    /// SELinux options.
+    #[serde(borrow)]
+    pub se_linux_options: Option<SeLinux<'a>>,
+    /// Windows options.
+    pub windows_options: Option<Windows>,
+    /// Kernel parameters (pod only).
+    #[serde(borrow, deserialize_with = "nullable")]
+    pub sysctls: Vec<Sysctl<'a>>,
+}
+
+/// Linux capabilities.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Capabilities<'a> {
+    /// Added.
+    #[serde(borrow, deserialize_with = "nullable")]
+    pub add: Vec<Str<'a>>,
+    /// Dropped.
+    #[serde(borrow, deserialize_with = "nullable")]
+    pub drop: Vec<Str<'a>>,
+}
+
+/// A seccomp or AppArmor profile.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Profile<'a> {
+    /// `RuntimeDefault`, `Localhost` or `Unconfined`.
+    #[serde(borrow, rename = "type")]
+    pub kind: Str<'a>,
+}
+
+/// SELinux options.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct SeLinux<'a> {
+    /// The type.
+    #[serde(borrow, rename = "type", deserialize_with = "nullable")]
+    pub kind: Str<'a>,
+    /// The user.
+    #[serde(borrow, deserialize_with = "nullable")]
+    pub user: Str<'a>,
+    /// The role.
+    #[serde(borrow, deserialize_with = "nullable")]
+    pub role: Str<'a>,
+}
+
+/// Windows options.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Windows {
+    /// Runs on the host itself.
+    pub host_process: Option<bool>,
+}
+
+/// A kernel parameter.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Sysctl<'a> {
+    /// Its name.
+    #[serde(borrow)]
+    pub name: Str<'a>,
+}
+
+/// A volume: its name, the field that says what it is, and what checks read of it.
+#[derive(Debug)]
+pub struct Volume<'a> {
+    /// Its name.
+    pub name: Str<'a>,
+    /// The field: `emptyDir`, `hostPath`, `persistentVolumeClaim` …; empty when there is none (the API server reads that as `emptyDir`).
+    pub field: Str<'a>,
+    /// What checks read of it.
+    pub source: VolumeSource<'a>,
+}
+
+/// What checks read of a volume.
+#[derive(Debug)]
+pub enum VolumeSource<'a> {
+    /// A claim by name.
+    Claim(Str<'a>),
+    /// A claim made with the pod.
+    Ephemeral(Box<ClaimTemplate<'a>>),
+    /// A path of the node.
+    HostPath(Str<'a>),
+    /// Anything else.
+    Other,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Volume<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct ByName<'a> {
+            #[serde(borrow, rename = "claimName")]
+            name: Str<'a>,
+        }
+        #[derive(Default, Deserialize)]
+        #[serde(rename_all = "camelCase", default)]
+        struct Ephemeral<'a> {
+            #[serde(borrow)]
+            volume_claim_template: ClaimTemplate<'a>,
+        }
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct HostPath<'a> {
+            #[serde(borrow, deserialize_with = "nullable")]
+            path: Str<'a>,
+        }
+        struct Visitor;
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = Volume<'de>;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a volume")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut volume = Volume { name: Str::default(), field: Str::default(), source: VolumeSource::Other };
+                while let Some(key) = map.next_key::<Str<'de>>()? {
+                    let present = match &*key {
+                        "name" => {
+                            volume.name = map.next_value()?;
+                            false
+                        }
+                        "persistentVolumeClaim" => map.next_value::<Option<ByName<'de>>>()?.map(|c| volume.source = VolumeSource::Claim(c.name)).is_some(),
+                        "ephemeral" => map.next_value::<Option<Ephemeral<'de>>>()?.map(|e| volume.source = VolumeSource::Ephemeral(Box::new(e.volume_claim_template))).is_some(),
+                        "hostPath" => map.next_value::<Option<HostPath<'de>>>()?.map(|h| volume.source = VolumeSource::HostPath(h.path)).is_some(),
+                        _ => map.next_value::<Option<IgnoredAny>>()?.is_some(),
+                    };
+                    if present {
+                        if !volume.field.is_empty() {
+                            return Err(de::Error::custom("a volume with two sources"));
+                        }
+                        volume.field = key;
+                    }
+                }
+                Ok(volume)
+            }
+        }
+        deserializer.deserialize_map(Visitor)
+    }
+}
