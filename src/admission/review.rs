@@ -147,7 +147,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Request<'a> {
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let (mut uid, mut kind, mut sub_resource, mut namespace, mut operation, mut user) = (None, None::<GroupKind<'de>>, None, None, None, None::<Option<User<'de>>>);
-                let mut object: Option<Object<'de>> = None;
+                let (mut seen, mut subject, mut raw) = (false, None, None::<&RawValue>);
                 while let Some(key) = map.next_key::<Str<'de>>()? {
                     match &*key {
                         "uid" => once(&mut uid, &mut map, "uid")?,
@@ -156,25 +156,21 @@ impl<'de: 'a, 'a> Deserialize<'de> for Request<'a> {
                         "namespace" => once(&mut namespace, &mut map, "namespace")?,
                         "operation" => once(&mut operation, &mut map, "operation")?,
                         "userInfo" => once(&mut user, &mut map, "userInfo")?,
-                        "object" if object.is_some() => return Err(de::Error::duplicate_field("object")),
+                        "object" if std::mem::replace(&mut seen, true) => return Err(de::Error::duplicate_field("object")),
                         // The API server writes the kind first, and the object is read as that kind while the body is read.
-                        "object" => {
-                            object = Some(match &kind {
-                                Some(kind) => Object::Read(map.next_value_seed(OfKind(kind))?),
-                                None => Object::Raw(map.next_value()?),
-                            });
-                        }
+                        "object" => match &kind {
+                            Some(kind) => subject = map.next_value_seed(OfKind(kind))?,
+                            None => raw = map.next_value()?,
+                        },
                         _ => {
                             map.next_value::<IgnoredAny>()?;
                         }
                     }
                 }
                 let kind = kind.ok_or_else(|| de::Error::missing_field("kind"))?;
-                let subject = match object {
-                    Some(Object::Read(subject)) => subject,
-                    Some(Object::Raw(Some(raw))) => OfKind(&kind).deserialize(raw).map_err(de::Error::custom)?,
-                    Some(Object::Raw(None)) | None => None,
-                };
+                if let Some(raw) = raw {
+                    subject = OfKind(&kind).deserialize(raw).map_err(de::Error::custom)?;
+                }
                 Ok(Request {
                     uid: uid.ok_or_else(|| de::Error::missing_field("uid"))?,
                     kind,
@@ -189,11 +185,6 @@ impl<'de: 'a, 'a> Deserialize<'de> for Request<'a> {
         }
         deserializer.deserialize_map(Visitor)
     }
-}
-
-enum Object<'a> {
-    Read(Option<Subject<'a>>),
-    Raw(Option<&'a RawValue>),
 }
 
 /// Reads an object as a kind that is judged, or passes over one of another kind.
