@@ -57,8 +57,9 @@ fn index() -> Index {
                 "spec": {"serviceModel": "PaaS", "policy": {"images": {"allowedPrefixes": ["ghcr.io/acme"]}}}}),
         ),
     ] {
-        index.take(source, Change::Applied(Box::new(serde_json::from_value(object).unwrap())));
+        index.take(source, &Change::Applied(Box::new(serde_json::from_value(object).unwrap())));
     }
+    index.settle();
     index.shared.set_ready(true);
     index
 }

@@ -19,7 +19,7 @@ use crate::{
         tls::{self, Pair},
     },
     controller::{
-        index::{Index, Source},
+        index::{Backing, Index, Source},
         install, lease,
         reconcile::Reconciler,
         watch::{Health, follow},
@@ -97,6 +97,11 @@ pub async fn controller(args: Args, client: Client, shutdown: impl Future<Output
     let index = Arc::new(Index::default());
     let mut tasks: JoinSet<(&'static str, anyhow::Result<()>)> = JoinSet::new();
     let healths = start_watches(&client, &index, &mut tasks);
+    let settled = index.clone();
+    tasks.spawn(async move {
+        settled.keep_settled().await;
+        ("book", Ok(()))
+    });
 
     let (stop_admin, stopped) = watch::channel(false);
     let shared = index.shared.clone();
@@ -124,6 +129,8 @@ pub async fn controller(args: Args, client: Client, shutdown: impl Future<Output
             let forbidden: Vec<Source> = healths.iter().filter(|(source, h)| source.is_fact() && h.denied()).map(|(source, _)| *source).collect();
             let fresh = healths.iter().all(|(source, h)| h.fresh() || forbidden.contains(source)) && !*leaving.borrow();
             seen.set_forbidden(forbidden);
+            // Full is what the watches have said, and so must be the book.
+            seen.settle();
             shared.set_ready(fresh);
             ready_sender.send_if_modified(|was| std::mem::replace(was, fresh) != fresh);
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -223,6 +230,18 @@ fn start_watches(client: &Client, index: &Arc<Index>, tasks: &mut JoinSet<(&'sta
         (Source::Namespaces, "namespaces", resource("", "v1", "Namespace", "namespaces")),
         (Source::StorageClasses, "storageclasses", resource("storage.k8s.io", "v1", "StorageClass", "storageclasses")),
         (Source::Volumes, "persistentvolumes", resource("", "v1", "PersistentVolume", "persistentvolumes")),
+        (
+            Source::Backing(Backing::ValidatingWebhooks),
+            "validatingwebhookconfigurations",
+            resource("admissionregistration.k8s.io", "v1", "ValidatingWebhookConfiguration", "validatingwebhookconfigurations"),
+        ),
+        (
+            Source::Backing(Backing::MutatingWebhooks),
+            "mutatingwebhookconfigurations",
+            resource("admissionregistration.k8s.io", "v1", "MutatingWebhookConfiguration", "mutatingwebhookconfigurations"),
+        ),
+        (Source::Backing(Backing::ApiServices), "apiservices", resource("apiregistration.k8s.io", "v1", "APIService", "apiservices")),
+        (Source::Backing(Backing::ClusterRoleBindings), "clusterrolebindings", resource("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", "clusterrolebindings")),
     ];
     for kind in Kind::ALL.iter().filter(|k| CATALOG.iter().any(|c| c.kinds.contains(k))) {
         sources.push((Source::Subjects(*kind), kind.plural(), resource(kind.group(), kind.version(), kind.name(), kind.plural())));
@@ -234,7 +253,7 @@ fn start_watches(client: &Client, index: &Arc<Index>, tasks: &mut JoinSet<(&'sta
             let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
             let (index, watched) = (index.clone(), health.clone());
             tasks.spawn(async move {
-                follow(api, what, watched, move |change| index.take(source, change)).await;
+                follow(api, what, watched, move |change| index.take(source, &change)).await;
                 (what, Ok(()))
             });
             (source, health)

@@ -1,9 +1,10 @@
-//! What the watches have said, turned into the book. A change of a declaration or a fact rebuilds the book; whatever a change touches is marked dirty.
+//! What the watches have said, turned into the book. A burst of changes rebuilds the book once; whatever a change touches is marked dirty.
 //! A stored Ownership that no longer parses hurts its own namespace only, and its last good matrix goes on.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use kube::api::DynamicObject;
@@ -16,6 +17,7 @@ use crate::{
     model::{
         facts::{ClaimFact, Facts, Namespace, StorageClass, Store, Volume},
         subject::Kind,
+        text::shown,
     },
     policy::{
         book::{Book, Promise, Shared},
@@ -34,8 +36,23 @@ pub enum Source {
     StorageClasses,
     /// A kind of facts.
     Volumes,
+    /// What the API server itself depends on: webhooks, aggregated APIs and the rights of GitOps controllers, for critical namespaces.
+    Backing(Backing),
     /// A kind that is judged.
     Subjects(Kind),
+}
+
+/// A kind that may name a namespace which the cluster depends on. None of them can be written by a workload's author.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backing {
+    /// Their services answer admission.
+    ValidatingWebhooks,
+    /// Their services answer admission.
+    MutatingWebhooks,
+    /// Their services answer the API.
+    ApiServices,
+    /// They give a GitOps controller its rights.
+    ClusterRoleBindings,
 }
 
 /// One stored Ownership.
@@ -54,15 +71,20 @@ pub struct Stored {
 struct State {
     ownerships: HashMap<String, Stored>,
     namespaces: HashMap<String, Arc<Namespace>>,
-    classes: BTreeMap<String, StorageClass>,
-    volumes: BTreeMap<String, Volume>,
-    claims: BTreeMap<String, ClaimFact>,
+    // Shared with the book: copied once a burst, and only what changed.
+    classes: Arc<BTreeMap<String, StorageClass>>,
+    volumes: Arc<BTreeMap<String, Volume>>,
+    claims: Arc<BTreeMap<String, ClaimFact>>,
+    /// What each namespace backs, in words, by the kind, the object and the namespace.
+    backing: HashMap<String, (String, String)>,
     dirty: BTreeSet<String>,
     /// Kinds of facts that RBAC forbids: their controls are Unknown, and nothing else suffers (F38).
     forbidden: Vec<Source>,
     /// Where each object is kept, by its uid: a fresh list tells what is gone by uid alone.
     kept: HashMap<String, (Source, String, String)>,
     generation: u64,
+    /// Something changed that the book does not show yet.
+    stale: bool,
 }
 
 /// The index: fed by the watches, read by the reconciler, and the only writer of the book.
@@ -72,6 +94,7 @@ pub struct Index {
     /// The book, the records and readiness.
     pub shared: Arc<Shared>,
     changed: Notify,
+    unsettled: Notify,
 }
 
 impl Index {
@@ -79,47 +102,38 @@ impl Index {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes in one change.
-    pub fn take(&self, source: Source, change: Change) {
-        match source {
-            Source::Subjects(kind) => self.take_subject(kind, change),
-            Source::Ownerships | Source::Namespaces | Source::StorageClasses | Source::Volumes => {
-                self.state().take(source, change);
-                self.rebuild();
-            }
+    /// Takes in one change. The book shows it after [`Index::settle`].
+    pub fn take(&self, source: Source, change: &Change) {
+        if let Source::Subjects(kind) = source {
+            let touched = self.put(kind, change);
+            self.state().dirty.extend(touched);
+        }
+        // Of what is judged only claims are facts as well.
+        if !matches!(source, Source::Subjects(kind) if kind != Kind::PersistentVolumeClaim) {
+            let mut state = self.state();
+            state.take(source, change);
+            state.stale = true;
+            drop(state);
+            self.unsettled.notify_one();
         }
         self.changed.notify_one();
     }
 
-    fn take_subject(&self, kind: Kind, change: Change) {
-        let touched: Vec<String> = match change {
-            Change::Applied(object) => {
-                if kind == Kind::PersistentVolumeClaim {
-                    self.state().claim(&object);
-                    self.rebuild();
-                }
-                serde_json::to_value(&*object).ok().and_then(|value| self.shared.objects_mut().put(kind, value)).into_iter().collect()
-            }
-            Change::Deleted(object) => {
-                if kind == Kind::PersistentVolumeClaim {
-                    self.state().take(Source::Subjects(kind), Change::Deleted(object.clone()));
-                    self.rebuild();
-                }
-                object.metadata.uid.as_deref().and_then(|uid| self.shared.objects_mut().remove(uid)).into_iter().collect()
-            }
-            Change::Listed(uids) => {
-                if kind == Kind::PersistentVolumeClaim {
-                    self.state().keep(Source::Subjects(kind), &uids);
-                    self.rebuild();
-                }
-                self.shared.objects_mut().retain(kind, &uids).into_iter().collect()
-            }
-        };
-        self.state().dirty.extend(touched);
+    /// The records of what exists; returns the namespaces concerned.
+    fn put(&self, kind: Kind, change: &Change) -> Vec<String> {
+        match change {
+            Change::Applied(object) => serde_json::to_value(&**object).ok().and_then(|value| self.shared.objects_mut().put(kind, value)).into_iter().collect(),
+            Change::Deleted(object) => object.metadata.uid.as_deref().and_then(|uid| self.shared.objects_mut().remove(uid)).into_iter().collect(),
+            Change::Listed(uids) => self.shared.objects_mut().retain(kind, uids).into_iter().collect(),
+        }
     }
 
-    fn rebuild(&self) {
+    /// Rebuilds the book if anything changed that it does not show.
+    pub fn settle(&self) {
         let mut state = self.state();
+        if !std::mem::take(&mut state.stale) {
+            return;
+        }
         state.generation += 1;
         let book = Book {
             promises: state.ownerships.iter().map(|(ns, s)| (ns.clone(), s.promise.clone())).collect(),
@@ -135,11 +149,23 @@ impl Index {
         self.shared.book.store(Arc::new(book));
     }
 
+    /// Keeps the book as new as the watches, at most every [`BURST`]: a list of thousands is not thousands of books.
+    pub async fn keep_settled(&self) {
+        loop {
+            self.unsettled.notified().await;
+            self.settle();
+            tokio::time::sleep(BURST).await;
+        }
+    }
+
     /// Says which kinds of facts RBAC forbids; a change is judged everywhere.
     pub fn set_forbidden(&self, forbidden: Vec<Source>) {
-        if self.state().forbidden != forbidden {
-            self.state().forbidden = forbidden;
-            self.rebuild();
+        let mut state = self.state();
+        if state.forbidden != forbidden {
+            state.forbidden = forbidden;
+            state.stale = true;
+            drop(state);
+            self.settle();
             self.mark_all();
         }
     }
@@ -149,8 +175,9 @@ impl Index {
         self.changed.notified().await;
     }
 
-    /// The namespaces to judge again, and forgets them.
+    /// The namespaces to judge again, and forgets them. The book shows what made them so.
     pub fn drain_dirty(&self) -> BTreeSet<String> {
+        self.settle();
         std::mem::take(&mut self.state().dirty)
     }
 
@@ -169,11 +196,22 @@ impl Index {
         self.changed.notify_one();
     }
 
+    /// Why the cluster depends on a namespace, as far as objects of the whole cluster say so.
+    pub fn backs(&self, namespace: &str) -> Option<String> {
+        self.state().backing.values().filter(|(of, _)| of == namespace).map(|(_, why)| why.clone()).min()
+    }
+
     /// The stored Ownership of a namespace.
     pub fn stored(&self, namespace: &str) -> Option<Stored> {
         self.state().ownerships.get(namespace).cloned()
     }
 }
+
+/// The service accounts of Argo CD's and Flux's controllers that apply manifests, as both projects install them.
+const GITOPS: &[&str] = &["argocd-application-controller", "kustomize-controller", "helm-controller"];
+
+/// A change is in the book within this; a twentieth of what P4 promises.
+const BURST: Duration = Duration::from_millis(50);
 
 fn key(object: &DynamicObject) -> String {
     format!("{}/{}", object.metadata.namespace.as_deref().unwrap_or_default(), object.metadata.name.as_deref().unwrap_or_default())
@@ -187,25 +225,26 @@ impl Source {
     /// A kind that only informs checks: without it their verdict is Unknown, and the replica still decides.
     pub const fn is_fact(self) -> bool {
         match self {
-            Self::StorageClasses | Self::Volumes => true,
+            Self::StorageClasses | Self::Volumes | Self::Backing(_) => true,
             Self::Ownerships | Self::Namespaces | Self::Subjects(_) => false,
         }
     }
 }
 
 impl State {
-    fn store<T: Clone>(&self, source: Source, known: &BTreeMap<String, T>) -> Store<T> {
-        if self.forbidden.contains(&source) { Err("RBAC forbids reading them".to_owned()) } else { Ok(Arc::new(known.clone())) }
+    fn store<T>(&self, source: Source, known: &Arc<BTreeMap<String, T>>) -> Store<T> {
+        if self.forbidden.contains(&source) { Err("RBAC forbids reading them".to_owned()) } else { Ok(known.clone()) }
     }
 
-    fn take(&mut self, source: Source, change: Change) {
+    fn take(&mut self, source: Source, change: &Change) {
         match change {
-            Change::Applied(object) => self.apply(source, &object),
+            Change::Applied(object) => self.apply(source, object),
             Change::Deleted(object) => {
-                self.kept.remove(object.metadata.uid.as_deref().unwrap_or_default());
-                self.forget(source, &object.metadata.name.unwrap_or_default(), &object.metadata.namespace.unwrap_or_default());
+                let meta = &object.metadata;
+                self.kept.remove(meta.uid.as_deref().unwrap_or_default());
+                self.forget(source, meta.name.as_deref().unwrap_or_default(), meta.namespace.as_deref().unwrap_or_default());
             }
-            Change::Listed(uids) => self.keep(source, &uids),
+            Change::Listed(uids) => self.keep(source, uids),
         }
     }
 
@@ -254,7 +293,7 @@ impl State {
             Source::StorageClasses => {
                 let default = object.metadata.annotations.as_ref().and_then(|a| a.get("storageclass.kubernetes.io/is-default-class")).is_some_and(|v| v == "true");
                 let provisioner = object.data["provisioner"].as_str().unwrap_or_default().to_owned();
-                self.classes.insert(name, StorageClass { provisioner, parameters: strings(&object.data["parameters"]), default, created });
+                Arc::make_mut(&mut self.classes).insert(name, StorageClass { provisioner, parameters: strings(&object.data["parameters"]), default, created });
                 self.dirty.extend(self.ownerships.keys().cloned());
             }
             Source::Volumes => {
@@ -262,18 +301,50 @@ impl State {
                 let in_tree = || spec.as_object().into_iter().flat_map(|s| s.keys()).find(|k| matches!(k.as_str(), "hostPath" | "local" | "nfs")).cloned();
                 let driver = spec["csi"]["driver"].as_str().map(str::to_owned).or_else(in_tree).unwrap_or_default();
                 let class = spec["storageClassName"].as_str().map(str::to_owned);
-                self.volumes.insert(name, Volume { driver, attributes: strings(&spec["csi"]["volumeAttributes"]), class, created });
+                Arc::make_mut(&mut self.volumes).insert(name, Volume { driver, attributes: strings(&spec["csi"]["volumeAttributes"]), class, created });
                 self.dirty.extend(self.ownerships.keys().cloned());
             }
-            Source::Subjects(_) => {}
+            Source::Backing(kind) => self.backs(kind, &name, object),
+            Source::Subjects(_) => {
+                let text = |field: &str| object.data["spec"][field].as_str().map(str::to_owned);
+                Arc::make_mut(&mut self.claims).insert(key(object), ClaimFact { class: text("storageClassName"), volume: text("volumeName") });
+                self.dirty.extend(object.metadata.namespace.clone());
+            }
         }
     }
 
-    fn claim(&mut self, object: &DynamicObject) {
-        self.remember(Source::Subjects(Kind::PersistentVolumeClaim), object);
-        let text = |field: &str| object.data["spec"][field].as_str().map(str::to_owned);
-        self.claims.insert(key(object), ClaimFact { class: text("storageClassName"), volume: text("volumeName") });
-        self.dirty.extend(object.metadata.namespace.clone());
+    /// Keeps which namespaces an object names; one object may name several, each under a key of its own.
+    fn backs(&mut self, kind: Backing, name: &str, object: &DynamicObject) {
+        self.unback(kind, name);
+        let service = |config: &Value| config["service"]["namespace"].as_str().map(str::to_owned);
+        let named: Vec<(String, String)> = match kind {
+            Backing::ValidatingWebhooks | Backing::MutatingWebhooks => {
+                let webhooks = object.data["webhooks"].as_array().into_iter().flatten();
+                webhooks.filter_map(|w| service(&w["clientConfig"])).map(|ns| (ns, format!("it serves webhook {}", shown(name, 63)))).collect()
+            }
+            Backing::ApiServices => service(&object.data["spec"]).map(|ns| (ns, format!("it serves API {}", shown(name, 63)))).into_iter().collect(),
+            Backing::ClusterRoleBindings => {
+                let subjects = object.data["subjects"].as_array().into_iter().flatten();
+                let gitops = subjects.filter(|s| s["kind"] == "ServiceAccount" && s["name"].as_str().is_some_and(|n| GITOPS.contains(&n)));
+                gitops.filter_map(|s| s["namespace"].as_str()).map(|ns| (ns.to_owned(), "the GitOps controller runs in it".to_owned())).collect()
+            }
+        };
+        for (namespace, why) in named {
+            self.dirty.insert(namespace.clone());
+            self.backing.insert(format!("{kind:?}/{name}/{namespace}"), (namespace, why));
+        }
+    }
+
+    fn unback(&mut self, kind: Backing, name: &str) {
+        let prefix = format!("{kind:?}/{name}/");
+        let dirty = &mut self.dirty;
+        self.backing.retain(|key, (namespace, _)| {
+            let stays = !key.starts_with(&prefix);
+            if !stays {
+                dirty.insert(namespace.clone());
+            }
+            stays
+        });
     }
 
     fn forget(&mut self, source: Source, name: &str, namespace: &str) {
@@ -286,15 +357,16 @@ impl State {
                 self.namespaces.remove(name);
             }
             Source::StorageClasses => {
-                self.classes.remove(name);
+                Arc::make_mut(&mut self.classes).remove(name);
                 self.dirty.extend(self.ownerships.keys().cloned());
             }
             Source::Volumes => {
-                self.volumes.remove(name);
+                Arc::make_mut(&mut self.volumes).remove(name);
                 self.dirty.extend(self.ownerships.keys().cloned());
             }
+            Source::Backing(kind) => self.unback(kind, name),
             Source::Subjects(_) => {
-                self.claims.remove(&format!("{namespace}/{name}"));
+                Arc::make_mut(&mut self.claims).remove(&format!("{namespace}/{name}"));
                 self.dirty.insert(namespace.to_owned());
             }
         }
@@ -320,8 +392,11 @@ mod tests {
     fn a_forbidden_kind_of_facts_is_told_as_such_and_comes_back() {
         let index = Index::default();
         let class = serde_json::json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "fast", "uid": "c"}, "provisioner": "driver.longhorn.io"});
-        index.take(Source::StorageClasses, Change::Applied(Box::new(serde_json::from_value(class).unwrap())));
-        let facts = || index.shared.book.load().facts.clone();
+        index.take(Source::StorageClasses, &Change::Applied(Box::new(serde_json::from_value(class).unwrap())));
+        let facts = || {
+            index.settle();
+            index.shared.book.load().facts.clone()
+        };
         assert!(facts().storage_classes.is_ok_and(|c| c.contains_key("fast")));
         index.set_forbidden(vec![Source::StorageClasses]);
         assert_eq!(facts().storage_classes, Err("RBAC forbids reading them".to_owned()));
@@ -340,10 +415,40 @@ mod tests {
             ))
         };
         for (name, uid) in [("gone", "1"), ("remade", "2"), ("remade", "3")] {
-            index.take(Source::StorageClasses, class(name, uid));
+            index.take(Source::StorageClasses, &class(name, uid));
         }
-        index.take(Source::StorageClasses, Change::Listed(HashSet::from(["3".to_owned()])));
+        index.take(Source::StorageClasses, &Change::Listed(HashSet::from(["3".to_owned()])));
+        index.settle();
         let names: Vec<String> = index.shared.book.load().facts.storage_classes.as_ref().unwrap().keys().cloned().collect();
         assert_eq!(names, ["remade"]);
+    }
+
+    #[test]
+    fn a_namespace_that_the_cluster_depends_on_is_known_by_what_depends_on_it() {
+        let index = Index::default();
+        let take = |backing, object: serde_json::Value| index.take(Source::Backing(backing), &Change::Applied(Box::new(serde_json::from_value(object).unwrap())));
+        let hook = |namespace: &str| {
+            serde_json::json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration", "metadata": {"name": "cert-manager", "uid": "w"},
+            "webhooks": [{"clientConfig": {"url": "https://127.0.0.1/"}}, {"clientConfig": {"service": {"namespace": namespace, "name": "s"}}}]})
+        };
+        take(Backing::ValidatingWebhooks, hook("certs"));
+        assert_eq!(index.backs("certs").unwrap(), "it serves webhook cert-manager");
+        take(Backing::ValidatingWebhooks, hook("elsewhere"));
+        assert_eq!((index.backs("certs"), index.backs("elsewhere").is_some()), (None, true), "it moved");
+        index.take(Source::Backing(Backing::ValidatingWebhooks), &Change::Listed(HashSet::new()));
+        assert_eq!(index.backs("elsewhere"), None, "it is gone");
+        take(
+            Backing::ApiServices,
+            serde_json::json!({"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService", "metadata": {"name": "v1beta1.metrics.k8s.io", "uid": "a"}, "spec": {"service": {"namespace": "metrics", "name": "s"}}}),
+        );
+        assert!(index.backs("metrics").is_some());
+        let binding = |account: &str| {
+            serde_json::json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": account, "uid": account},
+            "subjects": [{"kind": "User", "name": "kustomize-controller", "namespace": "users"}, {"kind": "ServiceAccount", "name": account, "namespace": "apps"}]})
+        };
+        take(Backing::ClusterRoleBindings, binding("web"));
+        assert_eq!(index.backs("apps"), None);
+        take(Backing::ClusterRoleBindings, binding("argocd-application-controller"));
+        assert!(index.backs("apps").is_some() && index.backs("users").is_none());
     }
 }

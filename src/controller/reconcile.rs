@@ -100,14 +100,14 @@ impl Reconciler {
             Some(Promise::Declared(matrix)) => (Some(matrix.clone()), None),
             Some(Promise::Broken { last_good, reason }) => (last_good.clone(), Some(reason.clone())),
         };
-        let critical = self.critical(name);
+        let labelled = namespace.labels.get(ENROLLED_LABEL).is_some_and(|v| v == ENROLLED_VALUE);
+        let critical = self.critical(name, labelled);
         // A declaration that cannot be read leaves the label as it is: fail closed, and only here.
         let wanted = match (&matrix, &broken) {
             (_, Some(_)) => None,
             (Some(matrix), None) => Some(matrix.mode.enrolled() && critical.is_none()),
             (None, None) => Some(false),
         };
-        let labelled = namespace.labels.get(ENROLLED_LABEL).is_some_and(|v| v == ENROLLED_VALUE);
         if let Some(wanted) = wanted.filter(|wanted| *wanted != labelled)
             && (wanted || namespace.labels.contains_key(ENROLLED_LABEL))
         {
@@ -125,9 +125,14 @@ impl Reconciler {
         Ok(())
     }
 
-    fn critical(&self, name: &str) -> Option<String> {
-        (SYSTEM_NAMESPACES.contains(&name) || self.own_namespace.as_deref() == Some(name))
-            .then(|| format!("{name} is the cluster's own or Demarc's: it is never enrolled, so an outage of Demarc cannot hold it up"))
+    /// Why a namespace must not wait for Demarc.
+    fn critical(&self, name: &str, enrolled: bool) -> Option<String> {
+        if SYSTEM_NAMESPACES.contains(&name) || self.own_namespace.as_deref() == Some(name) {
+            return Some(format!("{name} is the cluster's own or Demarc's: it is never enrolled, so an outage of Demarc cannot hold it up"));
+        }
+        // What a workload's author can write keeps a namespace from being enrolled, which its condition says, but takes none out again.
+        let runs = || (!enrolled).then(|| self.index.shared.objects().runs_the_node(name)).flatten();
+        self.index.backs(name).or_else(runs).map(|why| format!("{name} is not enrolled, so an outage of Demarc cannot hold up the cluster: {why}"))
     }
 
     async fn label(&self, name: &str, wanted: bool) -> Result<(), WriteError> {

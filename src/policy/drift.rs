@@ -1,7 +1,7 @@
 //! Verdicts over what exists, as a report for one namespace: how each control stands and what does not hold.
 //! The same `evaluate` as admission; a child reports only what its parent does not have already.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 
@@ -37,6 +37,13 @@ pub struct Drift {
     pub grandfathered: bool,
 }
 
+impl Drift {
+    fn new(control: usize, outcome: Outcome, object: String, message: &str, grandfathered: bool) -> Self {
+        let rank = (u8::from(outcome == Outcome::Unknown), u8::MAX - CATALOG[control].severity as u8);
+        Self { rank, control, object, message: shown(message, 250), outcome, grandfathered }
+    }
+}
+
 /// How one namespace stands.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Report {
@@ -50,12 +57,21 @@ pub struct Report {
 pub fn report(namespace: &Namespace, matrix: &Matrix, objects: &Objects, facts: &Facts, now: Timestamp) -> Report {
     let mut applied = vec![false; CATALOG.len()];
     let mut drift = Vec::new();
+    // A parent is judged once, however many children it has.
+    let mut parents: HashMap<&str, HashSet<Sameness>> = HashMap::new();
+    let none = HashSet::new();
     for (uid, record) in objects.in_namespace(&namespace.name) {
-        let Ok(subject) = record.subject() else { continue };
-        let parent = record.parent.as_deref().and_then(|p| objects.get(p));
-        let evaluation = evaluate(&subject, namespace, matrix, facts, parent.is_some());
-        let inherited: HashSet<Sameness> = parent.map(|p| violations_of(p, namespace, matrix, facts)).unwrap_or_default();
+        let subject = match record.subject() {
+            Ok(subject) => subject,
+            Err(error) => {
+                drift.extend(unreadable(record, matrix, &error));
+                continue;
+            }
+        };
+        let parent = record.parent.as_deref().and_then(|p| objects.get(p).map(|r| (p, r)));
+        let inherited = parent.map_or(&none, |(uid, parent)| parents.entry(uid).or_insert_with(|| violations_of(parent, namespace, matrix, facts)));
         let created = objects.root(uid).and_then(|r| r.created);
+        let evaluation = evaluate(&subject, namespace, matrix, facts, parent.is_some());
         for control in evaluation.applied {
             applied[control] = true;
         }
@@ -63,15 +79,9 @@ pub fn report(namespace: &Namespace, matrix: &Matrix, objects: &Objects, facts: 
             if inherited.contains(&judged.sameness()) {
                 continue;
             }
-            let severity = CATALOG[judged.control].severity as u8;
-            drift.push(Drift {
-                rank: (u8::from(judged.finding.outcome == Outcome::Unknown), u8::MAX - severity),
-                object: subject.display_name(),
-                message: shown(&format!("{}: {}", subject.full_path(&judged.finding.path), judged.finding.message), 250),
-                outcome: judged.finding.outcome,
-                grandfathered: judged.finding.outcome == Outcome::Violated && matrix.grandfathers(judged.control, created, now),
-                control: judged.control,
-            });
+            let message = format!("{}: {}", subject.full_path(&judged.finding.path), judged.finding.message);
+            let grandfathered = judged.finding.outcome == Outcome::Violated && matrix.grandfathers(judged.control, created, now);
+            drift.push(Drift::new(judged.control, judged.finding.outcome, subject.display_name(), &message, grandfathered));
         }
     }
     drift.sort_unstable();
@@ -92,6 +102,12 @@ pub fn report(namespace: &Namespace, matrix: &Matrix, objects: &Objects, facts: 
         })
         .collect();
     Report { verdicts, drift }
+}
+
+/// An object that cannot be read may violate anything that is asked of its kind: Unknown, for each.
+fn unreadable(record: &Record, matrix: &Matrix, error: &serde_json::Error) -> Vec<Drift> {
+    let asked = CATALOG.iter().zip(&matrix.entries).enumerate().filter(|(_, (row, entry))| row.kinds.contains(&record.kind) && entry.judged());
+    asked.map(|(control, _)| Drift::new(control, Outcome::Unknown, record.name(), &format!("cannot be read: {error}"), false)).collect()
 }
 
 /// What `record` does not hold, for its children to inherit; Unknown counts too, so that one gap is told once.

@@ -21,6 +21,13 @@ pub struct Entry {
     pub forbidden_since: Option<Timestamp>,
 }
 
+impl Entry {
+    /// Whether anything is asked at all.
+    pub fn judged(&self) -> bool {
+        self.enforcement != Enforcement::Off && self.owner != OwnerClass::NotApplicable
+    }
+}
+
 /// What one namespace promises.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Matrix {

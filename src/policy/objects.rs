@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::Timestamp;
 
-use crate::model::subject::{Kind, Subject, slim};
+use crate::model::{
+    subject::{Kind, Subject, slim},
+    text::shown,
+};
 
 /// One object that exists.
 #[derive(Debug)]
@@ -28,6 +31,12 @@ impl Record {
     /// What made the object unreadable; it was stored as it came.
     pub fn subject(&self) -> Result<Subject<'_>, serde_json::Error> {
         Subject::parse(self.kind, &self.json)
+    }
+
+    /// `deployment/web`, also of one that cannot be read.
+    pub fn name(&self) -> String {
+        let name = serde_json::from_str::<serde_json::Value>(&self.json).ok().and_then(|o| o["metadata"]["name"].as_str().map(|n| shown(n, 253)));
+        format!("{}/{}", self.kind.lower(), name.unwrap_or_default())
     }
 }
 
@@ -103,6 +112,22 @@ impl Objects {
             .map(|(_, r)| r)
             .filter(|r| r.kind == Kind::StatefulSet)
             .find(|r| r.subject().is_ok_and(|set| set.claims.iter().any(|t| stem.strip_prefix(&*t.name).and_then(|s| s.strip_prefix('-')) == Some(&*set.meta.name))))
+    }
+
+    /// A DaemonSet of the namespace that nodes depend on, in words: system-critical, or on the node's network as a CNI or a proxy is.
+    pub fn runs_the_node(&self, namespace: &str) -> Option<String> {
+        let mut found: Vec<String> = self
+            .in_namespace(namespace)
+            .filter(|(_, r)| r.kind == Kind::DaemonSet)
+            .filter_map(|(_, r)| {
+                let set = r.subject().ok()?;
+                let spec = &set.pod.as_ref()?.spec;
+                (spec.host_network || matches!(&*spec.priority_class_name, "system-node-critical" | "system-cluster-critical"))
+                    .then(|| format!("nodes depend on its {}", set.display_name()))
+            })
+            .collect();
+        found.sort_unstable();
+        found.into_iter().next()
     }
 
     /// How many there are.

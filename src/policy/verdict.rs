@@ -3,7 +3,6 @@
 
 use super::matrix::Matrix;
 use crate::{
-    api::ownership::{Enforcement, OwnerClass},
     controls::{Applies, CATALOG, Context},
     model::{
         Finding, Outcome,
@@ -39,7 +38,7 @@ pub fn evaluate(subject: &Subject<'_>, namespace: &Namespace, matrix: &Matrix, f
     let mut evaluation = Evaluation::default();
     let mut findings = Vec::new();
     for (control, (row, entry)) in CATALOG.iter().zip(&matrix.entries).enumerate() {
-        let judged_here = !(entry.enforcement == Enforcement::Off || entry.owner == OwnerClass::NotApplicable || owned && row.root_only);
+        let judged_here = entry.judged() && !(owned && row.root_only);
         if judged_here && row.kinds.contains(&subject.kind) && (row.check)(&cx, &mut findings) == Applies::Yes {
             evaluation.applied.push(control);
             evaluation.judged.extend(findings.drain(..).map(|finding| Judged { control, finding }));

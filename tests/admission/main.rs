@@ -38,6 +38,7 @@ fn index(declarations: &str) -> Index {
     for document in serde_saphyr::from_multiple::<Value>(declarations).unwrap() {
         feed(&index, document);
     }
+    index.settle();
     index.shared.set_ready(true);
     index
 }
@@ -51,7 +52,7 @@ fn feed(index: &Index, document: Value) {
         "StorageClass" => Source::StorageClasses,
         kind => Source::Subjects(Kind::find(&group, kind).unwrap()),
     };
-    index.take(source, Change::Applied(Box::new(serde_json::from_value(document).unwrap())));
+    index.take(source, &Change::Applied(Box::new(serde_json::from_value(document).unwrap())));
 }
 
 async fn post(router: &Router, path: &str, content_type: &str, body: impl Into<Body>) -> (StatusCode, Value) {
@@ -122,6 +123,7 @@ async fn webhook_drift_and_check_agree() {
         object["metadata"]["uid"] = json!("new");
         let index = index(&declarations);
         feed(&index, object.clone());
+        index.settle();
         let book = index.shared.book.load_full();
         let denied: Vec<String> = match book.promises.get("shop") {
             Some(Promise::Declared(matrix)) => {

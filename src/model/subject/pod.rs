@@ -34,6 +34,8 @@ pub struct PodSpec<'a> {
     pub host_ipc: bool,
     /// `Some(false)`: in a user namespace of its own.
     pub host_users: Option<bool>,
+    /// How much the cluster depends on it; empty for most.
+    pub priority_class_name: Str<'a>,
     /// `os.name`.
     pub os: Option<Os<'a>>,
     /// Pod-level security settings.
@@ -69,7 +71,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for PodSpec<'a> {
                 f.write_str("a pod's spec")
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let (mut network, mut pid, mut ipc, mut users, mut os, mut security) = (None, None, None, None, None, None);
+                let (mut network, mut pid, mut ipc, mut users, mut priority, mut os, mut security) = (None, None, None, None, None, None, None);
                 let (mut containers, mut init, mut ephemeral, mut volumes) = (None, None, None, None);
                 let mut other_containers: Vec<(Str<'de>, Vec<Container<'de>>)> = Vec::new();
                 while let Some(key) = map.next_key::<Str<'de>>()? {
@@ -78,6 +80,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for PodSpec<'a> {
                         "hostPID" => once(&mut pid, &mut map, "hostPID")?,
                         "hostIPC" => once(&mut ipc, &mut map, "hostIPC")?,
                         "hostUsers" => once(&mut users, &mut map, "hostUsers")?,
+                        "priorityClassName" => once(&mut priority, &mut map, "priorityClassName")?,
                         "os" => once(&mut os, &mut map, "os")?,
                         "securityContext" => once(&mut security, &mut map, "securityContext")?,
                         "containers" => once(&mut containers, &mut map, "containers")?,
@@ -98,6 +101,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for PodSpec<'a> {
                     host_pid: pid.flatten().unwrap_or_default(),
                     host_ipc: ipc.flatten().unwrap_or_default(),
                     host_users: users.flatten(),
+                    priority_class_name: priority.flatten().unwrap_or_default(),
                     os: os.flatten(),
                     security_context: security.flatten(),
                     containers: containers.flatten().unwrap_or_default(),
