@@ -117,12 +117,11 @@ pub async fn controller(args: Args, client: Client, shutdown: impl Future<Output
     tasks.spawn(async move { ("webhook", server::serve(webhook, acceptor, server::routes(edge), until(stopped), DRAIN).await.map_err(Into::into)) });
 
     let (ready_sender, mut ready) = watch::channel(false);
-    let (leaving_sender, leaving) = watch::channel(false);
     let (shared, seen) = (index.shared.clone(), index.clone());
     tasks.spawn(async move {
         loop {
             let forbidden: Vec<Source> = healths.iter().filter(|(source, h)| source.is_fact() && h.denied()).map(|(source, _)| *source).collect();
-            let fresh = healths.iter().all(|(source, h)| h.fresh() || forbidden.contains(source)) && !*leaving.borrow();
+            let fresh = healths.iter().all(|(source, h)| h.fresh() || forbidden.contains(source));
             seen.set_forbidden(forbidden);
             shared.set_ready(fresh);
             ready_sender.send_if_modified(|was| std::mem::replace(was, fresh) != fresh);
@@ -164,7 +163,7 @@ pub async fn controller(args: Args, client: Client, shutdown: impl Future<Output
         ended = tasks.join_next() => return early(ended),
     }
     tracing::info!("leaving: not ready, serving on until the API server has stopped asking");
-    leaving_sender.send_replace(true);
+    index.shared.leave();
     // A webhook that is called by URL has no endpoint to leave.
     tokio::time::sleep(if args.local { Duration::from_millis(300) } else { LINGER }).await;
     stop_webhook.send_replace(true);
