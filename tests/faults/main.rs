@@ -3,5 +3,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod api;
 mod edge;
 mod tls;
+mod watches;
+mod writes;
