@@ -5,6 +5,7 @@
 
 mod api;
 mod edge;
+mod program;
 mod tls;
 mod watches;
 mod writes;
