@@ -42,8 +42,15 @@ impl Call {
     }
 }
 
-/// `None`: there is no answer, ever.
-pub type Reply = Option<Response<Body>>;
+/// What it gets.
+pub enum Reply {
+    Answer(Response<Body>),
+    /// There is no answer, ever.
+    Never,
+}
+
+/// A way to fail, and its name.
+pub type Way = (&'static str, fn() -> Reply);
 
 /// Every request so far.
 pub type Calls = Arc<Mutex<Vec<Call>>>;
@@ -61,8 +68,8 @@ pub fn client(script: impl FnMut(&Call) -> Reply + Send + 'static) -> (Client, C
             log.lock().unwrap().push(call.clone());
             let reply = (script.lock().unwrap())(&call);
             match reply {
-                Some(response) => Ok::<_, BoxError>(response),
-                None => std::future::pending().await,
+                Reply::Answer(response) => Ok::<_, BoxError>(response),
+                Reply::Never => std::future::pending().await,
             }
         }
     });
@@ -70,7 +77,7 @@ pub fn client(script: impl FnMut(&Call) -> Reply + Send + 'static) -> (Client, C
 }
 
 pub fn answer(code: u16, body: impl Into<Body>) -> Reply {
-    Some(Response::builder().status(code).header(header::CONTENT_TYPE, "application/json").body(body.into()).unwrap())
+    Reply::Answer(Response::builder().status(code).header(header::CONTENT_TYPE, "application/json").body(body.into()).unwrap())
 }
 
 pub fn object(value: &Value) -> Reply {
@@ -90,6 +97,11 @@ fn status(code: u16) -> Value {
 /// An error as an API server puts it.
 pub fn error(code: u16) -> Reply {
     answer(code, status(code).to_string())
+}
+
+/// Too many requests: come back after so many seconds.
+pub fn throttled(seconds: u32) -> Reply {
+    Reply::Answer(Response::builder().status(429).header(header::RETRY_AFTER, seconds).body(Body::from(status(429).to_string())).unwrap())
 }
 
 /// The event that ends a watch from within.

@@ -360,8 +360,8 @@ async fn a_full_house_keeps_others_waiting_answers_on_the_admin_port_and_hears_t
     health.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     assert_eq!(read(&mut health).await.unwrap().status, 200);
     idle.pop();
-    let mut served = late.await;
-    assert_eq!(ask(&mut served, &good()).await.unwrap().status, 200, "room again");
+    let mut late = late.await;
+    assert_eq!(ask(&mut late, &good()).await.unwrap().status, 200, "room again");
     // Full as before: the server waits for room, and must hear the shutdown all the same.
     server.stops_within(Duration::from_secs(3)).await;
 }

@@ -3,12 +3,11 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use axum::http::HeaderValue;
 use demarc::controller::{
     index::{Index, Source},
     watch::{Health, follow},
 };
-use futures::{StreamExt, stream};
+use futures::{Stream, StreamExt, stream};
 use kube::{
     Api,
     core::{ApiResource, GroupVersionKind},
@@ -16,7 +15,7 @@ use kube::{
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until};
 
-use super::api::{Call, Calls, Reply, answer, client, error, error_event, page, watch};
+use super::api::{Call, Calls, Reply, Way, answer, client, error, error_event, page, throttled, watch};
 
 struct Watched {
     start: Instant,
@@ -68,7 +67,7 @@ impl Watched {
 }
 
 fn gaps(times: &[Duration]) -> impl Iterator<Item = Duration> {
-    times.windows(2).map(|w| w[1] - w[0])
+    times.windows(2).map(|w| w[1].abs_diff(w[0]))
 }
 
 fn namespace(name: &str, version: u32) -> Value {
@@ -77,6 +76,11 @@ fn namespace(name: &str, version: u32) -> Value {
 
 fn event(kind: &str, name: &str, version: u32) -> Value {
     json!({"type": kind, "object": namespace(name, version)})
+}
+
+/// The rest of a watch that says nothing and ends in order.
+fn ends_after(seconds: u64) -> impl Stream<Item = String> + Send + 'static {
+    stream::once(tokio::time::sleep(Duration::from_secs(seconds))).map(|()| "\n".to_owned())
 }
 
 #[tokio::test(start_paused = true)]
@@ -90,7 +94,7 @@ async fn watches_that_close_at_once_are_opened_once_a_second_and_the_list_is_rea
 
 #[tokio::test(start_paused = true)]
 async fn watches_that_are_refused_for_ever_lead_to_lists_ever_more_slowly_but_within_30_s() {
-    let refusals: [(&str, fn() -> Reply); 4] = [
+    let refusals: [Way; 4] = [
         ("HTTP 410", || error(410)),
         ("410 in the stream", || watch(&[error_event(410)], stream::empty())),
         ("not an event", || watch(&[json!({"type": "NONSENSE", "object": 1})], stream::empty())),
@@ -109,9 +113,9 @@ async fn watches_that_are_refused_for_ever_lead_to_lists_ever_more_slowly_but_wi
 
 #[tokio::test(start_paused = true)]
 async fn a_half_open_watch_is_noticed_within_60_s_of_silence() {
-    let watched = namespaces(|call| match call.is_watch() {
-        true => watch(&[], stream::pending()),
-        false => page(&[namespace("a", if call.at < Duration::from_secs(20) { 1 } else { 2 })], None),
+    let watched = namespaces(|call| {
+        let version = if call.at < Duration::from_secs(20) { 1 } else { 2 };
+        if call.is_watch() { watch(&[], stream::pending()) } else { page(&[namespace("a", version)], None) }
     });
     watched.at(20).await;
     watched.knows(&[("a", 1)]);
@@ -125,7 +129,7 @@ async fn a_half_open_watch_is_noticed_within_60_s_of_silence() {
 #[tokio::test(start_paused = true)]
 async fn requests_that_are_never_answered_are_given_up_after_10_s() {
     for watches in [false, true] {
-        let watched = namespaces(move |call| if call.is_watch() == watches { None } else { page(&[namespace("a", 1)], None) });
+        let watched = namespaces(move |call| if call.is_watch() == watches { Reply::Never } else { page(&[namespace("a", 1)], None) });
         watched.at(100).await;
         watched.is_paced();
         assert!(watched.longest_without_list() <= Duration::from_secs(32), "{:?}", watched.lists());
@@ -135,16 +139,12 @@ async fn requests_that_are_never_answered_are_given_up_after_10_s() {
 
 #[tokio::test(start_paused = true)]
 async fn a_list_that_fails_on_page_3_of_5_is_begun_anew_and_counts_only_when_it_is_whole() {
-    let failures: [(&str, fn() -> Reply); 5] = [
+    let failures: [Way; 5] = [
         ("500", || error(500)),
         ("malformed JSON", || answer(200, "{\"items\": [")),
         ("410, the token is too old", || error(410)),
-        ("no answer", || None),
-        ("429 for an hour", || {
-            let mut response = error(429).unwrap();
-            response.headers_mut().insert("retry-after", HeaderValue::from_static("3600"));
-            Some(response)
-        }),
+        ("no answer", || Reply::Never),
+        ("429 for an hour", || throttled(3600)),
     ];
     for (what, failure) in failures {
         let watched = namespaces(move |call| match (call.is_watch(), call.page()) {
@@ -170,7 +170,7 @@ async fn a_store_that_can_never_again_be_read_to_the_end_is_stale_after_90_s_and
         match (call.is_watch(), call.page()) {
             // The watch hears its end every 5 s, until it is refused.
             (true, _) if broken => error(410),
-            (true, _) => watch(&[], stream::once(tokio::time::sleep(Duration::from_secs(5))).map(|()| "\n".to_owned())),
+            (true, _) => watch(&[], ends_after(5)),
             (false, 1) => page(&[namespace("a", 1)], Some(2)),
             (false, _) if broken => error(500),
             (false, _) => page(&[namespace("b", 1)], None),
@@ -187,7 +187,7 @@ async fn a_store_that_can_never_again_be_read_to_the_end_is_stale_after_90_s_and
 #[tokio::test(start_paused = true)]
 async fn a_store_that_hears_nothing_is_stale_after_90_s_and_recovers() {
     let watched = namespaces(|call| match (5..200).contains(&call.at.as_secs()) {
-        true => None,
+        true => Reply::Never,
         false if call.is_watch() => watch(&[], stream::pending()),
         false => page(&[namespace("a", 1)], None),
     });
@@ -239,9 +239,9 @@ async fn events_that_came_twice_out_of_order_or_never_are_put_right_by_the_next_
 
 #[tokio::test(start_paused = true)]
 async fn an_event_that_never_came_is_put_right_though_every_watch_ends_well() {
-    let watched = namespaces(|call| match call.is_watch() {
-        true => watch(&[], stream::once(tokio::time::sleep(Duration::from_secs(50))).map(|()| "\n".to_owned())),
-        false => page(&[namespace("a", if call.at < Duration::from_secs(1) { 1 } else { 2 })], None),
+    let watched = namespaces(|call| {
+        let version = if call.at < Duration::from_secs(1) { 1 } else { 2 };
+        if call.is_watch() { watch(&[], ends_after(50)) } else { page(&[namespace("a", version)], None) }
     });
     watched.at(60).await;
     watched.knows(&[("a", 1)]);
