@@ -1,6 +1,6 @@
 //! Wiring: who starts when, and who stops in which order. Every task stands in one `JoinSet`; one that ends early ends the process.
 //!
-//! Start: watches → ready → webhook answers. Stop: not ready → keep serving → finish what is in flight → exit.
+//! Start: watches → ready → webhook answers. Stop: not ready → decide on, ending each connection with its answer → finish what is in flight → exit.
 
 use std::{future::Future, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 

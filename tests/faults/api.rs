@@ -91,7 +91,16 @@ pub fn page(items: &[Value], next: Option<u32>) -> Reply {
 }
 
 fn status(code: u16) -> Value {
-    json!({"apiVersion": "v1", "kind": "Status", "metadata": {}, "status": "Failure", "reason": "Scripted", "message": "scripted", "code": code})
+    let reason = match code {
+        403 => "Forbidden",
+        404 => "NotFound",
+        409 => "Conflict",
+        410 => "Expired",
+        429 => "TooManyRequests",
+        503 => "ServiceUnavailable",
+        _ => "InternalError",
+    };
+    json!({"apiVersion": "v1", "kind": "Status", "metadata": {}, "status": "Failure", "reason": reason, "message": "scripted", "code": code})
 }
 
 /// An error as an API server puts it.

@@ -5,6 +5,7 @@
 
 mod api;
 mod edge;
+mod leases;
 mod program;
 mod tls;
 mod watches;

@@ -34,8 +34,16 @@ fn feed(index: &Index, source: Source, object: Value) {
     index.take(source, Change::Applied(Box::new(serde_json::from_value(object).unwrap())));
 }
 
-/// A reconciler that leads, over one namespace that is declared and enrolled; `refuse` says which status writes fail (from 1), and how.
-fn reconcile(mut refuse: impl FnMut(usize) -> Option<Reply> + Send + 'static) -> Calls {
+/// What becomes of a status write.
+enum Fate {
+    Taken,
+    /// Taken, and the answer is lost on the way.
+    Unanswered,
+    Refused(Reply),
+}
+
+/// A reconciler that leads, over one namespace that is declared and enrolled; `fate` is told the number of each status write, from 1.
+fn reconcile(mut fate: impl FnMut(usize) -> Fate + Send + 'static) -> Calls {
     let index = Arc::<Index>::default();
     feed(&index, Source::Namespaces, json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop", "uid": "n", "labels": {ENROLLED_LABEL: ENROLLED_VALUE}}}));
     feed(&index, Source::Ownerships, ownership(1, &Value::Null));
@@ -47,7 +55,8 @@ fn reconcile(mut refuse: impl FnMut(usize) -> Option<Reply> + Send + 'static) ->
             return object(&call.body);
         }
         writes += 1;
-        if let Some(refusal) = refuse(writes) {
+        let fate = fate(writes);
+        if let Fate::Refused(refusal) = fate {
             if matches!(&refusal, Reply::Answer(r) if r.status() == 409) {
                 // Somebody else wrote in between, and the watch says so.
                 version += 1;
@@ -61,7 +70,7 @@ fn reconcile(mut refuse: impl FnMut(usize) -> Option<Reply> + Send + 'static) ->
         version += 1;
         let stored = ownership(version, &call.body[1]["value"]);
         feed(&seen, Source::Ownerships, stored.clone());
-        object(&stored)
+        if matches!(fate, Fate::Unanswered) { Reply::Never } else { object(&stored) }
     });
     let (mandate_sender, mandate) = watch::channel(Some(Instant::now() + Duration::from_secs(3600)));
     tokio::spawn(async move {
@@ -81,7 +90,7 @@ fn writes(calls: &Calls) -> Vec<Call> {
 
 #[tokio::test(start_paused = true)]
 async fn a_status_that_conflicts_is_written_again_with_the_new_version_and_then_left_alone() {
-    let calls = reconcile(|n| (n <= 3).then(|| error(409)));
+    let calls = reconcile(|n| if n <= 3 { Fate::Refused(error(409)) } else { Fate::Taken });
     sleep(Duration::from_secs(15)).await;
     let first = writes(&calls);
     assert_eq!(first.len(), 4, "three conflicts and one success: {first:#?}");
@@ -98,7 +107,7 @@ async fn a_status_that_conflicts_is_written_again_with_the_new_version_and_then_
 async fn a_write_that_fails_or_is_never_answered_is_tried_again_about_once_a_second() {
     let ways: [Way; 2] = [("no answer", || Reply::Never), ("500", || error(500))];
     for (what, way) in ways {
-        let calls = reconcile(move |n| (n <= 5).then(way));
+        let calls = reconcile(move |n| if n <= 5 { Fate::Refused(way()) } else { Fate::Taken });
         sleep(Duration::from_secs(120)).await;
         let times: Vec<Duration> = writes(&calls).iter().map(|c| c.at).collect();
         assert_eq!(times.len(), 6, "{what}: {times:?}");
@@ -106,4 +115,11 @@ async fn a_write_that_fails_or_is_never_answered_is_tried_again_about_once_a_sec
         let took = times[5].abs_diff(times[0]);
         assert!(took >= Duration::from_secs(4) && took <= Duration::from_secs(70), "{what}: {times:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_whose_answer_is_lost_is_not_written_twice() {
+    let calls = reconcile(|_| Fate::Unanswered);
+    sleep(Duration::from_secs(300)).await;
+    assert_eq!(writes(&calls).len(), 1, "the watch showed that it was taken");
 }
