@@ -2,12 +2,13 @@
 //! In a pod the sentence also goes to the termination message, where `kubectl describe pod` shows it.
 
 use std::{
-    io::{Write, stderr, stdin, stdout},
+    error::Error,
+    io::{Stdout, Write, stderr, stdin, stdout},
     process::ExitCode,
 };
 
 use clap::{Parser, Subcommand};
-use demarc::{cli, controller::install, run};
+use demarc::{cli, controller::install, model::text::shown, run};
 
 /// Who owes a security control, in each namespace, and whether it holds
 #[derive(Parser)]
@@ -47,23 +48,51 @@ fn main() -> ExitCode {
 fn dispatch(command: Command) -> anyhow::Result<u8> {
     match command {
         Command::Controller(args) => controller(args),
-        Command::Check(args) => cli::check::run(&args, &mut stdin(), &mut stdout(), &mut stderr(), jiff::Timestamp::now()),
+        Command::Check(args) => cli::check::run(&args, &mut stdin(), &mut Out(stdout()), &mut stderr(), jiff::Timestamp::now()),
         Command::Crds => {
-            stdout().write_all(install::crds_yaml()?.as_bytes())?;
+            Out(stdout()).write_all(install::crds_yaml()?.as_bytes())?;
             Ok(0)
         }
-        Command::Explain(args) => cli::explain::run(&args, &mut stdout(), &mut stderr()),
+        Command::Explain(args) => cli::explain::run(&args, &mut Out(stdout()), &mut stderr()),
     }
+}
+
+/// The standard output. Whoever hangs up, as in `demarc explain | head -1`, has what they wanted: that is no error.
+struct Out(Stdout);
+
+impl Write for Out {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        or_leave(self.0.write(bytes))
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        or_leave(self.0.flush())
+    }
+}
+
+fn or_leave<T>(written: std::io::Result<T>) -> std::io::Result<T> {
+    if matches!(&written, Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe) {
+        std::process::exit(0);
+    }
+    written
+}
+
+/// The library tells both places where it looked, and the causes twice; the kubeconfig's half is the one that a person can mend.
+fn no_cluster(error: &kube::config::InferConfigError) -> anyhow::Error {
+    let cause = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+    let cause = shown(cause.lines().next().unwrap_or_default(), 300);
+    anyhow::anyhow!("no cluster: {cause}; set KUBECONFIG to a kubeconfig that can be read, or run in a pod with a service account")
 }
 
 #[tokio::main]
 async fn controller(args: run::Args) -> anyhow::Result<u8> {
     use anyhow::Context;
     use tokio::signal::unix::{SignalKind, signal};
-    tracing_subscriber::fmt().json().with_env_filter(tracing_subscriber::EnvFilter::try_from_env("DEMARC_LOG").unwrap_or_else(|_| "info".into())).with_writer(stderr).init();
-    let mut config = kube::Config::infer().await.context("no cluster: set KUBECONFIG, or run in a pod with a service account")?;
+    // kube's client logs every failed call; here each is told once, by whoever made it.
+    let filter = tracing_subscriber::EnvFilter::try_from_env("DEMARC_LOG").unwrap_or_else(|_| "info,kube_client::client::builder=off".into());
+    tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(stderr).init();
+    let mut config = kube::Config::infer().await.map_err(|error| no_cluster(&error))?;
     config.connect_timeout = Some(std::time::Duration::from_secs(5));
-    let client = kube::Client::try_from(config)?;
+    let client = kube::Client::try_from(config).context("the certificates or credentials in KUBECONFIG cannot be used")?;
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let (once, first) = tokio::sync::oneshot::channel();
     tokio::spawn(async move {

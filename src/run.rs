@@ -1,6 +1,6 @@
 //! Wiring: who starts when, and who stops in which order. Every task stands in one `JoinSet`; one that ends early ends the process.
 //!
-//! Start: watches → ready → webhook answers. Stop: not ready → keep serving → finish what is in flight → exit.
+//! Start: watches → ready → webhook answers. Stop: not ready → decide on, ending each connection with its answer → finish what is in flight → exit.
 
 use std::{future::Future, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -25,7 +25,7 @@ use crate::{
         watch::{Health, follow},
     },
     controls::CATALOG,
-    model::subject::Kind,
+    model::{subject::Kind, text::shown},
 };
 
 /// How long a terminating replica goes on serving after it says that it is not ready: endpoints take some seconds to leave the Service.
@@ -78,17 +78,17 @@ const TRUSTED: &[&str] = &[
 /// # Errors
 /// When the cluster cannot be reached at the start, an address is taken, or a part ends early.
 pub async fn controller(args: Args, client: Client, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
-    let me = whoami(&client).await?;
-    let webhook = TcpListener::bind(args.webhook_address).await.with_context(|| format!("--webhook-address {}: cannot listen", args.webhook_address))?;
-    let admin = TcpListener::bind(args.admin_address).await.with_context(|| format!("--admin-address {}: cannot listen", args.admin_address))?;
+    let webhook = TcpListener::bind(args.webhook_address).await.with_context(|| format!("--webhook-address {}: choose one that is free", args.webhook_address))?;
+    let admin = TcpListener::bind(args.admin_address).await.with_context(|| format!("--admin-address {}: choose one that is free", args.admin_address))?;
     let (pair, ca) = match &args.tls_dir {
-        Some(dir) => (Pair::from_dir(dir).with_context(|| format!("--tls-dir {}", dir.display()))?, None),
+        Some(dir) => (Pair::from_dir(dir).context("--tls-dir needs tls.crt and tls.key that fit")?, None),
         None => {
             let (certificate, key) = tls::self_made(&["127.0.0.1", "localhost"])?;
             (Pair::from_pem(certificate.clone(), key)?, Some(certificate))
         }
     };
     let pair = Arc::new(pair);
+    let me = whoami(&client).await?;
     if ca.is_some() {
         install::apply(&client, &[install::crd()?]).await.context("cannot install the Ownership CRD")?;
         established(&client).await?;
@@ -122,12 +122,11 @@ pub async fn controller(args: Args, client: Client, shutdown: impl Future<Output
     tasks.spawn(async move { ("webhook", server::serve(webhook, acceptor, server::routes(edge), until(stopped), DRAIN).await.map_err(Into::into)) });
 
     let (ready_sender, mut ready) = watch::channel(false);
-    let (leaving_sender, leaving) = watch::channel(false);
     let (shared, seen) = (index.shared.clone(), index.clone());
     tasks.spawn(async move {
         loop {
             let forbidden: Vec<Source> = healths.iter().filter(|(source, h)| source.is_fact() && h.denied()).map(|(source, _)| *source).collect();
-            let fresh = healths.iter().all(|(source, h)| h.fresh() || forbidden.contains(source)) && !*leaving.borrow();
+            let fresh = healths.iter().all(|(source, h)| h.fresh() || forbidden.contains(source));
             seen.set_forbidden(forbidden);
             // Full is what the watches have said, and so must be the book.
             seen.settle();
@@ -171,7 +170,7 @@ pub async fn controller(args: Args, client: Client, shutdown: impl Future<Output
         ended = tasks.join_next() => return early(ended),
     }
     tracing::info!("leaving: not ready, serving on until the API server has stopped asking");
-    leaving_sender.send_replace(true);
+    index.shared.leave();
     // A webhook that is called by URL has no endpoint to leave.
     tokio::time::sleep(if args.local { Duration::from_millis(300) } else { LINGER }).await;
     stop_webhook.send_replace(true);
@@ -204,10 +203,13 @@ async fn until(mut stopped: watch::Receiver<bool>) {
 async fn whoami(client: &Client) -> anyhow::Result<String> {
     let api: Api<SelfSubjectReview> = Api::all(client.clone());
     let (params, question) = (PostParams::default(), SelfSubjectReview::default());
-    let review = tokio::time::timeout(Duration::from_secs(10), api.create(&params, &question))
-        .await
-        .context("the API server gives no answer within 10 s: check KUBECONFIG and the network")?
-        .context("the API server cannot be reached: check KUBECONFIG")?;
+    let review = match tokio::time::timeout(Duration::from_secs(10), api.create(&params, &question)).await {
+        Err(_) => bail!("the API server gives no answer within 10 s: check KUBECONFIG and the network"),
+        Ok(Err(kube::Error::Api(status))) => bail!("the API server answers {} {}: check the credentials in KUBECONFIG", status.code, shown(&status.message, 200)),
+        // The innermost cause: those around it say the same in the words of the libraries.
+        Ok(Err(error)) => bail!("the API server cannot be reached, {}: check KUBECONFIG and the network", anyhow::Error::new(error).root_cause()),
+        Ok(Ok(review)) => review,
+    };
     review.status.and_then(|s| s.user_info).and_then(|u| u.username).context("the API server does not say who we are")
 }
 

@@ -7,7 +7,7 @@ use axum::{
     Router,
     body::Body,
     extract::{Request as HttpRequest, State},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -44,7 +44,17 @@ pub struct Edge {
 
 /// The webhook's routes. Tests call them without a socket.
 pub fn routes(edge: Edge) -> Router {
-    Router::new().route("/workloads", post(workloads)).route("/declarations", post(declarations)).with_state(edge)
+    let shared = edge.shared.clone();
+    Router::new().route("/workloads", post(workloads)).route("/declarations", post(declarations)).with_state(edge).layer(axum::middleware::map_response_with_state(shared, part))
+}
+
+/// A connection that is kept alive would outlast the Service's endpoint, and a request sent while it is being closed is lost: so a replica that
+/// leaves ends each connection with an answer.
+async fn part(State(shared): State<Arc<Shared>>, mut response: Response) -> Response {
+    if shared.leaving() {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 /// The admin routes, on a port of their own: never on the webhook's (H95).
@@ -54,7 +64,13 @@ pub fn admin_routes(shared: Arc<Shared>) -> Router {
         .route(
             "/readyz",
             get(|State(shared): State<Arc<Shared>>| async move {
-                if shared.ready() { (StatusCode::OK, "ok\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready: the stores that decide are not full or not fresh\n") }
+                if shared.leaving() {
+                    (StatusCode::SERVICE_UNAVAILABLE, "not ready: leaving\n")
+                } else if shared.ready() {
+                    (StatusCode::OK, "ok\n")
+                } else {
+                    (StatusCode::SERVICE_UNAVAILABLE, "not ready: the stores that decide are not full or not fresh\n")
+                }
             }),
         )
         .with_state(shared)
@@ -64,11 +80,9 @@ async fn workloads(State(edge): State<Edge>, request: HttpRequest) -> Response {
     if !edge.shared.ready() {
         return (StatusCode::SERVICE_UNAVAILABLE, "not ready: nothing is decided from an empty or stale book\n").into_response();
     }
-    let (trusted, now) = (edge.trusted.clone(), (edge.now)());
-    let shared = edge.shared;
     answer(request, move |review| {
-        let book = shared.book.load();
-        super::answer::decide(review, &book, &shared.objects(), &trusted, now)
+        let book = edge.shared.book.load();
+        super::answer::decide(review, &book, &edge.shared.objects(), &edge.trusted, (edge.now)())
     })
     .await
 }
@@ -110,22 +124,24 @@ pub async fn serve(listener: TcpListener, tls: TlsAcceptor, routes: Router, shut
     let mut http = auto::Builder::new(TokioExecutor::new()).http1_only();
     http.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(64 * 1024);
     let http = Arc::new(http);
-    let graceful = Arc::new(GracefulShutdown::new());
+    let graceful = GracefulShutdown::new();
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
-        let Ok(slot) = slots.clone().acquire_owned().await else { break };
-        let (stream, _) = tokio::select! {
+        // Both under the same select: a full house must hear the shutdown as well.
+        let next = async { (slots.clone().acquire_owned().await, listener.accept().await) };
+        let (slot, accepted) = tokio::select! {
             () = &mut shutdown => break,
-            accepted = listener.accept() => match accepted {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    // Out of file descriptors, or the peer is gone already: neither ends the server.
-                    tracing::warn!(%error, "accept failed");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                    continue;
-                }
-            },
+            next = next => next,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                // Out of file descriptors, or the peer is gone already: neither ends the server.
+                tracing::warn!(%error, "accept failed");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
         };
         let (tls, http, routes, watcher) = (tls.clone(), http.clone(), routes.clone(), graceful.watcher());
         tokio::spawn(async move {
@@ -137,9 +153,7 @@ pub async fn serve(listener: TcpListener, tls: TlsAcceptor, routes: Router, shut
         });
     }
     drop(listener);
-    if let Some(graceful) = Arc::into_inner(graceful)
-        && tokio::time::timeout(drain, graceful.shutdown()).await.is_err()
-    {
+    if tokio::time::timeout(drain, graceful.shutdown()).await.is_err() {
         tracing::warn!("some connections did not finish within the drain");
     }
     Ok(())

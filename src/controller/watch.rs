@@ -1,6 +1,7 @@
 //! One list-and-watch loop a kind, that survives whatever an API server does.
 //! kube's own `watcher` restarts without pause on a clean close and does not relist on an HTTP 410, so the loop is ours: at most one request a
-//! second, a relist on 410 and when watches keep closing at once, and a deadline on silence, which is how a half-open connection shows.
+//! second, a relist on 410, when watches keep closing at once and twice an hour, and a deadline on silence, which is how a half-open connection
+//! shows.
 
 use std::{
     sync::{
@@ -29,6 +30,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 const MAX_PAUSE: Duration = Duration::from_secs(20);
 /// So many watches in a row that end at once, without an event, and the list is read anew.
 const MAX_SHORT: u32 = 15;
+/// The list is read anew after so long in any case: an event that was lost on the way would else be missed for ever (F19).
+const RELIST: Duration = Duration::from_secs(30 * 60);
 /// A store that has heard nothing for so long is stale (P4).
 pub const STALE: Duration = Duration::from_secs(90);
 
@@ -74,24 +77,41 @@ impl Health {
     }
 }
 
+/// Spaces requests out: the pages of one list apart, none starts within [`PAUSE`] of the last.
+struct Pace(Instant);
+
+impl Pace {
+    async fn turn(&mut self) {
+        sleep_until(self.0).await;
+        self.0 = Instant::now() + PAUSE;
+    }
+}
+
 /// Follows one kind for ever.
 pub async fn follow(api: Api<DynamicObject>, what: &'static str, health: Arc<Health>, mut sink: impl FnMut(Change) + Send) {
-    let mut failures = 0_u32;
+    let (mut failures, mut told) = (0_u32, false);
+    let mut pace = Pace(Instant::now());
     loop {
-        match list(&api, &health, &mut sink).await {
+        pace.turn().await;
+        let worked = match list(&api, &health, &mut sink).await {
             Ok(version) => {
-                failures = 0;
-                watch(&api, what, version, &health, &mut sink).await;
-                sleep(PAUSE).await;
+                told = false;
+                watch(&api, what, version, &health, &mut pace, &mut sink).await
             }
             Err(error) => {
-                health.denied.store(matches!(&error, Failure::Api(e) if is_code(e, 403)), Ordering::Release);
-                if failures == 0 {
+                // Any other failure says nothing about RBAC: what was forbidden is so until a list is answered.
+                if matches!(&error, Failure::Api(e) if is_code(e, 403)) {
+                    health.denied.store(true, Ordering::Release);
+                }
+                if !std::mem::replace(&mut told, true) {
                     tracing::warn!(kind = what, %error, "list failed, trying again");
                 }
-                failures = failures.saturating_add(1);
-                sleep(PAUSE.saturating_mul(1 << failures.min(5)).min(MAX_PAUSE)).await;
+                false
             }
+        };
+        failures = if worked { 0 } else { failures.saturating_add(1) };
+        if !worked {
+            sleep(PAUSE.saturating_mul(1 << failures.min(5)).min(MAX_PAUSE)).await;
         }
     }
 }
@@ -113,7 +133,6 @@ async fn list(api: &Api<DynamicObject>, health: &Health, sink: &mut impl FnMut(C
     let mut params = ListParams::default().limit(500);
     loop {
         let page = timeout(CALL, api.list(&params)).await??;
-        health.hear();
         for object in page.items {
             uids.extend(object.metadata.uid.clone());
             sink(Change::Applied(Box::new(object)));
@@ -122,6 +141,8 @@ async fn list(api: &Api<DynamicObject>, health: &Health, sink: &mut impl FnMut(C
             Some(next) => params = params.continue_token(&next),
             None => {
                 sink(Change::Listed(uids));
+                // Not before: a list that never gets to its end says nothing about what has changed since the last one.
+                health.hear();
                 health.denied.store(false, Ordering::Release);
                 health.full.store(true, Ordering::Release);
                 return Ok(page.metadata.resource_version.unwrap_or_default());
@@ -130,10 +151,11 @@ async fn list(api: &Api<DynamicObject>, health: &Health, sink: &mut impl FnMut(C
     }
 }
 
-/// Returns when the list must be read anew.
-async fn watch(api: &Api<DynamicObject>, what: &'static str, mut version: String, health: &Health, sink: &mut impl FnMut(Change)) {
-    let mut short = 0;
-    while short < MAX_SHORT {
+/// Returns when the list must be read anew, and whether watching worked for a while: if not, the next list is not hurried.
+async fn watch(api: &Api<DynamicObject>, what: &'static str, mut version: String, health: &Health, pace: &mut Pace, sink: &mut impl FnMut(Change)) -> bool {
+    let (listed, mut short, mut worked) = (Instant::now(), 0, false);
+    while short < MAX_SHORT && listed.elapsed() < RELIST {
+        pace.turn().await;
         let opened = Instant::now();
         let mut heard_any = false;
         let params = WatchParams::default().timeout(WATCH);
@@ -141,9 +163,9 @@ async fn watch(api: &Api<DynamicObject>, what: &'static str, mut version: String
             Ok(Ok(stream)) => stream.boxed(),
             Ok(Err(error)) => {
                 tracing::debug!(kind = what, %error, "watch refused, listing anew");
-                return;
+                return worked;
             }
-            Err(_) => return,
+            Err(_) => return worked,
         };
         health.hear();
         loop {
@@ -152,15 +174,18 @@ async fn watch(api: &Api<DynamicObject>, what: &'static str, mut version: String
                 Ok(Ok(None)) => break,
                 Ok(Err(error)) => {
                     tracing::debug!(kind = what, %error, "watch broke off, listing anew");
-                    return;
+                    return worked;
                 }
                 Err(_) => {
                     tracing::warn!(kind = what, "watch is silent for 60 s, listing anew");
-                    return;
+                    // That was pause enough.
+                    return true;
                 }
             };
-            heard_any = true;
-            health.hear();
+            if !matches!(event, WatchEvent::Error(_)) {
+                (heard_any, worked) = (true, true);
+                health.hear();
+            }
             match event {
                 WatchEvent::Added(object) | WatchEvent::Modified(object) => {
                     version = object.metadata.resource_version.clone().unwrap_or(version);
@@ -173,11 +198,12 @@ async fn watch(api: &Api<DynamicObject>, what: &'static str, mut version: String
                 WatchEvent::Bookmark(mark) => version = mark.metadata.resource_version,
                 WatchEvent::Error(status) => {
                     tracing::debug!(kind = what, code = status.code, "watch ended by the API server, listing anew");
-                    return;
+                    return worked;
                 }
             }
         }
+        worked = true;
         short = if heard_any || opened.elapsed() > PAUSE { 0 } else { short + 1 };
-        sleep_until(opened + PAUSE).await;
     }
+    true
 }

@@ -56,11 +56,12 @@ pub struct Shared {
     pub book: ArcSwap<Book>,
     objects: RwLock<Objects>,
     ready: AtomicBool,
+    leaving: AtomicBool,
 }
 
 impl Default for Shared {
     fn default() -> Self {
-        Self { book: ArcSwap::from_pointee(Book::empty()), objects: RwLock::default(), ready: AtomicBool::new(false) }
+        Self { book: ArcSwap::from_pointee(Book::empty()), objects: RwLock::default(), ready: AtomicBool::new(false), leaving: AtomicBool::new(false) }
     }
 }
 
@@ -83,5 +84,14 @@ impl Shared {
     /// Says whether it is.
     pub fn set_ready(&self, ready: bool) {
         self.ready.store(ready, Ordering::Release);
+    }
+    /// Whether this replica is about to stop. It goes on deciding, and asks its callers to go elsewhere.
+    pub fn leaving(&self) -> bool {
+        self.leaving.load(Ordering::Acquire)
+    }
+
+    /// Says that it is; there is no way back.
+    pub fn leave(&self) {
+        self.leaving.store(true, Ordering::Release);
     }
 }

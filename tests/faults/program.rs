@@ -1,0 +1,209 @@
+//! The binary, started wrongly: one sentence that says what to do, and exit 2. And told to stop: it serves on for a while, unless it is told twice.
+//! Its cluster is an API server that knows enough for the start; nothing of it is real.
+
+use std::{
+    io::{BufRead, BufReader, Lines, Read},
+    net::SocketAddr,
+    path::Path,
+    process::{Child, ChildStderr, Command, Stdio},
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::Request,
+    http::{Method, StatusCode},
+    response::{IntoResponse, Response},
+};
+use serde_json::{Value, json};
+use tokio::{io::AsyncWriteExt, net::TcpListener};
+use wait_timeout::ChildExt;
+
+use super::tls::{LONG, ask, connect, connector, read, request};
+
+fn demarc(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_demarc"));
+    command.args(args).env_remove("DEMARC_LOG").env_remove("KUBERNETES_SERVICE_HOST").stdin(Stdio::null());
+    command
+}
+
+/// The one sentence with which it ends.
+fn refusal(command: &mut Command) -> String {
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    let code = child.wait_timeout(LONG).unwrap().and_then(|s| s.code());
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.starts_with("error: ") && said.ends_with('\n'), "{said}");
+    said
+}
+
+/// A kubeconfig for this address.
+fn kubeconfig(dir: &Path, server: &str) -> String {
+    let path = dir.join("kubeconfig");
+    let text = format!(
+        "{{apiVersion: v1, kind: Config, current-context: c, clusters: [{{name: c, cluster: {{server: '{server}'}}}}], users: [{{name: c, user: {{}}}}], contexts: [{{name: c, context: {{cluster: c, user: c}}}}]}}\n"
+    );
+    std::fs::write(&path, text).unwrap();
+    path.display().to_string()
+}
+
+const LOCAL: &[&str] = &["controller", "--local", "--webhook-address", "127.0.0.1:0", "--admin-address", "127.0.0.1:0"];
+
+#[test]
+fn without_a_cluster_one_sentence_says_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let malformed = dir.path().join("malformed");
+    std::fs::write(&malformed, "clusters: [\n- {").unwrap();
+    let empty = dir.path().join("empty");
+    std::fs::write(&empty, "").unwrap();
+    let missing = dir.path().join("missing");
+    // Bound, and dropped: nobody listens there.
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let closed = kubeconfig(dir.path(), &format!("http://{closed}"));
+    for (path, cause, advice) in [
+        (closed, "Connection refused", "check KUBECONFIG and the network"),
+        (missing.display().to_string(), "No such file", "set KUBECONFIG"),
+        (malformed.display().to_string(), "YAML", "set KUBECONFIG"),
+        (empty.display().to_string(), "current context", "set KUBECONFIG"),
+    ] {
+        let said = refusal(demarc(LOCAL).env("KUBECONFIG", &path));
+        println!("{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+        assert!(said.contains(cause) && said.contains(advice), "{said}");
+        assert!(said.len() < 300 && said.matches(cause).count() == 1, "said once, and short: {said}");
+    }
+}
+
+#[test]
+fn arguments_that_cannot_be_used_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let nowhere = kubeconfig(dir.path(), "http://127.0.0.1:1");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let folder = dir.path().display().to_string();
+    std::fs::write(dir.path().join("tls.crt"), "nonsense").unwrap();
+    let empty = tempfile::tempdir().unwrap().path().display().to_string();
+    for (args, names, also) in [
+        (&["controller", "--local", "--webhook-address", "nonsense"][..], "--webhook-address", "nonsense"),
+        (&["controller"], "--tls-dir", "required"),
+        (&["controller", "--local", "--tls-dir", &folder], "--tls-dir", "--local"),
+        (&["controller", "--local", "--webhook-address", &taken], "--webhook-address", "choose one that is free"),
+        (&["controller", "--local", "--webhook-address", "127.0.0.1:0", "--admin-address", &taken], "--admin-address", "choose one that is free"),
+        (&["controller", "--webhook-address", "127.0.0.1:0", "--admin-address", "127.0.0.1:0", "--tls-dir", &empty], "--tls-dir", "tls.crt"),
+        (&["controller", "--webhook-address", "127.0.0.1:0", "--admin-address", "127.0.0.1:0", "--tls-dir", &folder], "--tls-dir", "tls.key"),
+        (&["explain", "--nonsense"], "--nonsense", "unexpected"),
+        (&["nonsense"], "nonsense", "unrecognized"),
+    ] {
+        let said = refusal(demarc(args).env("KUBECONFIG", &nowhere));
+        println!("{said}");
+        assert!(said.contains(names) && said.contains(also), "{args:?}: {said}");
+        assert!(said.starts_with("error: ") && !said.contains("panicked"), "{said}");
+    }
+}
+
+#[test]
+fn a_reader_that_hangs_up_is_no_error() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("n.yaml"), "{apiVersion: v1, kind: Namespace, metadata: {name: shop}}\n").unwrap();
+    let folder = dir.path().display().to_string();
+    for args in [&["explain"][..], &["explain", "-o", "json"], &["explain", "ingress-tls-required"], &["crds"], &["check", "-f", &folder], &["check", "-o", "json", "-f", &folder]]
+    {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = demarc(args).stdout(writer).stderr(Stdio::piped()).output().unwrap();
+        assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""), "{args:?}");
+    }
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = demarc(&["explain"]).stdout(full).stderr(Stdio::piped()).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "what was lost in another way is an error");
+}
+
+/// Enough of an API server for a controller without `--local` to be ready: no object exists, and no watch ever says a word.
+async fn api_server() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(api)).await });
+    address
+}
+
+async fn api(request: Request) -> Response {
+    let (path, query) = (request.uri().path().to_owned(), request.uri().query().unwrap_or_default().to_owned());
+    let known = if path.ends_with("/selfsubjectreviews") {
+        json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview", "status": {"userInfo": {"username": "tester"}}})
+    } else if query.contains("watch=true") {
+        return Body::from_stream(futures::stream::pending::<Result<Vec<u8>, std::convert::Infallible>>()).into_response();
+    } else if request.method() == Method::GET && !path.contains("/leases/") {
+        json!({"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": "1"}, "items": []})
+    } else {
+        let status = json!({"apiVersion": "v1", "kind": "Status", "status": "Failure", "reason": "NotFound", "message": "not here", "code": 404});
+        return (StatusCode::NOT_FOUND, status.to_string()).into_response();
+    };
+    known.to_string().into_response()
+}
+
+/// A running controller; it ends with this value.
+struct Running {
+    child: Child,
+    log: Lines<BufReader<ChildStderr>>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Running {
+    /// Reads the log until it says this.
+    fn until(&mut self, message: &str) -> Value {
+        for line in self.log.by_ref() {
+            let line: Value = serde_json::from_str(&line.unwrap()).unwrap();
+            if line["fields"]["message"].as_str().is_some_and(|m| m.starts_with(message)) {
+                return line["fields"].clone();
+            }
+        }
+        panic!("it ended before it said {message}");
+    }
+
+    fn signal(&self, name: &str) {
+        assert!(Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().unwrap().success());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn told_to_stop_it_decides_on_and_sends_callers_elsewhere_and_told_twice_it_goes_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let (certificate, key) = demarc::admission::tls::self_made(&["localhost"]).unwrap();
+    std::fs::write(dir.path().join("tls.crt"), &certificate).unwrap();
+    std::fs::write(dir.path().join("tls.key"), key).unwrap();
+    let cluster = kubeconfig(dir.path(), &format!("http://{}", api_server().await));
+    // Freed again at once; the log does not tell which port 0 became.
+    let admin = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let args = ["controller", "--webhook-address", "127.0.0.1:0", "--admin-address", &admin, "--tls-dir", dir.path().to_str().unwrap()];
+    let mut child = demarc(&args).env("KUBECONFIG", cluster).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let log = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut running = Running { child, log };
+    let webhook: SocketAddr = running.until("ready")["webhook"].as_str().unwrap().parse().unwrap();
+
+    let review = std::fs::read_to_string("tests/data/admission/a compliant deployment is admitted/request.json").unwrap();
+    let review = request("POST", "/workloads", "application/json", &review);
+    let mut kept = connect(&connector(&certificate), webhook).await.unwrap();
+    let answer = ask(&mut kept, &review).await.unwrap();
+    assert_eq!((answer.status, answer.closes()), (200, false), "{answer:?}");
+
+    running.signal("TERM");
+    running.until("leaving");
+    let answer = ask(&mut kept, &review).await.expect("the connection still holds");
+    assert_eq!((answer.status, answer.closes()), (200, true), "{answer:?}");
+    assert_eq!(answer.review()["response"]["allowed"], true);
+    let mut health = tokio::net::TcpStream::connect(&admin).await.unwrap();
+    health.write_all(b"GET /readyz HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    assert_eq!(read(&mut health).await.unwrap().status, 503);
+
+    running.signal("INT");
+    let ended = running.child.wait_timeout(Duration::from_secs(3)).unwrap();
+    assert_eq!(ended.and_then(|s| s.code()), Some(130));
+}

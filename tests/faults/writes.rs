@@ -1,0 +1,125 @@
+//! An API server that refuses what the lease holder writes: it is written again, once what changed has been seen, and no more than needed.
+//! The reconciler is the real one on the real index; the script plays the watch, too.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::http::Method;
+use demarc::{
+    api::{ENROLLED_LABEL, ENROLLED_VALUE},
+    controller::{
+        index::{Index, Source},
+        reconcile::Reconciler,
+        watch::Change,
+    },
+};
+use serde_json::{Value, json};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
+
+use super::api::{Call, Calls, Reply, Way, client, error, object};
+
+fn ownership(version: u32, status: &Value) -> Value {
+    json!({
+        "apiVersion": "demarc.dev/v1alpha1",
+        "kind": "Ownership",
+        "metadata": {"name": "default", "namespace": "shop", "uid": "o", "resourceVersion": version.to_string(), "generation": 1},
+        "spec": {"serviceModel": "PaaS"},
+        "status": status,
+    })
+}
+
+fn feed(index: &Index, source: Source, object: Value) {
+    index.take(source, Change::Applied(Box::new(serde_json::from_value(object).unwrap())));
+}
+
+/// What becomes of a status write.
+enum Fate {
+    Taken,
+    /// Taken, and the answer is lost on the way.
+    Unanswered,
+    Refused(Reply),
+}
+
+/// A reconciler that leads, over one namespace that is declared and enrolled; `fate` is told the number of each status write, from 1.
+fn reconcile(mut fate: impl FnMut(usize) -> Fate + Send + 'static) -> Calls {
+    let index = Arc::<Index>::default();
+    feed(&index, Source::Namespaces, json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop", "uid": "n", "labels": {ENROLLED_LABEL: ENROLLED_VALUE}}}));
+    feed(&index, Source::Ownerships, ownership(1, &Value::Null));
+    index.shared.set_ready(true);
+    let (mut version, mut writes) = (1, 0);
+    let seen = index.clone();
+    let (client, calls) = client(move |call: &Call| {
+        if !is_status_write(call) {
+            return object(&call.body);
+        }
+        writes += 1;
+        let fate = fate(writes);
+        if let Fate::Refused(refusal) = fate {
+            if matches!(&refusal, Reply::Answer(r) if r.status() == 409) {
+                // Somebody else wrote in between, and the watch says so.
+                version += 1;
+                feed(&seen, Source::Ownerships, ownership(version, &Value::Null));
+            }
+            return refusal;
+        }
+        if call.body[0]["value"] != json!(version.to_string()) {
+            return error(409);
+        }
+        version += 1;
+        let stored = ownership(version, &call.body[1]["value"]);
+        feed(&seen, Source::Ownerships, stored.clone());
+        if matches!(fate, Fate::Unanswered) { Reply::Never } else { object(&stored) }
+    });
+    let (mandate_sender, mandate) = watch::channel(Some(Instant::now() + Duration::from_secs(3600)));
+    tokio::spawn(async move {
+        Reconciler { index, client, mandate, own_namespace: None, replica: "demarc-1".to_owned() }.run().await;
+        drop(mandate_sender);
+    });
+    calls
+}
+
+fn is_status_write(call: &Call) -> bool {
+    call.method == Method::PATCH && call.path == "/apis/demarc.dev/v1alpha1/namespaces/shop/ownerships/default/status"
+}
+
+fn writes(calls: &Calls) -> Vec<Call> {
+    calls.lock().unwrap().iter().filter(|c| is_status_write(c)).cloned().collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_that_conflicts_is_written_again_with_the_new_version_and_then_left_alone() {
+    let calls = reconcile(|n| if n <= 3 { Fate::Refused(error(409)) } else { Fate::Taken });
+    sleep(Duration::from_secs(15)).await;
+    let first = writes(&calls);
+    assert_eq!(first.len(), 4, "three conflicts and one success: {first:#?}");
+    let versions: Vec<&Value> = first.iter().map(|c| &c.body[0]["value"]).collect();
+    assert_eq!(versions, ["1", "2", "3", "4"], "each with the version that was read last");
+    assert!(first[3].body[1]["value"]["conditions"].is_array());
+    let events = calls.lock().unwrap().iter().filter(|c| c.path.contains("/events")).count();
+    assert!(events > 0 && calls.lock().unwrap().iter().filter(|c| c.at < first[3].at).all(is_status_write), "an Event tells what was written, not what was tried");
+    sleep(Duration::from_secs(600)).await;
+    assert_eq!(writes(&calls).len(), 4, "nothing changed, nothing is written");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_fails_or_is_never_answered_is_tried_again_about_once_a_second() {
+    let ways: [Way; 2] = [("no answer", || Reply::Never), ("500", || error(500))];
+    for (what, way) in ways {
+        let calls = reconcile(move |n| if n <= 5 { Fate::Refused(way()) } else { Fate::Taken });
+        sleep(Duration::from_secs(120)).await;
+        let times: Vec<Duration> = writes(&calls).iter().map(|c| c.at).collect();
+        assert_eq!(times.len(), 6, "{what}: {times:?}");
+        // One of them may be the clock's.
+        let took = times[5].abs_diff(times[0]);
+        assert!(took >= Duration::from_secs(4) && took <= Duration::from_secs(70), "{what}: {times:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_whose_answer_is_lost_is_not_written_twice() {
+    let calls = reconcile(|_| Fate::Unanswered);
+    sleep(Duration::from_secs(300)).await;
+    assert_eq!(writes(&calls).len(), 1, "the watch showed that it was taken");
+}
