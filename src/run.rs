@@ -122,18 +122,10 @@ pub async fn controller(args: Args, client: Client, shutdown: impl Future<Output
     tasks.spawn(async move { ("webhook", server::serve(webhook, acceptor, server::routes(edge), until(stopped), DRAIN).await.map_err(Into::into)) });
 
     let (ready_sender, mut ready) = watch::channel(false);
-    let (shared, seen) = (index.shared.clone(), index.clone());
+    let watched = index.clone();
     tasks.spawn(async move {
-        loop {
-            let forbidden: Vec<Source> = healths.iter().filter(|(source, h)| source.is_fact() && h.denied()).map(|(source, _)| *source).collect();
-            let fresh = healths.iter().all(|(source, h)| h.fresh() || forbidden.contains(source));
-            seen.set_forbidden(forbidden);
-            // Full is what the watches have said, and so must be the book.
-            seen.settle();
-            shared.set_ready(fresh);
-            ready_sender.send_if_modified(|was| std::mem::replace(was, fresh) != fresh);
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+        keep_ready(&watched, &healths, &ready_sender).await;
+        ("readiness", Ok(()))
     });
 
     let mut shutdown = std::pin::pin!(shutdown);
@@ -145,8 +137,8 @@ pub async fn controller(args: Args, client: Client, shutdown: impl Future<Output
     if let Some(ca) = ca {
         let ca = base64(&ca);
         let mut objects = vec![install::webhook_configuration(&format!("https://{address}"), &ca)];
-        objects.extend(install::enrolment_policy(&me));
-        install::apply(&client, &objects).await.context("cannot register the webhook and its policy")?;
+        objects.extend(install::policies(&me));
+        install::apply(&client, &objects).await.context("cannot register the webhook and its policies")?;
     }
     tracing::info!(webhook = %address, admin = %args.admin_address, user = me, "ready");
     index.mark_all();
@@ -185,6 +177,20 @@ pub async fn controller(args: Args, client: Client, shutdown: impl Future<Output
     stop_admin.send_replace(true);
     tracing::info!("left: nothing is in flight");
     Ok(())
+}
+
+/// Says ten times a second whether every store that decides is full and fresh, and which facts are forbidden.
+async fn keep_ready(index: &Index, healths: &[(Source, Arc<Health>)], ready: &watch::Sender<bool>) {
+    loop {
+        let forbidden: Vec<Source> = healths.iter().filter(|(source, h)| source.is_fact() && h.denied()).map(|(source, _)| *source).collect();
+        let fresh = healths.iter().all(|(source, h)| h.fresh() || forbidden.contains(source));
+        index.set_forbidden(forbidden);
+        // Full is what the watches have said, and so must be the book.
+        index.settle();
+        index.shared.set_ready(fresh);
+        ready.send_if_modified(|was| std::mem::replace(was, fresh) != fresh);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 fn early(ended: Option<Result<(&'static str, anyhow::Result<()>), tokio::task::JoinError>>) -> anyhow::Result<()> {
@@ -251,7 +257,7 @@ fn start_watches(client: &Client, index: &Arc<Index>, tasks: &mut JoinSet<(&'sta
     sources
         .into_iter()
         .map(|(source, what, resource)| {
-            let health = Arc::new(Health::default());
+            let health = Arc::new(if matches!(source, Source::Subjects(kind) if kind.optional()) { Health::optional() } else { Health::default() });
             let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
             let (index, watched) = (index.clone(), health.clone());
             tasks.spawn(async move {

@@ -1,4 +1,4 @@
-//! What Demarc needs in the API server: its CRDs, the webhook configuration and the enrolment policy. `--local` applies them itself, by
+//! What Demarc needs in the API server: its CRDs, the webhook configuration and the policies. `--local` applies them itself, by
 //! server-side apply; in a cluster the chart does.
 
 use kube::{
@@ -83,10 +83,30 @@ pub fn webhook_configuration(base: &str, ca: &str) -> Value {
     })
 }
 
-/// The enrolment policy and its binding: only the controller sets the label; whoever holds the verb `unenrol` may remove it.
-pub fn enrolment_policy(controller: &str) -> [Value; 2] {
+/// The policies in the API server that hold while Demarc is down, each with its binding. `controller` is the username that Demarc runs as; only
+/// a service account is confined, for a person who runs `--local` has rights of their own.
+pub fn policies(controller: &str) -> Vec<Value> {
+    let mut policies = vec![enrolment(controller)];
+    if controller.starts_with("system:serviceaccount:") {
+        policies.push(confinement(controller));
+    }
+    let bindings: Vec<Value> = policies.iter().map(|policy| binding(&policy["metadata"]["name"])).collect();
+    policies.into_iter().chain(bindings).collect()
+}
+
+fn binding(policy: &Value) -> Value {
+    json!({
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingAdmissionPolicyBinding",
+        "metadata": {"name": policy},
+        "spec": {"policyName": policy, "validationActions": ["Deny"]},
+    })
+}
+
+/// Only the controller sets the label; whoever holds the verb `unenrol` may remove it.
+fn enrolment(controller: &str) -> Value {
     let mark = |object: &str| format!("has({object}.metadata.labels) && '{ENROLLED_LABEL}' in {object}.metadata.labels ? {object}.metadata.labels['{ENROLLED_LABEL}'] : ''");
-    let policy = json!({
+    json!({
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": "ValidatingAdmissionPolicy",
         "metadata": {"name": "demarc-enrolment"},
@@ -110,14 +130,46 @@ pub fn enrolment_policy(controller: &str) -> [Value; 2] {
                 "reason": "Forbidden",
             }],
         },
-    });
-    let binding = json!({
+    })
+}
+
+/// Patching namespaces is a wide right (Pod Security is a label); of it the controller keeps its own mark alone, and PodTemplates by dry run.
+fn confinement(controller: &str) -> Value {
+    // `a` holds whatever `b` holds of it, apart from the mark.
+    let kept = |a: &str, b: &str| format!("{a}.all(k, k == '{ENROLLED_LABEL}' || (k in {b} && {a}[k] == {b}[k]))");
+    let same = |field: &str| format!("object.metadata.?{field} == oldObject.metadata.?{field}");
+    json!({
         "apiVersion": "admissionregistration.k8s.io/v1",
-        "kind": "ValidatingAdmissionPolicyBinding",
-        "metadata": {"name": "demarc-enrolment"},
-        "spec": {"policyName": "demarc-enrolment", "validationActions": ["Deny"]},
-    });
-    [policy, binding]
+        "kind": "ValidatingAdmissionPolicy",
+        "metadata": {"name": "demarc-confinement"},
+        "spec": {
+            "failurePolicy": "Fail",
+            "matchConstraints": {"resourceRules": [
+                {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": ["namespaces", "namespaces/status", "namespaces/finalize"]},
+                {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": ["podtemplates"]},
+            ]},
+            "matchConditions": [{"name": "the-controller", "expression": format!("request.userInfo.username == {}", json!(controller))}],
+            "variables": [
+                {"name": "now", "expression": "object.metadata.?labels.orValue({})"},
+                {"name": "before", "expression": "oldObject == null ? {} : oldObject.metadata.?labels.orValue({})"},
+            ],
+            "validations": [
+                {
+                    "expression": "request.resource.resource != 'podtemplates' || (request.operation == 'CREATE' && request.dryRun)",
+                    "message": "Demarc makes PodTemplates by dry run only: they prove that its webhook is asked, and are never stored",
+                    "reason": "Forbidden",
+                },
+                {
+                    "expression": format!(
+                        "request.resource.resource != 'namespaces' || (oldObject != null && {} && {} && {} && {} && {} && object.?spec == oldObject.?spec)",
+                        kept("variables.now", "variables.before"), kept("variables.before", "variables.now"), same("annotations"), same("finalizers"), same("ownerReferences"),
+                    ),
+                    "message": format!("of a namespace Demarc changes nothing but its own label {ENROLLED_LABEL}"),
+                    "reason": "Forbidden",
+                },
+            ],
+        },
+    })
 }
 
 /// Applies objects by server-side apply, as they are.

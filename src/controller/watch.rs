@@ -53,15 +53,21 @@ pub struct Health {
     heard: AtomicU64,
     full: AtomicBool,
     denied: AtomicBool,
+    optional: bool,
 }
 
 impl Default for Health {
     fn default() -> Self {
-        Self { start: Instant::now(), heard: AtomicU64::new(0), full: AtomicBool::new(false), denied: AtomicBool::new(false) }
+        Self { start: Instant::now(), heard: AtomicU64::new(0), full: AtomicBool::new(false), denied: AtomicBool::new(false), optional: false }
     }
 }
 
 impl Health {
+    /// Of a kind that a cluster may do without, such as the Gateway API: not served is as good as empty, and asked again from time to time.
+    pub fn optional() -> Self {
+        Self { optional: true, ..Self::default() }
+    }
+
     fn hear(&self) {
         self.heard.store(self.start.elapsed().as_secs(), Ordering::Release);
     }
@@ -97,6 +103,13 @@ pub async fn follow(api: Api<DynamicObject>, what: &'static str, health: Arc<Hea
             Ok(version) => {
                 told = false;
                 watch(&api, what, version, &health, &mut pace, &mut sink).await
+            }
+            Err(Failure::Api(error)) if health.optional && is_code(&error, 404) => {
+                sink(Change::Listed(std::collections::HashSet::new()));
+                health.hear();
+                health.full.store(true, Ordering::Release);
+                sleep(MAX_PAUSE).await;
+                true
             }
             Err(error) => {
                 // Any other failure says nothing about RBAC: what was forbidden is so until a list is answered.

@@ -1,12 +1,12 @@
 //! ingress-tls-required: external HTTP is encrypted in transit.
-//! Every host that an Ingress serves must stand in one of its certificates' host lists.
+//! Every host that an Ingress serves must stand in one of its certificates' host lists; a Gateway listens by HTTPS or TLS.
 
 use super::{Applies, Context, Control};
 use crate::{
     api::ownership::{Enforcement, OwnerClass, Severity},
     model::{
         Finding,
-        subject::{IngressTls, Kind},
+        subject::{IngressTls, Kind, Listener},
         text::shown,
     },
 };
@@ -21,16 +21,17 @@ pub const CONTROL: Control = Control {
     references: &[("ISO 27001:2022", &["A.8.20", "A.8.24"]), ("SOC 2", &["CC6.6", "CC6.7"]), ("CCM 4.0.12", &["CEK-03", "IVS-03"]), ("NIST 800-53r5", &["SC-8", "SC-8(1)"])],
     why: "Passwords and personal data that cross the network in the clear can be read and changed on the way.",
     checked: "Each rule's host of an Ingress is covered by a tls entry: the same name, a wildcard of exactly one label, or an entry without hosts. A rule without a host, and a default \
-              backend, need a tls entry without hosts.",
-    unknown: "A tls entry without secretName uses the ingress controller's own certificate, which the cluster does not show: name the secret.",
+              backend, need a tls entry without hosts. A Gateway's listeners have protocol HTTPS or TLS.",
+    unknown: "A tls entry without secretName uses the ingress controller's own certificate, which the cluster does not show: name the secret. A Gateway's HTTP listener is fine as \
+              far as its routes do nothing but redirect, which is not looked at: serve by HTTPS, or record evidence.",
     fix: "add spec.tls with the host and a certificate secret",
-    kinds: &[Kind::Ingress],
+    kinds: &[Kind::Ingress, Kind::Gateway],
     root_only: false,
     check,
 };
 
 fn check(cx: &Context<'_, '_>, out: &mut Vec<Finding>) -> Applies {
-    let Some(ingress) = &cx.subject.ingress else { return Applies::No };
+    let Some(ingress) = &cx.subject.ingress else { return listeners(&cx.subject.listeners, out) };
     let mut hosts: Vec<&str> = ingress.rules.iter().map(|r| &*r.host).collect();
     if ingress.default_backend.is_some() || hosts.is_empty() {
         hosts.push("");
@@ -52,6 +53,22 @@ fn check(cx: &Context<'_, '_>, out: &mut Vec<Finding>) -> Applies {
         }
     }
     Applies::Yes
+}
+
+/// TCP and UDP carry no HTTP that could be seen.
+fn listeners(listeners: &[Listener<'_>], out: &mut Vec<Finding>) -> Applies {
+    let mut applies = Applies::No;
+    for listener in listeners.iter().filter(|l| matches!(&*l.protocol, "HTTP" | "HTTPS" | "TLS")) {
+        applies = Applies::Yes;
+        if &*listener.protocol == "HTTP" {
+            out.push(Finding::unknown(
+                format!("spec.listeners[{}]", shown(&listener.name, 63)),
+                "listens without TLS; whether its routes only redirect is not seen",
+                "set protocol: HTTPS",
+            ));
+        }
+    }
+    applies
 }
 
 /// Whether `tls` is for `host`. An entry without hosts is for all of them.
@@ -91,6 +108,19 @@ mod tests {
         ] {
             let yaml = format!("{{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {{name: i}}, spec: {{{spec}}}}}");
             assert_eq!(judge(&CONTROL, &yaml, &Default::default(), &Facts::empty()), said, "{spec}");
+        }
+    }
+
+    #[test]
+    fn a_gateway_listens_by_tls() {
+        for (listeners, said) in [
+            ("[{name: a, protocol: HTTPS}, {name: b, protocol: TLS}]", vec![]),
+            ("[{name: a, protocol: HTTP}, {name: b, protocol: HTTPS}]", vec!["Unknown spec.listeners[a]"]),
+            ("[{name: a, protocol: TCP}]", vec!["-"]),
+            ("[]", vec!["-"]),
+        ] {
+            let yaml = format!("{{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {{name: g}}, spec: {{listeners: {listeners}}}}}");
+            assert_eq!(judge(&CONTROL, &yaml, &Default::default(), &Facts::empty()), said, "{listeners}");
         }
     }
 }

@@ -59,7 +59,7 @@ impl Server {
                 json!({"apiVersion": "demarc.dev/v1alpha1", "kind": "Ownership", "metadata": {"name": "default", "namespace": "shop", "uid": "o"}, "spec": {"serviceModel": "PaaS"}}),
             ),
         ] {
-            index.take(source, Change::Applied(Box::new(serde_json::from_value(object).unwrap())));
+            index.take(source, &Change::Applied(Box::new(serde_json::from_value(object).unwrap())));
         }
         index.shared.set_ready(true);
         let (certificate, key) = self_made(&["localhost"]).unwrap();

@@ -30,7 +30,7 @@ fn namespaces(script: impl FnMut(&Call) -> Reply + Send + 'static) -> Watched {
     let (health, index) = (Arc::<Health>::default(), Arc::<Index>::default());
     let api = Api::all_with(client, &ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("", "v1", "Namespace"), "namespaces"));
     let sink = index.clone();
-    tokio::spawn(follow(api, "namespaces", health.clone(), move |change| sink.take(Source::Namespaces, change)));
+    tokio::spawn(follow(api, "namespaces", health.clone(), move |change| sink.take(Source::Namespaces, &change)));
     Watched { start, calls, health, index }
 }
 

@@ -31,7 +31,7 @@ fn ownership(version: u32, status: &Value) -> Value {
 }
 
 fn feed(index: &Index, source: Source, object: Value) {
-    index.take(source, Change::Applied(Box::new(serde_json::from_value(object).unwrap())));
+    index.take(source, &Change::Applied(Box::new(serde_json::from_value(object).unwrap())));
 }
 
 /// What becomes of a status write.

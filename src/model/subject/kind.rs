@@ -24,6 +24,8 @@ macro_rules! kinds {
                 let path = match self { $(Self::$kind => $template),+ };
                 if path.len() == 1 { None } else { Some(path) }
             }
+            /// Whether a cluster may do without it: it comes with a CRD.
+            pub const fn optional(self) -> bool { matches!(self, Self::Gateway) }
             /// The kind of that name in that group.
             pub fn find(group: &str, kind: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|k| k.name() == kind && k.group() == group)
@@ -46,6 +48,7 @@ kinds! {
     PersistentVolumeClaim  ""                  "v1"    "persistentvolumeclaims"  "persistentvolumeclaim"  "-";
     Service                ""                  "v1"    "services"                "service"                "-";
     Ingress                "networking.k8s.io" "v1"    "ingresses"               "ingress"                "-";
+    Gateway                "gateway.networking.k8s.io" "v1" "gateways"               "gateway"                "-";
     ConfigMap              ""                  "v1"    "configmaps"              "configmap"              "-";
     ServiceAccount         ""                  "v1"    "serviceaccounts"         "serviceaccount"         "-";
     NetworkPolicy          "networking.k8s.io" "v1"    "networkpolicies"         "networkpolicy"          "-";

@@ -15,7 +15,7 @@ use serde::{
 
 pub use self::{
     kind::Kind,
-    network::{IngressRule, IngressSpec, IngressTls},
+    network::{IngressRule, IngressSpec, IngressTls, Listener},
     pod::{Capabilities, Container, Handler, Lifecycle, Os, Pod, PodSpec, Port, Profile, SeLinux, SecurityContext, Sysctl, Target, Volume, VolumeSource, Windows},
     slim::slim,
 };
@@ -36,6 +36,8 @@ pub struct Subject<'a> {
     pub claims: Vec<Claim<'a>>,
     /// An Ingress's hosts and certificates.
     pub ingress: Option<IngressSpec<'a>>,
+    /// A Gateway's listeners.
+    pub listeners: Vec<Listener<'a>>,
 }
 
 /// Reads one object of this kind; `null` is no object.
@@ -121,6 +123,12 @@ impl<'a> Subject<'a> {
                 subject.ingress = Some(o.spec);
                 subject
             }
+            Kind::Gateway => {
+                let o = GatewayObject::deserialize(json)?;
+                let mut subject = Self::new(kind, o.metadata);
+                subject.listeners = o.spec.listeners;
+                subject
+            }
             Kind::Service | Kind::ConfigMap | Kind::ServiceAccount | Kind::NetworkPolicy | Kind::Role | Kind::RoleBinding => {
                 Self::new(kind, PlainObject::deserialize(json)?.metadata)
             }
@@ -143,7 +151,7 @@ impl<'a> Subject<'a> {
     }
 
     fn new(kind: Kind, meta: Meta<'a>) -> Self {
-        Self { kind, meta, pod: None, claims: Vec::new(), ingress: None }
+        Self { kind, meta, pod: None, claims: Vec::new(), ingress: None, listeners: Vec::new() }
     }
 
     fn with_pod(mut self, meta: Meta<'a>, spec: PodSpec<'a>) -> Self {
@@ -291,6 +299,19 @@ struct IngressObject<'a> {
     metadata: Meta<'a>,
     #[serde(borrow)]
     spec: IngressSpec<'a>,
+}
+
+#[derive(Deserialize)]
+struct GatewayObject<'a> {
+    #[serde(borrow)]
+    metadata: Meta<'a>,
+    #[serde(borrow)]
+    spec: GatewaySpec<'a>,
+}
+#[derive(Deserialize)]
+struct GatewaySpec<'a> {
+    #[serde(borrow, default, deserialize_with = "nullable")]
+    listeners: Vec<Listener<'a>>,
 }
 
 /// A claim inside a StatefulSet or an ephemeral volume, or a PersistentVolumeClaim itself.

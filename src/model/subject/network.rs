@@ -39,3 +39,15 @@ pub struct IngressRule<'a> {
     #[serde(borrow, deserialize_with = "nullable")]
     pub host: Str<'a>,
 }
+
+/// Where a Gateway listens.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Listener<'a> {
+    /// Unique within the Gateway.
+    #[serde(borrow)]
+    pub name: Str<'a>,
+    /// `HTTP`, `HTTPS`, `TLS`, `TCP`, `UDP`, or an implementation's own.
+    #[serde(borrow)]
+    pub protocol: Str<'a>,
+}
