@@ -257,13 +257,17 @@ async fn hello(server: &Server, version: u8) -> Vec<u8> {
     let mut record = vec![0x16, 3, 1, 0, length + 4, 1, 0, 0, length];
     record.append(&mut hello);
     let mut stream = TcpStream::connect(server.address).await.unwrap();
-    send(&mut stream, &record).await.unwrap();
+    stream.set_nodelay(true).unwrap();
+    // In fragments of one byte, as nobody sensible would.
+    for byte in record {
+        send(&mut stream, &[byte]).await.unwrap();
+    }
     stream.shutdown().await.unwrap();
     rest(&mut stream).await
 }
 
 #[tokio::test]
-async fn tls_1_1_is_refused_for_its_version_and_tls_1_2_is_not() {
+async fn tls_1_1_is_refused_for_its_version_and_tls_1_2_is_not_even_byte_by_byte() {
     let server = Server::start().await;
     let said = hello(&server, 2).await;
     assert_eq!((said.first(), said.get(5..7)), (Some(&0x15), Some(&[2, 70][..])), "a fatal alert, protocol_version: {said:?}");
