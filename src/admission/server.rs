@@ -12,22 +12,30 @@ use axum::{
     routing::{get, post},
 };
 use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto, graceful::GracefulShutdown},
     service::TowerToHyperService,
 };
 use jiff::Timestamp;
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::{
+    net::TcpListener,
+    sync::{Notify, Semaphore},
+};
 use tokio_rustls::TlsAcceptor;
+use tower::ServiceExt;
 
 use super::{answer::Answer, review};
 use crate::policy::book::Shared;
 
 /// The API server takes objects of up to 3 MiB as JSON; a review carries the object and the old object, and an envelope below 1 MiB.
 pub const MAX_BODY: usize = 7 * 1024 * 1024;
-/// Handshake, headers and body each: the API server itself gives up after `timeoutSeconds: 5`.
+/// Handshake, first headers and body each: the API server itself gives up after `timeoutSeconds: 5`.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Between the requests of one connection. Go's client closes an idle one after 90 s; were this side the first to close, a request could cross
+/// with the close, and a POST that may have been read is not sent again: a refusal for nothing.
+const IDLE: Duration = Duration::from_secs(100);
 /// An API server keeps few connections open; this is room for many of them, and bounds memory to this times [`MAX_BODY`] at worst.
 const MAX_CONNECTIONS: usize = 256;
 
@@ -122,7 +130,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 /// When the listener fails for good.
 pub async fn serve(listener: TcpListener, tls: TlsAcceptor, routes: Router, shutdown: impl Future<Output = ()>, drain: Duration) -> std::io::Result<()> {
     let mut http = auto::Builder::new(TokioExecutor::new()).http1_only();
-    http.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(64 * 1024);
+    http.http1().timer(TokioTimer::new()).header_read_timeout(IDLE).max_buf_size(64 * 1024);
     let http = Arc::new(http);
     let graceful = GracefulShutdown::new();
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
@@ -148,8 +156,21 @@ pub async fn serve(listener: TcpListener, tls: TlsAcceptor, routes: Router, shut
             let _slot = slot;
             let _ = stream.set_nodelay(true);
             let Ok(Ok(stream)) = tokio::time::timeout(PATIENCE, tls.accept(stream)).await else { return };
-            let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes)).into_owned();
-            let _ = watcher.watch(connection).await;
+            let asked = Arc::new(Notify::new());
+            let seen = asked.clone();
+            let service = routes.map_request(move |request: hyper::Request<Incoming>| {
+                seen.notify_one();
+                request
+            });
+            let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)).into_owned();
+            let mut connection = std::pin::pin!(watcher.watch(connection));
+            tokio::select! {
+                _ = &mut connection => return,
+                () = asked.notified() => {}
+                // Connected, and no request: a stranger.
+                () = tokio::time::sleep(PATIENCE) => return,
+            }
+            let _ = connection.await;
         });
     }
     drop(listener);

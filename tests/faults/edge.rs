@@ -221,6 +221,17 @@ async fn headers_that_never_end_are_dropped_in_five_seconds() {
 }
 
 #[tokio::test]
+async fn a_connection_that_has_asked_once_may_rest_for_longer_than_that() {
+    let server = Server::start().await;
+    let mut stream = server.connect().await;
+    let whole = format!("{}{}", head(&format!("content-length: {}", review().len())), review());
+    for pause in [Duration::ZERO, Duration::from_secs(7)] {
+        tokio::time::sleep(pause).await;
+        assert_eq!(ask(&mut stream, &whole).await.unwrap().status, 200, "after {pause:?}");
+    }
+}
+
+#[tokio::test]
 async fn headers_without_bound_are_431() {
     let server = Server::start().await;
     let (mut reading, mut writing) = tokio::io::split(server.connect().await);
