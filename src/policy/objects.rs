@@ -1,7 +1,10 @@
 //! The objects that exist, each as a compact record: identity, parent, and the few fields that checks read.
 //! The webhook looks up parents here; drift judges the records again whenever a declaration or a fact changes, without asking the API server.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 
@@ -19,7 +22,7 @@ pub struct Record {
     pub created: Option<Timestamp>,
     /// The uid of the object that controls it.
     pub parent: Option<Box<str>>,
-    namespace: Box<str>,
+    namespace: Arc<str>,
     /// The fields that `Subject::parse` reads, as JSON.
     json: Box<str>,
 }
@@ -43,23 +46,25 @@ impl Record {
 /// Every record, by uid.
 #[derive(Debug, Default)]
 pub struct Objects {
-    by_uid: HashMap<Box<str>, Record>,
-    by_namespace: BTreeMap<Box<str>, HashSet<Box<str>>>,
+    by_uid: HashMap<Arc<str>, Record>,
+    by_namespace: HashMap<Arc<str>, HashSet<Arc<str>>>,
 }
 
 impl Objects {
     /// Adds or replaces one object from its JSON. Returns its namespace, or `None` for JSON without a uid.
     pub fn put(&mut self, kind: Kind, mut object: serde_json::Value) -> Option<String> {
         let meta = &object["metadata"];
-        let uid: Box<str> = meta["uid"].as_str()?.into();
-        let namespace: Box<str> = meta["namespace"].as_str().unwrap_or_default().into();
+        let uid: Arc<str> = meta["uid"].as_str()?.into();
+        let namespace = meta["namespace"].as_str().unwrap_or_default();
+        // One copy of each name, however many records share it.
+        let namespace: Arc<str> = self.by_namespace.get_key_value(namespace).map_or_else(|| namespace.into(), |(known, _)| known.clone());
         let created = meta["creationTimestamp"].as_str().and_then(|t| t.parse().ok());
         let parent = meta["ownerReferences"].as_array().into_iter().flatten().find(|r| r["controller"] == true).and_then(|r| r["uid"].as_str()).map(Into::into);
         slim(&mut object);
         let json = serde_json::to_string(&object).ok()?.into_boxed_str();
         self.by_namespace.entry(namespace.clone()).or_default().insert(uid.clone());
         self.by_uid.insert(uid, Record { kind, created, parent, namespace: namespace.clone(), json });
-        Some(namespace.into())
+        Some(namespace.to_string())
     }
 
     /// Forgets one object; returns its namespace.
@@ -71,12 +76,12 @@ impl Objects {
                 self.by_namespace.remove(&record.namespace);
             }
         }
-        Some(record.namespace.into())
+        Some(record.namespace.to_string())
     }
 
     /// Forgets every object of `kind` that is not in `uids`; returns the namespaces concerned. The end of a fresh list.
     pub fn retain(&mut self, kind: Kind, uids: &HashSet<String>) -> HashSet<String> {
-        let gone: Vec<Box<str>> = self.by_uid.iter().filter(|(uid, r)| r.kind == kind && !uids.contains(&***uid)).map(|(uid, _)| uid.clone()).collect();
+        let gone: Vec<Arc<str>> = self.by_uid.iter().filter(|(uid, r)| r.kind == kind && !uids.contains(&***uid)).map(|(uid, _)| uid.clone()).collect();
         gone.iter().filter_map(|uid| self.remove(uid)).collect()
     }
 

@@ -8,7 +8,8 @@ pub fn slim(object: &mut serde_json::Value) {
         root.remove(key);
     }
     if let Some(meta) = root.get_mut("metadata").and_then(|m| m.as_object_mut()) {
-        for key in ["managedFields", "resourceVersion", "generation", "selfLink", "finalizers"] {
+        // A record keeps uid, namespace, creation and parent beside the JSON.
+        for key in ["managedFields", "resourceVersion", "generation", "selfLink", "finalizers", "uid", "namespace", "creationTimestamp", "ownerReferences"] {
             meta.remove(key);
         }
         if let Some(annotations) = meta.get_mut("annotations").and_then(|a| a.as_object_mut()) {
@@ -54,6 +55,19 @@ fn prune(value: &mut serde_json::Value) {
                 "items",
                 "sources",
                 "accessModes",
+                "replicas",
+                "revisionHistoryLimit",
+                "progressDeadlineSeconds",
+                "terminationGracePeriodSeconds",
+                "serviceAccount",
+                "initialDelaySeconds",
+                "periodSeconds",
+                "failureThreshold",
+                "successThreshold",
+                "timeoutSeconds",
+                "scheme",
+                "containerPort",
+                "readOnlyRootFilesystem",
             ] {
                 map.remove(key);
             }
