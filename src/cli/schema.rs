@@ -1,0 +1,266 @@
+//! A declaration in a file, judged as the API server would judge it: the CRD's schema, then its rules.
+//! The generated CRD is the one source; its structural schema becomes JSON Schema, and its CEL rules are run as they are.
+
+use std::collections::{BTreeSet, HashSet};
+
+use anyhow::Context;
+use jsonschema::{Draft, PatternOptions, ValidationError, Validator, error::ValidationErrorKind, paths::LocationSegment};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::{CustomResourceExt, core::cel};
+use serde_json::{Map, Value, json};
+
+use super::tree::{Step, steps, written};
+use crate::model::text::shown;
+
+/// What the API server knows of one kind.
+pub struct Schema {
+    openapi: Value,
+    rules: cel::CompiledSchema,
+    structure: Validator,
+}
+
+/// One reason to refuse an object.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Where.
+    pub path: Vec<Step>,
+    /// Whether the key is wrong, not its value.
+    pub key: bool,
+    /// What is wrong, and what would be right.
+    pub what: String,
+}
+
+impl Schema {
+    /// The schema of `K`, of its one version.
+    ///
+    /// # Errors
+    /// The generated CRD cannot be read; a test builds it.
+    pub fn of<K: CustomResourceExt>() -> anyhow::Result<Self> {
+        let version = K::crd().spec.versions.into_iter().next().context("the CRD has no version")?;
+        let mut openapi = serde_json::to_value(version.schema.and_then(|s| s.open_api_v3_schema).context("the CRD has no schema")?)?;
+        let mut settings = schemars::generate::SchemaSettings::openapi3();
+        settings.inline_subschemas = true;
+        let metadata = serde_json::to_value(settings.into_generator().into_root_schema_for::<ObjectMeta>())?;
+        // What every object has, and no CRD says.
+        openapi["properties"]["apiVersion"] = json!({"type": "string"});
+        openapi["properties"]["kind"] = json!({"type": "string"});
+        openapi["properties"]["metadata"] = metadata;
+        let structure = jsonschema::options()
+            .with_draft(Draft::Draft4)
+            .should_validate_formats(true)
+            .should_ignore_unknown_formats(true)
+            // The API server's patterns have no look-around either.
+            .with_pattern_options(PatternOptions::regex())
+            .build(&json_schema(&openapi))
+            .map_err(|error| anyhow::anyhow!("the CRD's schema cannot be used: {error}"))?;
+        Ok(Self { rules: cel::compile_schema(&openapi), structure, openapi })
+    }
+
+    /// The object as it would be stored, and all that speaks against it.
+    pub fn judge(&self, mut object: Value) -> (Value, Vec<Violation>) {
+        // A new object's status is dropped, not judged.
+        if let Some(object) = object.as_object_mut() {
+            object.remove("status");
+            // Without a name it cannot be read by the rules, which say what the name must be.
+            if let Some(metadata) = object.entry("metadata").or_insert_with(|| json!({})).as_object_mut() {
+                metadata.entry("name").or_insert_with(|| json!(""));
+            }
+        }
+        prune_nulls(&self.openapi, &mut object);
+        let object = cel::apply_defaults(&self.openapi, &object);
+        let mut errors: Vec<_> = self.structure.iter_errors(&object).collect();
+        // Of one value the first thing wrong is told: what has another type is no word of a list either.
+        errors.sort_by_key(|e| !matches!(e.kind(), ValidationErrorKind::Type { .. } | ValidationErrorKind::MinLength { .. }));
+        let mut seen = HashSet::new();
+        let mut found: Vec<Violation> = errors.iter().flat_map(|error| self.told(error)).filter(|v| seen.insert(v.path.clone())).collect();
+        duplicates(&self.openapi, &object, &mut Vec::new(), &mut found);
+        // As the API server has it: rules are not asked about an object of the wrong shape.
+        if found.is_empty()
+            && let Err(errors) = cel::validate_compiled(&self.rules, &object, None)
+        {
+            found.extend(errors.into_vec().into_iter().map(|e| Violation { path: rule_place(&e), key: false, what: shown(&e.message, 300) }));
+        }
+        (object, found)
+    }
+
+    fn told(&self, error: &ValidationError<'_>) -> Vec<Violation> {
+        let mut path: Vec<Step> = error
+            .instance_path()
+            .segments()
+            .map(|segment| match segment {
+                LocationSegment::Property(key) => Step::Key(key.into_owned()),
+                LocationSegment::Index(i) => Step::Index(i),
+            })
+            .collect();
+        let value = || shown(&error.instance().as_str().map_or_else(|| error.instance().to_string(), |text| format!("\"{text}\"")), 80);
+        let words = |options: &Value| options.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>();
+        let what = match error.kind() {
+            ValidationErrorKind::AdditionalProperties { unexpected } => {
+                let known: Vec<String> = self.at(&path).and_then(|s| s["properties"].as_object()).into_iter().flatten().map(|(key, _)| key.clone()).collect();
+                return unexpected.iter().map(|key| unknown_field(&path, key, &known)).collect();
+            }
+            ValidationErrorKind::Required { property } => {
+                path.push(Step::Key(property.as_str().unwrap_or_default().to_owned()));
+                let schema = self.at(&path);
+                let words = schema.map(|s| words(&s["enum"])).unwrap_or_default();
+                format!("Required value; add it{}", if words.is_empty() { String::new() } else { format!(", one of {}", words.join(", ")) })
+            }
+            ValidationErrorKind::Enum { options } => {
+                let words = words(options);
+                format!(
+                    "Unsupported value: {}; {}",
+                    value(),
+                    nearest(error.instance().as_str().unwrap_or_default(), &words).unwrap_or_else(|| format!("write one of {}", words.join(", ")))
+                )
+            }
+            ValidationErrorKind::Type { .. } => {
+                let wanted = self.at(&path).and_then(|s| s["type"].as_str()).map_or("another type", told_type);
+                let quote = if wanted == "text" { "; put it in quotes" } else { "" };
+                format!("Invalid value: {}: must be {wanted}{quote}", value())
+            }
+            ValidationErrorKind::Pattern { pattern } => {
+                let odd = error.instance().as_str().and_then(|text| text.chars().find(|c| !c.is_ascii()));
+                let odd = odd.map_or_else(String::new, |c| format!(" (\"{}\" is U+{:04X}, not an ASCII letter)", shown(&c.to_string(), 12), u32::from(c)));
+                format!("Invalid value: {}: must match {pattern}{odd}{}", value(), self.meant(&path))
+            }
+            ValidationErrorKind::MinLength { .. } if error.instance().as_str() == Some("") => "Invalid value: \"\": must not be empty; write something or remove it".to_owned(),
+            ValidationErrorKind::MinLength { limit } => format!("Invalid value: {}: must have at least {limit} characters", value()),
+            ValidationErrorKind::MaxLength { limit } => format!("Too long: {}: may not be more than {limit} characters; shorten it", value()),
+            ValidationErrorKind::MaxItems { limit } => format!("Too many: must have at most {limit} items; remove some"),
+            ValidationErrorKind::MaxProperties { limit } => format!("Too many: must have at most {limit} entries; remove some"),
+            ValidationErrorKind::Format { format } if format == "date-time" => format!("Invalid value: {}: must be a time such as 2027-01-31T00:00:00Z", value()),
+            ValidationErrorKind::Maximum { limit } => format!("Invalid value: {}: must be at most {limit}", value()),
+            ValidationErrorKind::Minimum { limit } => format!("Invalid value: {}: must be at least {limit}", value()),
+            _ => format!("Invalid value: {}", shown(&error.to_string(), 200)),
+        };
+        vec![Violation { path, key: false, what }]
+    }
+
+    /// What the field is for, as `kubectl explain` has it; of an element, what its list is for.
+    fn meant(&self, path: &[Step]) -> String {
+        let described = [path, &path[..path.len().saturating_sub(1)]].into_iter().find_map(|path| self.at(path)?["description"].as_str());
+        described.and_then(|text| text.lines().next()).map_or_else(String::new, |text| format!("; this is: {}", text.trim_end_matches('.')))
+    }
+
+    /// The part of the schema that speaks of `path`.
+    fn at(&self, path: &[Step]) -> Option<&Value> {
+        path.iter().try_fold(&self.openapi, |schema, step| match step {
+            Step::Key(key) => schema["properties"].get(key).or_else(|| schema.get("additionalProperties")),
+            Step::Named(_) | Step::Index(_) => schema.get("items"),
+        })
+    }
+}
+
+impl Violation {
+    /// As one sentence with its path.
+    pub fn sentence(&self) -> String {
+        if self.path.is_empty() { self.what.clone() } else { format!("{}: {}", written(&self.path), self.what) }
+    }
+}
+
+/// A rule's own field path is relative to where the rule stands, and the root's rules are all about the name.
+fn rule_place(error: &cel::ValidationError) -> Vec<Step> {
+    if error.field_path.is_empty() { steps("metadata.name") } else { steps(&error.field_path) }
+}
+
+fn unknown_field(parent: &[Step], key: &str, known: &[String]) -> Violation {
+    let path: Vec<Step> = parent.iter().cloned().chain([Step::Key(key.to_owned())]).collect();
+    let advice = nearest(key, known).unwrap_or_else(|| "remove it".to_owned());
+    Violation { path, key: true, what: format!("unknown field; {advice}") }
+}
+
+/// `did you mean PaaS?`, when one of `words` is much like `typed`.
+fn nearest(typed: &str, words: &[String]) -> Option<String> {
+    let typed = typed.to_lowercase();
+    let best = words.iter().map(|word| (strsim::normalized_damerau_levenshtein(&word.to_lowercase(), &typed), word)).max_by(|a, b| a.0.total_cmp(&b.0))?;
+    (best.0 >= 0.6).then(|| format!("did you mean {}?", best.1))
+}
+
+fn told_type(name: &str) -> &str {
+    match name {
+        "string" => "text",
+        "array" => "a list",
+        "object" => "a mapping",
+        "boolean" => "true or false",
+        "integer" => "a whole number",
+        "number" => "a number",
+        other => other,
+    }
+}
+
+/// A structural schema (OpenAPI 3.0) as JSON Schema: what only Kubernetes says is put into the words of draft 4, and unknown fields are refused.
+fn json_schema(structural: &Value) -> Value {
+    let Value::Object(node) = structural else { return structural.clone() };
+    let flag = |name: &str| node.get(name) == Some(&Value::Bool(true));
+    let mut out = Map::new();
+    for (key, value) in node {
+        let value = match key.as_str() {
+            "properties" => value.as_object().into_iter().flatten().map(|(key, schema)| (key.clone(), json_schema(schema))).collect(),
+            "items" | "additionalProperties" => json_schema(value),
+            // Words for people, and marks that are read below or by others.
+            "description" | "default" | "title" | "nullable" => continue,
+            mark if mark.starts_with("x-kubernetes-") => continue,
+            _ => value.clone(),
+        };
+        out.insert(key.clone(), value);
+    }
+    let mut types: Vec<&str> = if flag("x-kubernetes-int-or-string") { vec!["integer", "string"] } else { node.get("type").and_then(Value::as_str).into_iter().collect() };
+    if types == ["object"] && !flag("x-kubernetes-preserve-unknown-fields") {
+        out.entry("additionalProperties").or_insert(Value::Bool(false));
+    }
+    if node.get("x-kubernetes-list-type").is_some_and(|t| t == "set") {
+        out.insert("uniqueItems".to_owned(), Value::Bool(true));
+    }
+    if !types.is_empty() {
+        types.extend(flag("nullable").then_some("null"));
+        out.insert("type".to_owned(), json!(types));
+    }
+    Value::Object(out)
+}
+
+/// Drops a null where the schema knows no null, as the API server does before it fills in defaults.
+fn prune_nulls(schema: &Value, value: &mut Value) {
+    match value {
+        Value::Object(entries) => {
+            let known = &schema["properties"];
+            entries.retain(|key, value| !(value.is_null() && known.get(key).is_some_and(|s| s["nullable"] != true)));
+            for (key, value) in entries {
+                prune_nulls(known.get(key).unwrap_or(&schema["additionalProperties"]), value);
+            }
+        }
+        Value::Array(list) => list.iter_mut().for_each(|value| prune_nulls(&schema["items"], value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// JSON Schema has no word for lists that are maps: no two elements may have the same keys.
+fn duplicates(schema: &Value, value: &Value, path: &mut Vec<Step>, found: &mut Vec<Violation>) {
+    match value {
+        Value::Object(entries) => {
+            for (key, value) in entries {
+                path.push(Step::Key(key.clone()));
+                duplicates(schema["properties"].get(key).unwrap_or(&schema["additionalProperties"]), value, path, found);
+                path.pop();
+            }
+        }
+        Value::Array(list) => {
+            let keys: Vec<&str> = schema["x-kubernetes-list-map-keys"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            let identity = |element: &Value| keys.iter().map(|key| element.get(key).cloned().unwrap_or_default()).collect::<Vec<_>>();
+            let mut seen = BTreeSet::new();
+            for (i, element) in list.iter().enumerate() {
+                path.push(Step::Index(i));
+                let identity = identity(element);
+                // Values have no order of their own; their text has.
+                if !keys.is_empty() && !seen.insert(Value::from(identity.clone()).to_string()) {
+                    let names: Vec<String> = identity.iter().map(|v| shown(v.as_str().unwrap_or_default(), 63)).collect();
+                    // The key is what to look at.
+                    let path = path.iter().cloned().chain(keys.first().map(|key| Step::Key((*key).to_owned()))).collect();
+                    found.push(Violation { path, key: false, what: format!("Duplicate value: \"{}\"; keep one entry", names.join(", ")) });
+                }
+                duplicates(&schema["items"], element, path, found);
+                path.pop();
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
