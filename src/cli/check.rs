@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::{
     Output,
-    context::{Context, context, judged_kind},
+    context::{Context, LABEL, context, is_label, judged_kind},
     manifest::{self, Bad, Input, Object},
     schema::Schema,
     show,
@@ -95,16 +95,11 @@ pub fn run(args: &Args, stdin: &mut dyn Read, out: &mut dyn Write, err: &mut dyn
 fn judged(args: &Args, stdin: &mut dyn Read, schema: &Schema, now: Timestamp) -> Result<(Input, Report), Vec<Bad>> {
     if !is_label(&args.namespace) {
         let what = shown(&args.namespace, 100);
-        return Err(vec![Bad::of(format_args!("-n \"{what}\" names no namespace; it is at most 63 of a-z, 0-9 and -, with a letter or digit at both ends"))]);
+        return Err(vec![Bad::of(format_args!("-n \"{what}\" {LABEL}"))]);
     }
     let input = manifest::read(&args.filename, stdin).map_err(|bad| vec![bad])?;
     let report = judge(args, &input, schema, now)?;
     Ok((input, report))
-}
-
-/// An RFC 1123 label.
-fn is_label(name: &str) -> bool {
-    (1..=63).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') && !name.starts_with('-') && !name.ends_with('-')
 }
 
 /// What `-o json` says; the keys are stable.

@@ -69,6 +69,11 @@ pub fn context(namespace: &str, input: &Input, schema: &Schema) -> Result<Contex
                         continue;
                     }
                 };
+                if !is_label(&namespace) {
+                    let sentence = format!("metadata.namespace: \"{}\" {LABEL}", shown(&namespace, 63));
+                    bad.push(file.point(Bad::at(&file.name, object.node.find("metadata.namespace"), sentence)));
+                    continue;
+                }
                 let place = object.node.place();
                 if let Some(other) = declared.insert(namespace.clone(), format!("{}:{}", shown(&file.name, 4096), place.line)) {
                     let sentence = format_args!("namespace \"{}\" is declared already, at {other}; keep one Ownership", shown(&namespace, 63)).to_string();
@@ -109,7 +114,7 @@ pub fn context(namespace: &str, input: &Input, schema: &Schema) -> Result<Contex
                 let claim = ClaimFact { class: text_of(&value["spec"]["storageClassName"]), volume: text_of(&value["spec"]["volumeName"]) };
                 claims.insert(format!("{namespace}/{name}"), claim);
             }
-            _ => {}
+            _ => bad.extend(stranger(object, &input.files[object.file])),
         }
     }
     let facts = Facts { storage_classes: store(classes, "StorageClass"), volumes: store(volumes, "PersistentVolume"), claims: store(claims, "PersistentVolumeClaim") };
@@ -120,6 +125,27 @@ pub fn context(namespace: &str, input: &Input, schema: &Schema) -> Result<Contex
 fn store<T>(found: BTreeMap<String, T>, kind: &str) -> Store<T> {
     if found.is_empty() { Err(format!("there is no {kind} among the files")) } else { Ok(Arc::new(found)) }
 }
+
+/// Something of ours that no API server knows. Not judged it would leave its namespace undeclared, and the rest seemingly clean.
+fn stranger(object: &Object, file: &File) -> Option<Bad> {
+    let (group, kind) = (shown(&object.group, 253), shown(&object.kind, 63));
+    let (place, sentence) = if object.group == crate::api::GROUP && object.kind != "Ownership" {
+        (object.node.find("kind"), format!("{} has no kind \"{kind}\" that this version knows; it knows Ownership", crate::api::GROUP))
+    } else if object.kind == "Ownership" && object.group != crate::api::GROUP && object.group.starts_with("demarc") {
+        (object.node.find("apiVersion"), format!("\"{group}\" is not the group of an Ownership; write {}/v1alpha1", crate::api::GROUP))
+    } else {
+        return None;
+    };
+    Some(file.point(Bad::at(&file.name, place, sentence)))
+}
+
+/// An RFC 1123 label, as a namespace is named.
+pub fn is_label(name: &str) -> bool {
+    (1..=63).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') && !name.starts_with('-') && !name.ends_with('-')
+}
+
+/// What [`is_label`] asks for.
+pub const LABEL: &str = "names no namespace; it is at most 63 of a-z, 0-9 and -, with a letter or digit at both ends";
 
 /// Every reason why a cluster would refuse this declaration, each at its place.
 fn ownership(schema: &Schema, object: &Object, file: &File) -> Result<Ownership, Vec<Bad>> {

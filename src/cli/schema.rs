@@ -45,6 +45,10 @@ impl Schema {
         openapi["properties"]["apiVersion"] = json!({"type": "string"});
         openapi["properties"]["kind"] = json!({"type": "string"});
         openapi["properties"]["metadata"] = metadata;
+        Self::new(openapi)
+    }
+
+    fn new(openapi: Value) -> anyhow::Result<Self> {
         let structure = jsonschema::options()
             .with_draft(Draft::Draft4)
             .should_validate_formats(true)
@@ -58,15 +62,15 @@ impl Schema {
 
     /// The object as it would be stored, and all that speaks against it.
     pub fn judge(&self, mut object: Value) -> (Value, Vec<Violation>) {
-        // A new object's status is dropped, not judged.
+        prune_nulls(&self.openapi, &mut object);
         if let Some(object) = object.as_object_mut() {
+            // A new object's status is dropped, not judged.
             object.remove("status");
             // Without a name it cannot be read by the rules, which say what the name must be.
             if let Some(metadata) = object.entry("metadata").or_insert_with(|| json!({})).as_object_mut() {
                 metadata.entry("name").or_insert_with(|| json!(""));
             }
         }
-        prune_nulls(&self.openapi, &mut object);
         let object = cel::apply_defaults(&self.openapi, &object);
         let mut errors: Vec<_> = self.structure.iter_errors(&object).collect();
         // Of one value the first thing wrong is told: what has another type is no word of a list either.
@@ -114,7 +118,10 @@ impl Schema {
                 )
             }
             ValidationErrorKind::Type { .. } => {
-                let wanted = self.at(&path).and_then(|s| s["type"].as_str()).map_or("another type", told_type);
+                let wanted = match self.at(&path) {
+                    Some(schema) if schema["x-kubernetes-int-or-string"] == true => "a whole number or text",
+                    schema => schema.and_then(|s| s["type"].as_str()).map_or("of another type", told_type),
+                };
                 let quote = if wanted == "text" { "; put it in quotes" } else { "" };
                 format!("Invalid value: {}: must be {wanted}{quote}", value())
             }
@@ -262,5 +269,64 @@ fn duplicates(schema: &Value, value: &Value, path: &mut Vec<Step>, found: &mut V
             }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_only_kubernetes_says_is_judged_as_it_means_it() {
+        let schema = Schema::new(json!({"type": "object", "properties": {"metadata": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}, "spec": {
+        "type": "object",
+        "required": ["kind"],
+        "properties": {
+            "kind": {"type": "string", "default": "small", "enum": ["small", "large"]},
+            "port": {"x-kubernetes-int-or-string": true},
+            "note": {"type": "string", "nullable": true},
+            "size": {"type": "integer", "minimum": 1, "maximum": 9},
+            "free": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
+            "words": {"type": "object", "additionalProperties": {"type": "string"}},
+            "set": {"type": "array", "x-kubernetes-list-type": "set", "items": {"type": "string"}},
+            "map": {"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["a", "b"], "items": {"type": "object", "properties": {
+                "a": {"type": "string"}, "b": {"type": "string"}, "c": {"type": "integer"}}}},
+            "range": {"type": "object", "properties": {"low": {"type": "integer"}, "high": {"type": "integer"}},
+                "x-kubernetes-validations": [{"rule": "self.low <= self.high", "message": "low is above high", "fieldPath": ".low"}]},
+        }}}}))
+        .unwrap();
+        for (spec, told) in [
+            (json!({}), vec![]),
+            (json!({"kind": null, "port": 80, "note": null, "size": 9, "free": {"any": [1]}, "words": {"a": "b"}, "set": ["a", "b"]}), vec![]),
+            (json!({"port": "http", "map": [{"a": "x", "b": "y"}, {"a": "x", "b": "z"}, {"a": "x"}], "range": {"low": 1, "high": 1}}), vec![]),
+            (json!({"port": true}), vec!["spec.port: Invalid value: true: must be a whole number or text"]),
+            (json!({"size": null, "note": 1}), vec!["spec.note: Invalid value: 1: must be text; put it in quotes"]),
+            (json!({"size": 0}), vec!["spec.size: Invalid value: 0: must be at least 1"]),
+            (json!({"size": 10}), vec!["spec.size: Invalid value: 10: must be at most 9"]),
+            (json!({"size": 1.5}), vec!["spec.size: Invalid value: 1.5: must be a whole number"]),
+            (
+                json!({"words": {"a": 1}, "range": {"lo": 1}}),
+                vec!["spec.range.lo: unknown field; did you mean low?", "spec.words.a: Invalid value: 1: must be text; put it in quotes"],
+            ),
+            (json!({"set": ["a", "a"]}), vec!["spec.set: Invalid value: [\"a\",\"a\"] has non-unique elements"]),
+            (json!({"map": [{"a": "x", "b": "y"}, {"b": "y", "a": "x", "c": 1}]}), vec!["spec.map[1].a: Duplicate value: \"x, y\"; keep one entry"]),
+            (json!({"range": {"low": 2, "high": 1}}), vec!["spec.range.low: low is above high"]),
+            (json!({"kind": "largo", "range": {"low": 2, "high": 1}}), vec!["spec.kind: Unsupported value: \"largo\"; did you mean large?"]),
+        ] {
+            let (_, found) = schema.judge(json!({"metadata": {"name": "a"}, "spec": spec}));
+            let mut found: Vec<String> = found.iter().map(Violation::sentence).collect();
+            found.sort_unstable();
+            assert_eq!(found, told, "{spec}");
+        }
+        let (stored, _) = schema.judge(json!({"spec": {"kind": null, "note": null}, "status": 1}));
+        assert_eq!(stored, json!({"metadata": {"name": ""}, "spec": {"kind": "small", "note": null}}));
+    }
+
+    #[test]
+    fn a_rule_that_cannot_be_asked_is_a_refusal() {
+        let schema = Schema::new(json!({"type": "object", "properties": {"metadata": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}},
+            "x-kubernetes-validations": [{"rule": "nobody.knows(self)"}]}))
+        .unwrap();
+        assert_eq!(schema.judge(json!({})).1.len(), 1);
     }
 }

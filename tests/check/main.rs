@@ -69,6 +69,19 @@ fn with(spec: &str) -> Vec<u8> {
     format!("apiVersion: demarc.dev/v1alpha1\nkind: Ownership\nmetadata: {{name: default}}\nspec:\n  serviceModel: PaaS\n{spec}\n").into_bytes()
 }
 
+/// Bad input, at `place`, with one error that says `says` and shows its line.
+fn assert_bad(cases: Vec<(&str, Vec<u8>, &str, &str)>) {
+    for (what, input, place, says) in cases {
+        let began = Instant::now();
+        let (code, out, err) = checked(&["-f", "-"], &input);
+        assert_eq!((code, out.as_str()), (2, ""), "{what}: {out}{err}");
+        assert!(err.starts_with(&format!("error: {place}")), "{what}: {err}");
+        assert!(err.contains(says), "{what}: {err}");
+        assert!(matches!(err.lines().count(), 1 | 4), "one error, and its line: {what}: {err}");
+        assert!(began.elapsed().as_secs() < 10, "{what} took {:?}", began.elapsed());
+    }
+}
+
 #[test]
 fn nonsense_is_bad_input_with_a_place_and_an_advice() {
     let bomb: String = std::iter::once("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned())
@@ -76,7 +89,7 @@ fn nonsense_is_bad_input_with_a_place_and_an_advice() {
         .collect();
     let deep = format!("{}{}", "[".repeat(50_000), "]".repeat(50_000));
     let block_deep: String = (0..3000).map(|i| format!("{}a:\n", " ".repeat(i))).collect();
-    for (what, input, place, says) in [
+    assert_bad(vec![
         ("a duplicate key", b"kind: Pod\nkind: Pod\n".to_vec(), "stdin:2:1: ", "duplicate"),
         ("a duplicate key deep inside", POD.replace("{name: p}", "\n  name: p\n  name: q").into_bytes(), "stdin:5:3: ", "duplicate"),
         ("a bomb of aliases", bomb.into_bytes(), "stdin:6:10: ", "its aliases stand for too much; simplify"),
@@ -116,6 +129,12 @@ fn nonsense_is_bad_input_with_a_place_and_an_advice() {
         ("a pod without a spec", b"apiVersion: v1\nkind: Pod\nmetadata: {name: p}\n".to_vec(), "stdin:1:1: ", "missing field `spec`"),
         ("a workload without a template", b"apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: p}\nspec:\n  replicas: 1\n".to_vec(), "stdin:", "missing field `template`"),
         ("a label that is a number", POD.replace("{name: p}", "{name: p, labels: {a: 1}}").into_bytes(), "stdin:3:", "invalid type: integer `1`"),
+    ]);
+}
+
+#[test]
+fn a_mistaken_declaration_is_bad_input_at_its_line() {
+    assert_bad(vec![
         (
             "an unknown control",
             with("  controls:\n    - control: encryption-decalred"),
@@ -158,16 +177,13 @@ fn nonsense_is_bad_input_with_a_place_and_an_advice() {
         ("an Ownership of another name", OWNERSHIP.replace("default}", "other}").into_bytes(), "stdin:3:18: ", "is named default"),
         ("an Ownership without a name", OWNERSHIP.replace("{name: default}", "{}").into_bytes(), "stdin:3:1: ", "is named default"),
         ("an Ownership of another version", OWNERSHIP.replace("v1alpha1", "v9").into_bytes(), "stdin:1:13: ", "version \"v9\""),
+        ("an Ownership whose metadata is null", OWNERSHIP.replace("{name: default}", "null").into_bytes(), "stdin:3:1: ", "is named default"),
+        ("an Ownership whose metadata is text", OWNERSHIP.replace("{name: default}", "default").into_bytes(), "stdin:3:11: metadata: ", "must be a mapping"),
+        ("an Ownership of another group", OWNERSHIP.replace("demarc.dev", "demarc.io").into_bytes(), "stdin:1:13: ", "write demarc.dev/v1alpha1"),
+        ("an Ownership in lower case", OWNERSHIP.replace("kind: O", "kind: o").into_bytes(), "stdin:2:7: ", "has no kind \"ownership\" that this version knows"),
+        ("an Ownership of no namespace", OWNERSHIP.replace("default}", "default, namespace: Shop}").into_bytes(), "stdin:3:38: ", "\"Shop\" names no namespace"),
         ("two Ownerships", format!("{OWNERSHIP}---\n{OWNERSHIP}").into_bytes(), "stdin:6:1: ", "declared already, at stdin:1"),
-    ] {
-        let began = Instant::now();
-        let (code, out, err) = checked(&["-f", "-"], &input);
-        assert_eq!((code, out.as_str()), (2, ""), "{what}: {out}{err}");
-        assert!(err.starts_with(&format!("error: {place}")), "{what}: {err}");
-        assert!(err.contains(says), "{what}: {err}");
-        assert!(matches!(err.lines().count(), 1 | 4), "one error, and its line: {what}: {err}");
-        assert!(began.elapsed().as_secs() < 10, "{what} took {:?}", began.elapsed());
-    }
+    ]);
 }
 
 #[test]
