@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use anyhow::Context;
-use jsonschema::{Draft, PatternOptions, ValidationError, Validator, error::ValidationErrorKind, paths::LocationSegment};
+use boon::{Compiler, Draft, ErrorKind, InstanceToken, SchemaIndex, Schemas, ValidationError};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{CustomResourceExt, core::cel};
 use serde_json::{Map, Value, json};
@@ -12,11 +12,14 @@ use serde_json::{Map, Value, json};
 use super::tree::{Step, steps, written};
 use crate::model::text::shown;
 
+/// A schema has an address, and nothing is ever read from it.
+const NAME: &str = "demarc://crd";
+
 /// What the API server knows of one kind.
 pub struct Schema {
     openapi: Value,
     rules: cel::CompiledSchema,
-    structure: Validator,
+    structure: (Schemas, SchemaIndex),
 }
 
 /// One reason to refuse an object.
@@ -49,14 +52,13 @@ impl Schema {
     }
 
     fn new(openapi: Value) -> anyhow::Result<Self> {
-        let structure = jsonschema::options()
-            .with_draft(Draft::Draft4)
-            .should_validate_formats(true)
-            .should_ignore_unknown_formats(true)
-            // The API server's patterns have no look-around either.
-            .with_pattern_options(PatternOptions::regex())
-            .build(&json_schema(&openapi))
-            .map_err(|error| anyhow::anyhow!("the CRD's schema cannot be used: {error}"))?;
+        let (mut schemas, mut compiler) = (Schemas::new(), Compiler::new());
+        compiler.set_default_draft(Draft::V4);
+        compiler.enable_format_assertions();
+        let failed = |error| anyhow::anyhow!("the CRD's schema cannot be used: {error}");
+        compiler.add_resource(NAME, json_schema(&openapi)).map_err(failed)?;
+        let index = compiler.compile(NAME, &mut schemas).map_err(failed)?;
+        let structure = (schemas, index);
         Ok(Self { rules: cel::compile_schema(&openapi), structure, openapi })
     }
 
@@ -72,11 +74,15 @@ impl Schema {
             }
         }
         let object = cel::apply_defaults(&self.openapi, &object);
-        let mut errors: Vec<_> = self.structure.iter_errors(&object).collect();
+        let (schemas, index) = &self.structure;
+        let mut errors = Vec::new();
+        if let Err(error) = schemas.validate(&object, *index) {
+            leaves(error, &mut errors);
+        }
         // Of one value the first thing wrong is told: what has another type is no word of a list either.
-        errors.sort_by_key(|e| !matches!(e.kind(), ValidationErrorKind::Type { .. } | ValidationErrorKind::MinLength { .. }));
+        errors.sort_by_key(|e| !matches!(e.kind, ErrorKind::Type { .. } | ErrorKind::MinLength { .. }));
         let mut seen = HashSet::new();
-        let mut found: Vec<Violation> = errors.iter().flat_map(|error| self.told(error)).filter(|v| seen.insert(v.path.clone())).collect();
+        let mut found: Vec<Violation> = errors.iter().flat_map(|error| self.told(error, &object)).filter(|v| seen.insert(v.path.clone())).collect();
         duplicates(&self.openapi, &object, &mut Vec::new(), &mut found);
         // As the API server has it: rules are not asked about an object of the wrong shape.
         if found.is_empty()
@@ -87,58 +93,65 @@ impl Schema {
         (object, found)
     }
 
-    fn told(&self, error: &ValidationError<'_>) -> Vec<Violation> {
-        let mut path: Vec<Step> = error
-            .instance_path()
-            .segments()
-            .map(|segment| match segment {
-                LocationSegment::Property(key) => Step::Key(key.into_owned()),
-                LocationSegment::Index(i) => Step::Index(i),
+    fn told(&self, error: &ValidationError<'_, '_>, object: &Value) -> Vec<Violation> {
+        let path: Vec<Step> = error
+            .instance_location
+            .tokens
+            .iter()
+            .map(|token| match token {
+                InstanceToken::Prop(key) => Step::Key(key.to_string()),
+                InstanceToken::Item(i) => Step::Index(*i),
             })
             .collect();
-        let value = || shown(&error.instance().as_str().map_or_else(|| error.instance().to_string(), |text| format!("\"{text}\"")), 80);
-        let words = |options: &Value| options.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>();
-        let what = match error.kind() {
-            ValidationErrorKind::AdditionalProperties { unexpected } => {
-                let known: Vec<String> = self.at(&path).and_then(|s| s["properties"].as_object()).into_iter().flatten().map(|(key, _)| key.clone()).collect();
-                return unexpected.iter().map(|key| unknown_field(&path, key, &known)).collect();
+        let below = |key: &str| path.iter().cloned().chain([Step::Key(key.to_owned())]).collect::<Vec<_>>();
+        let value = value_at(object, &path);
+        let text = value.as_str().unwrap_or_default();
+        let shown_value = shown(&if value.is_string() { format!("\"{text}\"") } else { value.to_string() }, 80);
+        let what = match &error.kind {
+            ErrorKind::AdditionalProperties { got } => {
+                let known: Vec<&str> = self.at(&path).and_then(|s| s["properties"].as_object()).into_iter().flatten().map(|(key, _)| key.as_str()).collect();
+                let advice = |key: &str| nearest(key, &known).unwrap_or_else(|| "remove it".to_owned());
+                return got.iter().map(|key| Violation { path: below(key), key: true, what: format!("unknown field; {}", advice(key)) }).collect();
             }
-            ValidationErrorKind::Required { property } => {
-                path.push(Step::Key(property.as_str().unwrap_or_default().to_owned()));
-                let schema = self.at(&path);
-                let words = schema.map(|s| words(&s["enum"])).unwrap_or_default();
-                format!("Required value; add it{}", if words.is_empty() { String::new() } else { format!(", one of {}", words.join(", ")) })
+            ErrorKind::Required { want } => {
+                let told = |path: Vec<Step>| {
+                    let words = self.at(&path).and_then(|s| s["enum"].as_array()).map(|options| words(options).join(", "));
+                    let what = format!("Required value; add it{}", words.map_or_else(String::new, |words| format!(", one of {words}")));
+                    Violation { path, key: false, what }
+                };
+                return want.iter().map(|key| told(below(key))).collect();
             }
-            ValidationErrorKind::Enum { options } => {
-                let words = words(options);
-                format!(
-                    "Unsupported value: {}; {}",
-                    value(),
-                    nearest(error.instance().as_str().unwrap_or_default(), &words).unwrap_or_else(|| format!("write one of {}", words.join(", ")))
-                )
+            ErrorKind::Enum { want } => {
+                let words = words(want);
+                format!("Unsupported value: {shown_value}; {}", nearest(text, &words).unwrap_or_else(|| format!("write one of {}", words.join(", "))))
             }
-            ValidationErrorKind::Type { .. } => {
+            ErrorKind::Type { .. } => {
                 let wanted = match self.at(&path) {
                     Some(schema) if schema["x-kubernetes-int-or-string"] == true => "a whole number or text",
                     schema => schema.and_then(|s| s["type"].as_str()).map_or("of another type", told_type),
                 };
-                let quote = if wanted == "text" { "; put it in quotes" } else { "" };
-                format!("Invalid value: {}: must be {wanted}{quote}", value())
+                let quote = match value {
+                    Value::Null => "; write it or remove it",
+                    Value::Bool(_) | Value::Number(_) if wanted == "text" => "; put it in quotes",
+                    _ => "",
+                };
+                format!("Invalid value: {shown_value}: must be {wanted}{quote}")
             }
-            ValidationErrorKind::Pattern { pattern } => {
-                let odd = error.instance().as_str().and_then(|text| text.chars().find(|c| !c.is_ascii()));
+            ErrorKind::Pattern { want, .. } => {
+                let odd = text.chars().find(|c| !c.is_ascii());
                 let odd = odd.map_or_else(String::new, |c| format!(" (\"{}\" is U+{:04X}, not an ASCII letter)", shown(&c.to_string(), 12), u32::from(c)));
-                format!("Invalid value: {}: must match {pattern}{odd}{}", value(), self.meant(&path))
+                format!("Invalid value: {shown_value}: must match {want}{odd}{}", self.meant(&path))
             }
-            ValidationErrorKind::MinLength { .. } if error.instance().as_str() == Some("") => "Invalid value: \"\": must not be empty; write something or remove it".to_owned(),
-            ValidationErrorKind::MinLength { limit } => format!("Invalid value: {}: must have at least {limit} characters", value()),
-            ValidationErrorKind::MaxLength { limit } => format!("Too long: {}: may not be more than {limit} characters; shorten it", value()),
-            ValidationErrorKind::MaxItems { limit } => format!("Too many: must have at most {limit} items; remove some"),
-            ValidationErrorKind::MaxProperties { limit } => format!("Too many: must have at most {limit} entries; remove some"),
-            ValidationErrorKind::Format { format } if format == "date-time" => format!("Invalid value: {}: must be a time such as 2027-01-31T00:00:00Z", value()),
-            ValidationErrorKind::Maximum { limit } => format!("Invalid value: {}: must be at most {limit}", value()),
-            ValidationErrorKind::Minimum { limit } => format!("Invalid value: {}: must be at least {limit}", value()),
-            _ => format!("Invalid value: {}", shown(&error.to_string(), 200)),
+            ErrorKind::MinLength { got: 0, .. } => "Invalid value: \"\": must not be empty; write something or remove it".to_owned(),
+            ErrorKind::MinLength { want, .. } => format!("Invalid value: {shown_value}: must have at least {want} characters"),
+            ErrorKind::MaxLength { want, .. } => format!("Too long: {shown_value}: may not be more than {want} characters; shorten it"),
+            ErrorKind::MaxItems { got, want } => format!("Too many: {got}: must have at most {want} items; remove some"),
+            ErrorKind::MaxProperties { got, want } => format!("Too many: {got}: must have at most {want} entries; remove some"),
+            ErrorKind::Format { want: "date-time", .. } => format!("Invalid value: {shown_value}: must be a time such as 2027-01-31T00:00:00Z"),
+            ErrorKind::Maximum { want, .. } => format!("Invalid value: {shown_value}: must be at most {want}"),
+            ErrorKind::Minimum { want, .. } => format!("Invalid value: {shown_value}: must be at least {want}"),
+            ErrorKind::UniqueItems { got: [first, second] } => format!("Duplicate value: the items at {first} and {second} are equal; keep one"),
+            other => format!("Invalid value: {shown_value}: {}", shown(&other.to_string(), 200)),
         };
         vec![Violation { path, key: false, what }]
     }
@@ -170,14 +183,30 @@ fn rule_place(error: &cel::ValidationError) -> Vec<Step> {
     if error.field_path.is_empty() { steps("metadata.name") } else { steps(&error.field_path) }
 }
 
-fn unknown_field(parent: &[Step], key: &str, known: &[String]) -> Violation {
-    let path: Vec<Step> = parent.iter().cloned().chain([Step::Key(key.to_owned())]).collect();
-    let advice = nearest(key, known).unwrap_or_else(|| "remove it".to_owned());
-    Violation { path, key: true, what: format!("unknown field; {advice}") }
+/// What is wrong in particular; above it stand only groups.
+fn leaves<'s, 'v>(mut error: ValidationError<'s, 'v>, out: &mut Vec<ValidationError<'s, 'v>>) {
+    if error.causes.is_empty() {
+        out.push(error);
+    } else {
+        for cause in std::mem::take(&mut error.causes) {
+            leaves(cause, out);
+        }
+    }
+}
+
+fn value_at<'v>(object: &'v Value, path: &[Step]) -> &'v Value {
+    path.iter().fold(object, |value, step| match step {
+        Step::Key(key) | Step::Named(key) => &value[key.as_str()],
+        Step::Index(i) => &value[*i],
+    })
+}
+
+fn words(options: &[Value]) -> Vec<&str> {
+    options.iter().filter_map(Value::as_str).collect()
 }
 
 /// `did you mean PaaS?`, when one of `words` is much like `typed`.
-fn nearest(typed: &str, words: &[String]) -> Option<String> {
+fn nearest(typed: &str, words: &[&str]) -> Option<String> {
     let typed = typed.to_lowercase();
     let best = words.iter().map(|word| (strsim::normalized_damerau_levenshtein(&word.to_lowercase(), &typed), word)).max_by(|a, b| a.0.total_cmp(&b.0))?;
     (best.0 >= 0.6).then(|| format!("did you mean {}?", best.1))
@@ -299,6 +328,10 @@ mod tests {
             (json!({}), vec![]),
             (json!({"kind": null, "port": 80, "note": null, "size": 9, "free": {"any": [1]}, "words": {"a": "b"}, "set": ["a", "b"]}), vec![]),
             (json!({"port": "http", "map": [{"a": "x", "b": "y"}, {"a": "x", "b": "z"}, {"a": "x"}], "range": {"low": 1, "high": 1}}), vec![]),
+            (
+                json!({"note": [], "words": {"a": null}}),
+                vec!["spec.note: Invalid value: []: must be text", "spec.words.a: Invalid value: null: must be text; write it or remove it"],
+            ),
             (json!({"port": true}), vec!["spec.port: Invalid value: true: must be a whole number or text"]),
             (json!({"size": null, "note": 1}), vec!["spec.note: Invalid value: 1: must be text; put it in quotes"]),
             (json!({"size": 0}), vec!["spec.size: Invalid value: 0: must be at least 1"]),
@@ -308,7 +341,7 @@ mod tests {
                 json!({"words": {"a": 1}, "range": {"lo": 1}}),
                 vec!["spec.range.lo: unknown field; did you mean low?", "spec.words.a: Invalid value: 1: must be text; put it in quotes"],
             ),
-            (json!({"set": ["a", "a"]}), vec!["spec.set: Invalid value: [\"a\",\"a\"] has non-unique elements"]),
+            (json!({"set": ["a", "a"]}), vec!["spec.set: Duplicate value: the items at 0 and 1 are equal; keep one"]),
             (json!({"map": [{"a": "x", "b": "y"}, {"b": "y", "a": "x", "c": 1}]}), vec!["spec.map[1].a: Duplicate value: \"x, y\"; keep one entry"]),
             (json!({"range": {"low": 2, "high": 1}}), vec!["spec.range.low: low is above high"]),
             (json!({"kind": "largo", "range": {"low": 2, "high": 1}}), vec!["spec.kind: Unsupported value: \"largo\"; did you mean large?"]),
