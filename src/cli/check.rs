@@ -2,25 +2,27 @@
 //! Declarations, namespaces and storage are taken from among the same files; what is declared nowhere is not judged.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeSet, HashSet},
     io::{Read, Write},
-    sync::Arc,
 };
 
 use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::Value;
 
 use super::{
     Output,
-    manifest::{self, Bad, Input, Object, Place},
+    context::{Context, LABEL, context, is_label, judged_kind},
+    manifest::{self, Bad, Input, Object},
+    schema::Schema,
+    show,
+    tree::{Json, Place},
 };
 use crate::{
     api::ownership::{Enforcement, OwnerClass, Ownership, Severity},
-    controls::{self, CATALOG},
+    controls::CATALOG,
     model::{
-        Outcome,
-        facts::{ClaimFact, Facts, Namespace, StorageClass, Store, Volume},
+        Outcome, Sameness,
+        facts::Namespace,
         subject::{Kind, Subject},
         text::shown,
     },
@@ -30,8 +32,24 @@ use crate::{
     },
 };
 
+/// The most errors that are told at once.
+const MAX_ERRORS: usize = 20;
+
+const HELP: &str = "\
+Examples:
+  demarc check -f manifests/
+  helm template shop ./chart | demarc check -f ownership.yaml -f - -n shop
+
+Where context comes from: the same files. An Ownership (named default) declares its namespace, -n where it names none; what is
+declared nowhere is not judged. Namespaces, StorageClasses, PersistentVolumes and claims among the files are what checks look up;
+what none of them shows is unknown (--show-unknown), and a cluster admits it. An object is taken as the child of another when its
+controller's uid is among the files. Nothing asks a cluster.
+
+Exit codes: 0 nothing would be refused, 1 a cluster would refuse something, 2 the input is bad: the error says where.";
+
 /// Arguments of `demarc check`.
 #[derive(clap::Args, Debug)]
+#[command(after_help = HELP)]
 pub struct Args {
     /// A manifest, a folder of them (searched below, too), or - for the standard input; may be repeated
     #[arg(short, long = "filename", value_name = "FILE|DIR|-", required = true)]
@@ -52,19 +70,20 @@ pub struct Args {
 /// # Errors
 /// The output cannot be written.
 pub fn run(args: &Args, stdin: &mut dyn Read, out: &mut dyn Write, err: &mut dyn Write, now: Timestamp) -> anyhow::Result<u8> {
-    let judged = manifest::read(&args.filename, stdin).and_then(|input| {
-        let report = judge(args, &input, now)?;
-        Ok((input, report))
-    });
-    let (input, report) = match judged {
+    let (input, report) = match judged(args, stdin, &Schema::of::<Ownership>()?, now) {
         Ok(judged) => judged,
         Err(bad) => {
-            writeln!(err, "error: {bad}")?;
+            for bad in bad.iter().take(MAX_ERRORS) {
+                writeln!(err, "error: {bad}")?;
+            }
+            if bad.len() > MAX_ERRORS {
+                writeln!(err, "error: and {} more", bad.len() - MAX_ERRORS)?;
+            }
             return Ok(2);
         }
     };
     match args.output {
-        Output::Text => text(args, &input, &report, out)?,
+        Output::Text => show::text(args, &input, &report, out)?,
         Output::Json => {
             serde_json::to_writer_pretty(&mut *out, &report)?;
             writeln!(out)?;
@@ -73,38 +92,52 @@ pub fn run(args: &Args, stdin: &mut dyn Read, out: &mut dyn Write, err: &mut dyn
     Ok(u8::from(report.summary.denied > 0))
 }
 
+fn judged(args: &Args, stdin: &mut dyn Read, schema: &Schema, now: Timestamp) -> Result<(Input, Report), Vec<Bad>> {
+    if !is_label(&args.namespace) {
+        let what = shown(&args.namespace, 100);
+        return Err(vec![Bad::of(format_args!("-n \"{what}\" {LABEL}"))]);
+    }
+    let input = manifest::read(&args.filename, stdin).map_err(|bad| vec![bad])?;
+    let report = judge(args, &input, schema, now)?;
+    Ok((input, report))
+}
+
 /// What `-o json` says; the keys are stable.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Report {
+pub(super) struct Report {
     checked_at: Timestamp,
-    findings: Vec<Finding>,
-    summary: Summary,
+    pub findings: Vec<Finding>,
+    pub summary: Summary,
     /// Namespaces of objects that no Ownership among the files speaks for.
-    undeclared_namespaces: BTreeSet<String>,
+    pub undeclared_namespaces: BTreeSet<String>,
+    /// Kinds among the files that no control is about and no check looks up.
+    pub kinds_not_judged: BTreeSet<String>,
 }
 
 #[derive(Default, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Summary {
-    files: usize,
+pub(super) struct Summary {
+    pub files: usize,
     /// Objects judged.
-    objects: usize,
+    pub objects: usize,
     /// Of these, without a violation.
-    clean: usize,
+    pub clean: usize,
     /// Of these, refused by a cluster.
-    denied: usize,
+    pub denied: usize,
     /// Of these, violating something that is not enforced.
-    warned: usize,
+    pub warned: usize,
     /// Findings that manifests cannot settle.
-    unknown: usize,
+    pub unknown: usize,
     /// Objects not judged, because nothing is declared for their namespace.
-    undeclared: usize,
+    pub undeclared: usize,
+    /// Objects not judged, because no control is about their kind.
+    pub not_judged: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Level {
+pub(super) enum Level {
     Error,
     Warning,
     Note,
@@ -119,7 +152,7 @@ impl Level {
             (Outcome::Violated, Enforcement::Off | Enforcement::Audit | Enforcement::Warn) => Self::Warning,
         }
     }
-    fn word(self) -> &'static str {
+    pub fn word(self) -> &'static str {
         match self {
             Self::Error => "error",
             Self::Warning => "warning",
@@ -130,44 +163,46 @@ impl Level {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Finding {
-    level: Level,
-    control: &'static str,
-    severity: Severity,
-    file: String,
-    line: u32,
-    column: u32,
-    namespace: String,
-    object: String,
-    path: String,
-    message: String,
-    fix: String,
-    owner: OwnerClass,
-    owed_by: String,
-    enforcement: Enforcement,
-    outcome: &'static str,
+pub(super) struct Finding {
+    pub level: Level,
+    pub control: &'static str,
+    pub severity: Severity,
+    pub file: String,
+    pub line: u32,
+    pub column: u32,
+    pub namespace: String,
+    pub object: String,
+    pub path: String,
+    pub message: String,
+    pub fix: String,
+    pub owner: OwnerClass,
+    pub owed_by: String,
+    pub enforcement: Enforcement,
+    pub outcome: &'static str,
     #[serde(skip)]
-    at: (usize, Place),
+    pub at: (usize, Place),
 }
 
-/// What the files say beside what is judged.
-struct Context {
-    matrices: BTreeMap<String, Matrix>,
-    namespaces: BTreeMap<String, Namespace>,
-    facts: Facts,
-}
-
-fn judge(args: &Args, input: &Input, now: Timestamp) -> Result<Report, Bad> {
-    let context = context(args, input)?;
-    let mut report = Report { checked_at: now, findings: Vec::new(), summary: Summary { files: input.files.len(), ..Summary::default() }, undeclared_namespaces: BTreeSet::new() };
-    for object in &input.objects {
-        let Some(kind) = Kind::find(&object.group, &object.kind) else { continue };
+fn judge(args: &Args, input: &Input, schema: &Schema, now: Timestamp) -> Result<Report, Vec<Bad>> {
+    let context = context(&args.namespace, input, schema)?;
+    let mut report = Report {
+        checked_at: now,
+        findings: Vec::new(),
+        summary: Summary { files: input.files.len(), ..Summary::default() },
+        undeclared_namespaces: BTreeSet::new(),
+        kinds_not_judged: BTreeSet::new(),
+    };
+    for (i, object) in input.objects.iter().enumerate() {
+        let Some(kind) = judged_kind(object) else {
+            if !is_context(object) {
+                report.summary.not_judged += 1;
+                report.kinds_not_judged.insert(kind_not_judged(object));
+            }
+            continue;
+        };
         let file = &input.files[object.file].name;
         let json = object.node.json();
-        let subject = Subject::parse(kind, &json.text).map_err(|e| {
-            let (place, what) = json.explain(&e);
-            Bad::at(file, place, format_args!("this {} cannot be read: {what}; mend it, as the API server would refuse it too", kind.name()))
-        })?;
+        let subject = subject(kind, object, &json, input)?;
         let name = if subject.meta.namespace.is_empty() { args.namespace.as_str() } else { &subject.meta.namespace };
         let Some(matrix) = context.matrices.get(name) else {
             report.summary.undeclared += 1;
@@ -176,9 +211,14 @@ fn judge(args: &Args, input: &Input, now: Timestamp) -> Result<Report, Bad> {
         };
         let bare = Namespace { name: name.to_owned(), ..Namespace::default() };
         let namespace = context.namespaces.get(name).unwrap_or(&bare);
-        let levels: Vec<Level> = evaluate(&subject, namespace, matrix, &context.facts, false)
+        let inherited = match context.parents.get(&i) {
+            Some(parent) => inherited(*parent, input, &context, namespace, matrix)?,
+            None => HashSet::new(),
+        };
+        let levels: Vec<Level> = evaluate(&subject, namespace, matrix, &context.facts, context.parents.contains_key(&i))
             .judged
             .into_iter()
+            .filter(|judged| !inherited.contains(&judged.sameness()))
             .map(|judged| {
                 let finding = finding(&judged, object, &subject, name, file, matrix);
                 let level = finding.level;
@@ -200,6 +240,37 @@ fn judge(args: &Args, input: &Input, now: Timestamp) -> Result<Report, Bad> {
         }
     }
     Ok(report)
+}
+
+fn subject<'j>(kind: Kind, object: &Object, json: &'j Json, input: &Input) -> Result<Subject<'j>, Vec<Bad>> {
+    Subject::parse(kind, &json.text).map_err(|e| {
+        let (place, what) = json.explain(&e);
+        let file = &input.files[object.file];
+        vec![file.point(Bad::at(&file.name, place, format_args!("this {} cannot be read: {what}; mend it, as the API server would refuse it too", kind.name())))]
+    })
+}
+
+/// What the parent does not hold is told there, and not again of its child, as in drift.
+fn inherited(parent: usize, input: &Input, context: &Context, namespace: &Namespace, matrix: &Matrix) -> Result<HashSet<Sameness>, Vec<Bad>> {
+    let object = &input.objects[parent];
+    let Some(kind) = judged_kind(object) else { return Ok(HashSet::new()) };
+    let json = object.node.json();
+    let subject = subject(kind, object, &json, input)?;
+    Ok(evaluate(&subject, namespace, matrix, &context.facts, context.parents.contains_key(&parent)).judged.iter().map(Judged::sameness).collect())
+}
+
+/// Kinds that are looked up and not judged.
+fn is_context(object: &Object) -> bool {
+    matches!((object.group.as_str(), object.kind.as_str()), ("demarc.dev", "Ownership") | ("storage.k8s.io", "StorageClass") | ("", "Namespace" | "PersistentVolume"))
+}
+
+/// A kind that is judged in another group, or spelt otherwise, is told with its apiVersion, since it looks as if it were judged.
+fn kind_not_judged(object: &Object) -> String {
+    let kind = shown(&object.kind, 63);
+    let looks_judged = Kind::find(&object.group, &object.kind).is_none()
+        && (object.kind.eq_ignore_ascii_case("Ownership") || Kind::ALL.iter().any(|k| k.name().eq_ignore_ascii_case(&object.kind)));
+    let slash = if object.group.is_empty() { "" } else { "/" };
+    if looks_judged { format!("{kind} of {}{slash}{}", shown(&object.group, 253), shown(&object.version, 63)) } else { kind }
 }
 
 fn finding(judged: &Judged, object: &Object, subject: &Subject<'_>, namespace: &str, file: &str, matrix: &Matrix) -> Finding {
@@ -227,152 +298,4 @@ fn finding(judged: &Judged, object: &Object, subject: &Subject<'_>, namespace: &
         },
         at: (object.file, place),
     }
-}
-
-fn context(args: &Args, input: &Input) -> Result<Context, Bad> {
-    let mut matrices: BTreeMap<String, Matrix> = BTreeMap::new();
-    let mut declared: BTreeMap<String, String> = BTreeMap::new();
-    let mut namespaces = BTreeMap::new();
-    let (mut classes, mut volumes, mut claims) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-    for object in &input.objects {
-        let file = &input.files[object.file].name;
-        let meta = |key: &str| object.node.get("metadata").and_then(|m| m.get(key)).and_then(manifest::Node::text).filter(|t| !t.is_empty());
-        let name = meta("name").unwrap_or_default().to_owned();
-        let namespace = meta("namespace").unwrap_or(&args.namespace).to_owned();
-        match (object.group.as_str(), object.kind.as_str()) {
-            ("demarc.dev", "Ownership") => {
-                let place = object.node.place();
-                if let Some(other) = declared.insert(namespace.clone(), format!("{}:{}", shown(file, 4096), place.line)) {
-                    return Err(Bad::at(file, place, format_args!("namespace \"{}\" is declared already, at {other}; keep one Ownership", shown(&namespace, 63))));
-                }
-                matrices.insert(namespace, Matrix::resolve(&ownership(object, file)?));
-            }
-            ("", "Namespace") => {
-                let value = value(object);
-                let (labels, annotations) = (strings(&value["metadata"]["labels"]), strings(&value["metadata"]["annotations"]));
-                namespaces.insert(name.clone(), Namespace { name, labels, annotations });
-            }
-            ("storage.k8s.io", "StorageClass") => {
-                let value = value(object);
-                let class = StorageClass {
-                    provisioner: text_of(&value["provisioner"]).unwrap_or_default(),
-                    parameters: strings(&value["parameters"]),
-                    default: value["metadata"]["annotations"]["storageclass.kubernetes.io/is-default-class"] == "true",
-                    created: text_of(&value["metadata"]["creationTimestamp"]).unwrap_or_default(),
-                };
-                classes.insert(name, class);
-            }
-            ("", "PersistentVolume") => {
-                let value = value(object);
-                let spec = &value["spec"];
-                let in_tree = || ["hostPath", "local", "nfs"].into_iter().find(|source| spec[*source].is_object()).map(str::to_owned);
-                let volume = Volume {
-                    driver: text_of(&spec["csi"]["driver"]).or_else(in_tree).unwrap_or_default(),
-                    attributes: strings(&spec["csi"]["volumeAttributes"]),
-                    class: text_of(&spec["storageClassName"]),
-                    created: text_of(&value["metadata"]["creationTimestamp"]).unwrap_or_default(),
-                };
-                volumes.insert(name, volume);
-            }
-            ("", "PersistentVolumeClaim") => {
-                let value = value(object);
-                let claim = ClaimFact { class: text_of(&value["spec"]["storageClassName"]), volume: text_of(&value["spec"]["volumeName"]) };
-                claims.insert(format!("{namespace}/{name}"), claim);
-            }
-            _ => {}
-        }
-    }
-    let facts = Facts { storage_classes: store(classes, "StorageClass"), volumes: store(volumes, "PersistentVolume"), claims: store(claims, "PersistentVolumeClaim") };
-    Ok(Context { matrices, namespaces, facts })
-}
-
-/// Files that hold none of a kind say nothing about it; files that hold some are taken to hold all.
-fn store<T>(found: BTreeMap<String, T>, kind: &str) -> Store<T> {
-    if found.is_empty() { Err(format!("there is no {kind} among the files")) } else { Ok(Arc::new(found)) }
-}
-
-fn ownership(object: &Object, file: &str) -> Result<Ownership, Bad> {
-    let place = |path: &str| object.node.find(path);
-    if object.version != "v1alpha1" {
-        return Err(Bad::at(file, place("apiVersion"), format_args!("version \"{}\" of Ownership is not known; write demarc.dev/v1alpha1", shown(&object.version, 63))));
-    }
-    let json = object.node.json();
-    let ownership: Ownership = serde_json::from_str(&json.text).map_err(|e| {
-        let (place, what) = json.explain(&e);
-        Bad::at(file, place, format_args!("this Ownership cannot be read: {what}; mend it, nothing is judged until then"))
-    })?;
-    if ownership.metadata.name.as_deref() != Some("default") {
-        return Err(Bad::at(file, place("metadata.name"), "the one Ownership of a namespace is named default; rename it"));
-    }
-    // What serde skipped would be a setting that silently does nothing.
-    let kept = serde_json::to_value(&ownership.spec).unwrap_or_default();
-    if let Some((at, field)) = object.node.get("spec").and_then(|spec| spec.key_beyond(&kept)) {
-        return Err(Bad::at(file, at, format_args!("an Ownership has no field \"{}\" here; correct its name or remove it", shown(field, 63))));
-    }
-    let mut seen = BTreeSet::new();
-    for (i, entry) in ownership.spec.controls.iter().enumerate() {
-        let at = || object.node.get("spec").and_then(|s| s.get("controls")).and_then(|c| c.elements().get(i)).map_or_else(|| object.node.place(), |e| e.find("control"));
-        if controls::find(&entry.control).is_none() {
-            return Err(Bad::at(file, at(), format_args!("control \"{}\" is not known; did you mean {}?", shown(&entry.control, 63), controls::nearest(&entry.control))));
-        }
-        if !seen.insert(&entry.control) {
-            return Err(Bad::at(file, at(), format_args!("control \"{}\" stands in the list twice; keep one entry", shown(&entry.control, 63))));
-        }
-    }
-    Ok(ownership)
-}
-
-fn value(object: &Object) -> Value {
-    // It was read once already; a failure here leaves the fact out, which makes its controls Unknown.
-    serde_json::from_str(&object.node.json().text).unwrap_or_default()
-}
-
-fn text_of(value: &Value) -> Option<String> {
-    value.as_str().map(str::to_owned)
-}
-
-fn strings(value: &Value) -> BTreeMap<String, String> {
-    value.as_object().into_iter().flatten().filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect()
-}
-
-fn text(args: &Args, input: &Input, report: &Report, out: &mut dyn Write) -> std::io::Result<()> {
-    for finding in &report.findings {
-        let (file, place) = finding.at;
-        let (line, carets) = input.files[file].line(place);
-        let number = place.line.to_string();
-        let margin = " ".repeat(number.len());
-        writeln!(out, "{}[{}]: {}: {}", finding.level.word(), finding.control, finding.object, finding.message)?;
-        writeln!(out, "{margin}--> {}:{}:{}", finding.file, finding.line, finding.column)?;
-        writeln!(out, "{margin} |")?;
-        writeln!(out, "{number} | {line}")?;
-        writeln!(out, "{margin} | {carets} {}", finding.path)?;
-        writeln!(out, "{margin} = owed by {}, {}", finding.owed_by, consequence(finding))?;
-        writeln!(out, "{margin} = fix: {}", finding.fix)?;
-        writeln!(out, "{margin} = more: demarc explain {}\n", finding.control)?;
-    }
-    let s = &report.summary;
-    if s.undeclared > 0 {
-        let names: Vec<&str> = report.undeclared_namespaces.iter().take(5).map(String::as_str).collect();
-        let more = report.undeclared_namespaces.len() - names.len();
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let (objects, plural) = (many(s.undeclared, "object"), if report.undeclared_namespaces.len() == 1 { "" } else { "s" });
-        writeln!(out, "note: {objects} not judged: no Ownership among the files for namespace{plural} {}{more}", names.join(", "))?;
-    }
-    let hint = if s.unknown > 0 && !args.show_unknown { " (--show-unknown)" } else { "" };
-    let (objects, files) = (many(s.objects, "object"), many(s.files, "file"));
-    writeln!(out, "{objects} in {files}: {} clean, {} denied, {} warned, {} unknown{hint}", s.clean, s.denied, s.warned, s.unknown)
-}
-
-fn consequence(finding: &Finding) -> String {
-    let ns = &finding.namespace;
-    match (finding.level, finding.enforcement) {
-        (Level::Note, _) => format!("not visible in the files for namespace {ns}: a cluster would admit this"),
-        (Level::Error, _) => format!("enforced in namespace {ns}: a cluster would refuse this"),
-        (Level::Warning, Enforcement::Warn) => format!("not enforced in namespace {ns}: a cluster would admit this with a warning"),
-        (Level::Warning, Enforcement::Off | Enforcement::Audit | Enforcement::Deny) => format!("audited in namespace {ns}: a cluster would admit this and report it as drift"),
-    }
-}
-
-fn many(n: usize, what: &str) -> String {
-    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
 }

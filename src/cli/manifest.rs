@@ -1,4 +1,4 @@
-//! Manifests from files, folders and stdin as trees in which every node knows its place.
+//! Manifests from files, folders and stdin, taken apart into objects.
 //! Whatever is read is bounded: bytes, nodes, depth and what aliases expand to.
 
 use std::{
@@ -8,10 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde::{Deserialize, Deserializer, de};
-use serde_json::Value;
-use serde_saphyr::{Location, Spanned};
-
+use super::tree::{Node, Place};
 use crate::model::text::shown;
 
 /// The most bytes of one file.
@@ -29,310 +26,41 @@ const MAX_DOCUMENTS: usize = 20_000;
 
 /// Input that cannot be judged: where, what, and what to do about it.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Bad(String);
+pub struct Bad {
+    place: Option<Place>,
+    sentence: String,
+    excerpt: String,
+}
 
 impl Bad {
     /// At a place in a file.
     pub fn at(file: &str, place: Place, sentence: impl fmt::Display) -> Self {
-        Self(format!("{}:{}:{}: {sentence}", shown(file, 4096), place.line, place.column))
+        let sentence = format!("{}:{}:{}: {sentence}", shown(file, 4096), place.line, place.column);
+        Self { place: Some(place), sentence, excerpt: String::new() }
     }
     /// In no place of `file`.
     pub fn file(file: &str, sentence: impl fmt::Display) -> Self {
-        Self(format!("{}: {sentence}", shown(file, 4096)))
+        Self::of(format_args!("{}: {sentence}", shown(file, 4096)))
+    }
+    /// In no file.
+    pub fn of(sentence: impl fmt::Display) -> Self {
+        Self { place: None, sentence: sentence.to_string(), excerpt: String::new() }
+    }
+    /// With the line and what is wrong in it underlined.
+    pub fn with_line(mut self, text: &str) -> Self {
+        // A place without a span begins at byte 0, whatever its line.
+        if let Some(place) = self.place.filter(|p| self.excerpt.is_empty() && (p.offset > 0 || p.line == 1)) {
+            let (line, carets) = excerpt(text, place);
+            let margin = " ".repeat(place.line.to_string().len());
+            self.excerpt = format!("\n{margin} |\n{} | {line}\n{margin} | {carets}", place.line);
+        }
+        self
     }
 }
 impl fmt::Display for Bad {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        write!(f, "{}{}", self.sentence, self.excerpt)
     }
-}
-
-/// Where something stands in a file. Lines and columns count from one, columns in characters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// The line.
-    pub line: u32,
-    /// The column.
-    pub column: u32,
-    /// The byte at which it begins.
-    pub offset: u32,
-    /// How many characters it takes; 0 means the rest of its line.
-    pub length: u32,
-}
-
-impl From<Location> for Place {
-    fn from(location: Location) -> Self {
-        let small = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
-        Self {
-            line: small(location.line()).max(1),
-            column: small(location.column()).max(1),
-            offset: small(location.span().byte_offset().unwrap_or_default()),
-            length: small(location.span().len()),
-        }
-    }
-}
-
-/// A node of a document.
-#[derive(Debug)]
-pub struct Node {
-    place: Place,
-    shape: Shape,
-}
-
-#[derive(Debug)]
-enum Shape {
-    Scalar(Value),
-    List(Vec<Node>),
-    Map(Vec<(Place, String, Node)>),
-}
-
-impl<'de> Deserialize<'de> for Node {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let spanned = Spanned::<Shape>::deserialize(deserializer)?;
-        Ok(Self { place: place_of(spanned.referenced, spanned.defined), shape: spanned.value })
-    }
-}
-
-fn place_of(referenced: Location, defined: Location) -> Place {
-    // Where an alias is used is where its reader looks.
-    if referenced.line() == 0 { defined.into() } else { referenced.into() }
-}
-
-impl<'de> Deserialize<'de> for Shape {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl<'de> de::Visitor<'de> for Visitor {
-            type Value = Shape;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a value")
-            }
-            fn visit_unit<E>(self) -> Result<Shape, E> {
-                Ok(Shape::Scalar(Value::Null))
-            }
-            fn visit_bool<E>(self, v: bool) -> Result<Shape, E> {
-                Ok(Shape::Scalar(v.into()))
-            }
-            fn visit_i64<E>(self, v: i64) -> Result<Shape, E> {
-                Ok(Shape::Scalar(v.into()))
-            }
-            fn visit_u64<E>(self, v: u64) -> Result<Shape, E> {
-                Ok(Shape::Scalar(v.into()))
-            }
-            fn visit_i128<E: de::Error>(self, _: i128) -> Result<Shape, E> {
-                Err(E::custom("a number beyond 64 bits"))
-            }
-            fn visit_u128<E: de::Error>(self, _: u128) -> Result<Shape, E> {
-                Err(E::custom("a number beyond 64 bits"))
-            }
-            fn visit_f64<E>(self, v: f64) -> Result<Shape, E> {
-                Ok(Shape::Scalar(v.into()))
-            }
-            fn visit_str<E>(self, v: &str) -> Result<Shape, E> {
-                Ok(Shape::Scalar(v.into()))
-            }
-            fn visit_string<E>(self, v: String) -> Result<Shape, E> {
-                Ok(Shape::Scalar(v.into()))
-            }
-            fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Shape, A::Error> {
-                let mut list = Vec::new();
-                while let Some(node) = seq.next_element()? {
-                    list.push(node);
-                }
-                Ok(Shape::List(list))
-            }
-            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Shape, A::Error> {
-                let mut entries = Vec::new();
-                while let Some(key) = map.next_key::<Spanned<String>>()? {
-                    entries.push((place_of(key.referenced, key.defined), key.value, map.next_value()?));
-                }
-                Ok(Shape::Map(entries))
-            }
-        }
-        deserializer.deserialize_any(Visitor)
-    }
-}
-
-/// A document as JSON, and the place of whatever stands on each of its lines.
-pub struct Json {
-    /// One node a line.
-    pub text: String,
-    places: Vec<Place>,
-}
-
-impl Json {
-    /// Where `error` is in the file, and what it says without a place of its own.
-    pub fn explain(&self, error: &serde_json::Error) -> (Place, String) {
-        let text = error.to_string();
-        let text = text.rsplit_once(" at line ").map_or(&*text, |(what, _)| what);
-        // An error without a line is about the whole.
-        let place = self.places[error.line().saturating_sub(1).min(self.places.len() - 1)];
-        (place, shown(text, 300))
-    }
-}
-
-impl Node {
-    /// Where it begins.
-    pub fn place(&self) -> Place {
-        self.place
-    }
-
-    fn entry(&self, key: &str) -> Option<(Place, &Self)> {
-        match &self.shape {
-            Shape::Map(entries) => entries.iter().find(|(_, k, _)| k == key).map(|(place, _, node)| (*place, node)),
-            Shape::Scalar(_) | Shape::List(_) => None,
-        }
-    }
-
-    /// The value of `key` in a mapping.
-    pub fn get(&self, key: &str) -> Option<&Self> {
-        self.entry(key).map(|(_, node)| node)
-    }
-
-    /// Its text, when it is a string.
-    pub fn text(&self) -> Option<&str> {
-        match &self.shape {
-            Shape::Scalar(value) => value.as_str(),
-            Shape::List(_) | Shape::Map(_) => None,
-        }
-    }
-
-    /// Its elements; none when it is not a list.
-    pub fn elements(&self) -> &[Self] {
-        match &self.shape {
-            Shape::List(list) => list,
-            Shape::Scalar(_) | Shape::Map(_) => &[],
-        }
-    }
-
-    fn into_items(self) -> Vec<Self> {
-        let Shape::Map(entries) = self.shape else { return Vec::new() };
-        match entries.into_iter().find(|(_, key, _)| key == "items").map(|(_, _, node)| node.shape) {
-            Some(Shape::List(list)) => list,
-            Some(Shape::Scalar(_) | Shape::Map(_)) | None => Vec::new(),
-        }
-    }
-
-    fn count(&self) -> usize {
-        1 + match &self.shape {
-            Shape::Scalar(_) => 0,
-            Shape::List(list) => list.iter().map(Self::count).sum(),
-            Shape::Map(entries) => entries.iter().map(|(_, _, node)| 1 + node.count()).sum(),
-        }
-    }
-
-    /// The first key with a value that `kept`, which was read from this node, does not have.
-    pub fn key_beyond(&self, kept: &Value) -> Option<(Place, &str)> {
-        match &self.shape {
-            Shape::Scalar(_) => None,
-            Shape::List(list) => list.iter().zip(kept.as_array()?).find_map(|(node, kept)| node.key_beyond(kept)),
-            Shape::Map(entries) => entries.iter().filter(|(_, _, node)| !node.is_hollow()).find_map(|(place, key, node)| match kept.get(key) {
-                Some(kept) => node.key_beyond(kept),
-                None => Some((*place, key.as_str())),
-            }),
-        }
-    }
-
-    /// Null, or a list or mapping without anything: what reading and writing may drop.
-    fn is_hollow(&self) -> bool {
-        match &self.shape {
-            Shape::Scalar(value) => value.is_null(),
-            Shape::List(list) => list.is_empty(),
-            Shape::Map(entries) => entries.is_empty(),
-        }
-    }
-
-    /// The same as JSON.
-    pub fn json(&self) -> Json {
-        let mut json = Json { text: String::new(), places: vec![self.place] };
-        self.write(&mut json);
-        json
-    }
-
-    fn write(&self, json: &mut Json) {
-        fn line(json: &mut Json, place: Place) {
-            json.text.push('\n');
-            json.places.push(place);
-        }
-        match &self.shape {
-            Shape::Scalar(value) => json.text.push_str(&value.to_string()),
-            Shape::List(list) => {
-                json.text.push('[');
-                for (i, node) in list.iter().enumerate() {
-                    if i > 0 {
-                        json.text.push(',');
-                    }
-                    line(json, node.place);
-                    node.write(json);
-                }
-                line(json, self.place);
-                json.text.push(']');
-            }
-            Shape::Map(entries) => {
-                json.text.push('{');
-                for (i, (place, key, node)) in entries.iter().enumerate() {
-                    if i > 0 {
-                        json.text.push(',');
-                    }
-                    line(json, *place);
-                    json.text.push_str(&Value::from(key.as_str()).to_string());
-                    json.text.push(':');
-                    line(json, if matches!(node.shape, Shape::Scalar(_)) { node.place } else { *place });
-                    node.write(json);
-                }
-                line(json, self.place);
-                json.text.push('}');
-            }
-        }
-    }
-
-    /// The place of `spec.containers[web].image`, or of its nearest parent that is there.
-    pub fn find(&self, path: &str) -> Place {
-        let (mut node, mut best) = (self, self.place);
-        for step in steps(path) {
-            let found = match step {
-                Step::Key(key) => node.entry(key).map(|(place, child)| {
-                    let written = matches!(&child.shape, Shape::Scalar(v) if !v.is_null()) && child.place.length > 0;
-                    (if written { child.place } else { place }, child)
-                }),
-                Step::Named(name) => node.elements().iter().find(|e| e.is_named(name)).map(|e| {
-                    let length = if matches!(e.shape, Shape::Scalar(_)) { e.place.length } else { 0 };
-                    (Place { length, ..e.place }, e)
-                }),
-            };
-            let Some((place, child)) = found else { break };
-            (best, node) = (place, child);
-        }
-        best
-    }
-
-    fn is_named(&self, name: &str) -> bool {
-        let own = [self.get("name"), self.get("host"), self.get("metadata").and_then(|m| m.get("name"))];
-        // Paths hold names as they are shown.
-        own.into_iter().flatten().filter_map(Self::text).any(|text| text == name || shown(text, 63) == name || shown(text, 253) == name)
-    }
-}
-
-enum Step<'p> {
-    Key(&'p str),
-    Named(&'p str),
-}
-
-fn steps(path: &str) -> impl Iterator<Item = Step<'_>> {
-    let mut rest = path;
-    std::iter::from_fn(move || {
-        rest = rest.strip_prefix('.').unwrap_or(rest);
-        if rest.is_empty() {
-            return None;
-        }
-        if let Some(inner) = rest.strip_prefix('[') {
-            let (name, after) = inner.split_once(']').unwrap_or((inner, ""));
-            rest = after;
-            return Some(Step::Named(name));
-        }
-        let (key, after) = rest.split_at(rest.find(['.', '[']).unwrap_or(rest.len()));
-        rest = after;
-        Some(Step::Key(key))
-    })
 }
 
 /// One file as read.
@@ -346,30 +74,37 @@ pub struct File {
 impl File {
     /// The part of a line around `place` that fits a terminal, and what underlines the place in it.
     pub fn line(&self, place: Place) -> (String, String) {
-        const BEFORE: usize = 80;
-        const AFTER: usize = 80;
-        let text = self.text.as_str();
-        let at = boundary(text, place.offset as usize);
-        let breaks = ['\n', '\r'];
-        // A window only: a whole file may be one line.
-        let window = boundary(text, at.saturating_sub(BEFORE));
-        let begin = text[window..at].rfind(breaks).map(|i| window + i + 1);
-        let end = boundary(text, at + AFTER);
-        let rest = text[at..end].split(breaks).next().unwrap_or_default();
-        let cut = at + rest.len() == end && end < text.len() && !text[end..].starts_with(breaks);
-        let visible = |s: &str| shown(&s.replace('\t', " "), usize::MAX);
-        let before = match begin {
-            Some(begin) => visible(&text[begin..at]),
-            None if window == 0 => visible(text[..at].trim_start_matches('\u{feff}')),
-            None => format!("…{}", visible(&text[window..at])),
-        };
-        // A bracketed mapping may end anywhere: its bracket stands for it.
-        let length = if rest.starts_with(['{', '[']) { 1 } else { place.length as usize };
-        let marked: String = if length == 0 { rest.trim_end().to_owned() } else { rest.chars().take(length).collect() };
-        let carets = visible(marked.trim_end()).chars().count().max(1);
-        let line = format!("{before}{}{}", visible(rest.trim_end()), if cut { "…" } else { "" });
-        (line, format!("{}{}", " ".repeat(before.chars().count()), "^".repeat(carets)))
+        excerpt(&self.text, place)
     }
+    /// `bad`, which is in this file, with its line.
+    pub fn point(&self, bad: Bad) -> Bad {
+        bad.with_line(&self.text)
+    }
+}
+
+fn excerpt(text: &str, place: Place) -> (String, String) {
+    const BEFORE: usize = 80;
+    const AFTER: usize = 80;
+    let at = boundary(text, place.offset as usize);
+    let breaks = ['\n', '\r'];
+    // A window only: a whole file may be one line.
+    let window = boundary(text, at.saturating_sub(BEFORE));
+    let begin = text[window..at].rfind(breaks).map(|i| window + i + 1);
+    let end = boundary(text, at + AFTER);
+    let rest = text[at..end].split(breaks).next().unwrap_or_default();
+    let cut = at + rest.len() == end && end < text.len() && !text[end..].starts_with(breaks);
+    let visible = |s: &str| shown(&s.replace('\t', " "), usize::MAX);
+    let before = match begin {
+        Some(begin) => visible(&text[begin..at]),
+        None if window == 0 => visible(text[..at].trim_start_matches('\u{feff}')),
+        None => format!("…{}", visible(&text[window..at])),
+    };
+    // A bracketed mapping may end anywhere: its bracket stands for it.
+    let length = if rest.starts_with(['{', '[']) { 1 } else { place.length as usize };
+    let marked: String = if length == 0 { rest.trim_end().to_owned() } else { rest.chars().take(length).collect() };
+    let carets = visible(marked.trim_end()).chars().count().max(1);
+    let line = format!("{before}{}{}", visible(rest.trim_end()), if cut { "…" } else { "" });
+    (line, format!("{}{}", " ".repeat(before.chars().count()), "^".repeat(carets)))
 }
 
 /// The last character boundary up to `at`.
@@ -408,7 +143,8 @@ pub fn read(names: &[String], stdin: &mut dyn Read) -> Result<Input, Bad> {
     for name in names {
         let paths = if name == "-" { vec![PathBuf::from("-")] } else { files(Path::new(name))? };
         for path in paths {
-            if !seen.insert(path.clone()) {
+            // By where it really lies: a mounted ConfigMap shows each file twice, once through a link.
+            if !seen.insert(path.canonicalize().unwrap_or_else(|_| path.clone())) {
                 continue;
             }
             let (name, content) = if path == Path::new("-") {
@@ -424,19 +160,19 @@ pub fn read(names: &[String], stdin: &mut dyn Read) -> Result<Input, Bad> {
                 return Err(Bad::file(&name, format_args!("with it the files are larger than {} MiB together; check fewer at a time", MAX_TOTAL >> 20)));
             }
             let text = String::from_utf8(content).map_err(|e| not_utf8(&name, &e))?;
-            let documents = parse(&name, &text, MAX_NODES - nodes)?;
+            let documents = parse(&name, &text, MAX_NODES - nodes).map_err(|bad| bad.with_line(&text))?;
             nodes += documents.iter().map(Node::count).sum::<usize>();
             if nodes > MAX_NODES {
                 return Err(Bad::file(&name, "with it the files hold too many values together; check fewer at a time"));
             }
             for document in documents {
-                take(document, None, &name, input.files.len(), &mut input.objects)?;
+                take(document, None, &name, input.files.len(), &mut input.objects).map_err(|bad| bad.with_line(&text))?;
             }
             input.files.push(File { name, text });
         }
     }
     if input.objects.is_empty() {
-        let names: Vec<String> = names.iter().map(|n| shown(n, 200)).collect();
+        let names: Vec<String> = names.iter().map(|n| if n == "-" { "stdin".to_owned() } else { shown(n, 200) }).collect();
         return Err(Bad::file(&names.join(", "), "no manifest in it; name a file or a folder with .yaml, .yml or .json files"));
     }
     Ok(input)
@@ -459,8 +195,11 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, Bad> {
         let path = entry.path();
         if entry.file_type().map_err(failed)?.is_dir() {
             found.extend(files(&path)?);
-        } else if path.extension().is_some_and(|e| ["yaml", "yml", "json"].iter().any(|known| e.eq_ignore_ascii_case(known))) && !path.is_dir() {
-            found.push(path);
+        } else if path.extension().is_some_and(|e| ["yaml", "yml", "json"].iter().any(|known| e.eq_ignore_ascii_case(known))) {
+            // A link to a folder is left out, and so is a pipe, which would be waited for. A link to nowhere is told when it is read.
+            if std::fs::metadata(&path).map_or(true, |m| m.is_file()) {
+                found.push(path);
+            }
         }
     }
     Ok(found)
@@ -538,23 +277,51 @@ fn beyond_bounds(error: &serde_saphyr::Error) -> Option<String> {
 
 /// Adds an object, or the items of a list; `of` is what the items of a typed list are when they do not say it.
 fn take(node: Node, of: Option<(&str, &str)>, name: &str, file: usize, objects: &mut Vec<Object>) -> Result<(), Bad> {
-    if matches!(node.shape, Shape::Scalar(Value::Null)) {
+    if node.is_null() {
         return Ok(());
     }
-    let field = |key: &str| node.get(key).and_then(Node::text).map(str::to_owned);
-    let api_version = field("apiVersion").or_else(|| of.map(|(v, _)| v.to_owned()));
-    let kind = field("kind").or_else(|| of.map(|(_, k)| k.to_owned()));
-    let (Some(api_version), Some(kind)) = (api_version, kind) else {
-        return Err(Bad::at(name, node.place, "is not a manifest: it needs an apiVersion and a kind, both text; add them or leave the file out"));
+    let field = |key: &str| match node.get(key) {
+        None => Ok(None),
+        Some(value) => match value.text().filter(|t| !t.is_empty()) {
+            Some(text) if text.contains("{{") => Err(Bad::at(name, value.place(), TEMPLATE)),
+            Some(text) => Ok(Some(text.to_owned())),
+            None => Err(Bad::at(name, node.find(key), format_args!("is not a manifest: its {key} is not text; write it as text or leave the file out"))),
+        },
     };
-    if let Some(of) = kind.strip_suffix("List").filter(|_| node.get("items").is_some()) {
+    let api_version = field("apiVersion")?.or_else(|| of.map(|(v, _)| v.to_owned()));
+    let kind = field("kind")?.or_else(|| of.map(|(_, k)| k.to_owned()));
+    let (api_version, kind) = match (api_version, kind) {
+        (Some(api_version), Some(kind)) => (api_version, kind),
+        (None, Some(_)) => return Err(missing("apiVersion", &node, name)),
+        (Some(_), None) => return Err(missing("kind", &node, name)),
+        (None, None) => return Err(missing("apiVersion and kind", &node, name)),
+    };
+    if let Some(of) = kind.strip_suffix("List").filter(|of| of.is_empty() || node.get("items").is_some()) {
         let of = (!of.is_empty()).then_some((api_version.as_str(), of));
-        for item in node.into_items() {
+        let items = node.into_items().map_err(|node| Bad::at(name, node.place(), format_args!("the items of a {} must be a list; mend them", shown(&kind, 63))))?;
+        for item in items {
             take(item, of, name, file, objects)?;
         }
         return Ok(());
     }
+    for key in ["name", "namespace"] {
+        // Neither can hold a brace, so this was never rendered; elsewhere braces may be meant.
+        if let Some(value) = node.get("metadata").and_then(|m| m.get(key)).filter(|v| v.text().is_some_and(|t| t.contains("{{"))) {
+            return Err(Bad::at(name, value.place(), TEMPLATE));
+        }
+    }
     let (group, version) = api_version.rsplit_once('/').unwrap_or(("", &api_version));
     objects.push(Object { file, group: group.to_owned(), version: version.to_owned(), kind, node });
     Ok(())
+}
+
+const TEMPLATE: &str = "is a template, not a manifest; render it first (helm template)";
+
+fn missing(what: &str, node: &Node, name: &str) -> Bad {
+    let advice = match Path::new(name).file_stem().and_then(std::ffi::OsStr::to_str).unwrap_or_default() {
+        "Chart" | "values" => "this looks like a Helm chart: render it first (helm template)",
+        "kustomization" => "this looks like a kustomization: build it first (kustomize build)",
+        _ => "add it or leave the file out",
+    };
+    Bad::at(name, node.place(), format_args!("is not a manifest: it has no {what}; {advice}"))
 }

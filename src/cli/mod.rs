@@ -2,8 +2,12 @@
 //! Exit codes: 0 fine, 1 what was asked about is bad, 2 the input is.
 
 pub mod check;
+mod context;
 pub mod explain;
 mod manifest;
+mod schema;
+mod show;
+mod tree;
 
 /// How to say it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]

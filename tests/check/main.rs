@@ -47,6 +47,7 @@ fn each_case_is_judged_as_its_sentence_says() {
         args.extend(extra.split_whitespace());
         let (code, out, err) = checked(&args, b"");
         let said = format!("{out}{err}").replace(case.to_str().unwrap(), "CASE");
+        assert!(said.lines().all(|l| l.chars().count() <= 320), "{}: {said}", case.display());
         if bless {
             std::fs::write(case.join("expect.txt"), &said).unwrap();
             std::fs::write(case.join("code"), format!("{code}\n")).unwrap();
@@ -68,6 +69,19 @@ fn with(spec: &str) -> Vec<u8> {
     format!("apiVersion: demarc.dev/v1alpha1\nkind: Ownership\nmetadata: {{name: default}}\nspec:\n  serviceModel: PaaS\n{spec}\n").into_bytes()
 }
 
+/// Bad input, at `place`, with one error that says `says` and shows its line.
+fn assert_bad(cases: Vec<(&str, Vec<u8>, &str, &str)>) {
+    for (what, input, place, says) in cases {
+        let began = Instant::now();
+        let (code, out, err) = checked(&["-f", "-"], &input);
+        assert_eq!((code, out.as_str()), (2, ""), "{what}: {out}{err}");
+        assert!(err.starts_with(&format!("error: {place}")), "{what}: {err}");
+        assert!(err.contains(says), "{what}: {err}");
+        assert!(matches!(err.lines().count(), 1 | 4), "one error, and its line: {what}: {err}");
+        assert!(began.elapsed().as_secs() < 10, "{what} took {:?}", began.elapsed());
+    }
+}
+
 #[test]
 fn nonsense_is_bad_input_with_a_place_and_an_advice() {
     let bomb: String = std::iter::once("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned())
@@ -75,7 +89,7 @@ fn nonsense_is_bad_input_with_a_place_and_an_advice() {
         .collect();
     let deep = format!("{}{}", "[".repeat(50_000), "]".repeat(50_000));
     let block_deep: String = (0..3000).map(|i| format!("{}a:\n", " ".repeat(i))).collect();
-    for (what, input, place, says) in [
+    assert_bad(vec![
         ("a duplicate key", b"kind: Pod\nkind: Pod\n".to_vec(), "stdin:2:1: ", "duplicate"),
         ("a duplicate key deep inside", POD.replace("{name: p}", "\n  name: p\n  name: q").into_bytes(), "stdin:5:3: ", "duplicate"),
         ("a bomb of aliases", bomb.into_bytes(), "stdin:6:10: ", "its aliases stand for too much; simplify"),
@@ -88,48 +102,304 @@ fn nonsense_is_bad_input_with_a_place_and_an_advice() {
         ("a tab for indentation", b"a:\n\tb: c\n".to_vec(), "stdin:2:", "; mend the YAML"),
         ("a second document that is broken", format!("{POD}---\nkind: [\n").into_bytes(), "stdin:", "; mend the YAML"),
         ("not UTF-8", b"kind: Pod\nmetadata: {name: \xff}\n".to_vec(), "stdin:2:18: ", "is not UTF-8; save"),
-        ("nothing at all", Vec::new(), "-: ", "no manifest in it; name"),
-        ("only comments", b"# nothing\n---\n---\n".to_vec(), "-: ", "no manifest in it"),
-        ("a scalar", b"hello\n".to_vec(), "stdin:1:1: ", "is not a manifest"),
-        ("no kind", b"---\napiVersion: v1\n".to_vec(), "stdin:2:1: ", "is not a manifest"),
-        ("a kind that is a number", b"apiVersion: v1\nkind: 1\n".to_vec(), "stdin:1:1: ", "is not a manifest"),
+        ("nothing at all", Vec::new(), "stdin: ", "no manifest in it; name"),
+        ("only comments", b"# nothing\n---\n---\n".to_vec(), "stdin: ", "no manifest in it"),
+        ("a separator", b"---\n".to_vec(), "stdin: ", "no manifest in it"),
+        ("a byte order mark", "\u{feff}".into(), "stdin: ", "no manifest in it"),
+        ("an empty list", b"apiVersion: v1\nkind: List\nitems: []\n".to_vec(), "stdin: ", "no manifest in it"),
+        ("a scalar", b"hello\n".to_vec(), "stdin:1:1: ", "is not a manifest: it has no apiVersion and kind"),
+        ("no kind", b"---\napiVersion: v1\n".to_vec(), "stdin:2:1: ", "is not a manifest: it has no kind; add it"),
+        ("no apiVersion", b"---\nkind: Pod\n".to_vec(), "stdin:2:1: ", "is not a manifest: it has no apiVersion; add it"),
+        ("a kind that is a number", b"apiVersion: v1\nkind: 1\n".to_vec(), "stdin:2:7: ", "is not a manifest: its kind is not text"),
+        ("a kind that is empty", b"apiVersion: v1\nkind:\n".to_vec(), "stdin:2:1: ", "is not a manifest: its kind is not text"),
+        ("items that are a mapping", b"apiVersion: v1\nkind: List\nitems: {a: b}\n".to_vec(), "stdin:3:8: ", "the items of a List must be a list"),
+        (
+            "a name that was never rendered",
+            POD.replace("{name: p}", "{name: \"{{ .Release.Name }}\"}").into_bytes(),
+            "stdin:3:18: ",
+            "is a template, not a manifest; render it first (helm template)",
+        ),
+        ("a kind that was never rendered", b"apiVersion: v1\nkind: \"{{ .kind }}\"\n".to_vec(), "stdin:2:7: ", "is a template, not a manifest"),
+        ("a program", b"\x7fELF\x02\x01\x01\0\0\0".to_vec(), "stdin:1:1: ", "; mend the YAML"),
+        ("a program with bytes beyond ASCII", b"\x7fELF\x02\xfe".to_vec(), "stdin:1:6: ", "is not UTF-8; save"),
+        ("UTF-16", b"\xff\xfek\0i\0".to_vec(), "stdin:1:1: ", "is not UTF-8; save"),
+        ("broken JSON", b"{\"apiVersion\": \"v1\",\n  \"kind\": }\n".to_vec(), "stdin:", "is not a manifest"),
         ("an item of a list without kind", b"apiVersion: v1\nkind: List\nitems:\n  - {}\n".to_vec(), "stdin:4:5: ", "is not a manifest"),
         ("containers that are a string", POD.replace("[{name: web, image: web}]", "web").into_bytes(), "stdin:4:", "this Pod cannot be read: invalid type: string \"web\""),
         ("a pod without a spec", b"apiVersion: v1\nkind: Pod\nmetadata: {name: p}\n".to_vec(), "stdin:1:1: ", "missing field `spec`"),
         ("a workload without a template", b"apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: p}\nspec:\n  replicas: 1\n".to_vec(), "stdin:", "missing field `template`"),
         ("a label that is a number", POD.replace("{name: p}", "{name: p, labels: {a: 1}}").into_bytes(), "stdin:3:", "invalid type: integer `1`"),
-        ("an unknown control", with("  controls:\n    - control: encryption-decalred"), "stdin:7:16: ", "\"encryption-decalred\" is not known; did you mean encryption-declared?"),
+    ]);
+}
+
+#[test]
+fn a_mistaken_declaration_is_bad_input_at_its_line() {
+    assert_bad(vec![
+        (
+            "an unknown control",
+            with("  controls:\n    - control: encryption-decalred"),
+            "stdin:7:16: spec.controls[0].control: ",
+            "nobody knows \"encryption-decalred\"; the nearest is encryption-declared",
+        ),
         ("a control with an escape", with("  controls:\n    - {control: \"a\\e[2J\"}"), "stdin:7:17: ", "a\\u{1b}[2J"),
-        ("a control twice", with("  controls: [{control: encryption-declared}, {control: encryption-declared}]"), "stdin:6:", "twice"),
-        ("an owner class that does not exist", with("  controls:\n    - control: encryption-declared\n      owner: Nobody"), "stdin:8:14: ", "unknown variant `Nobody`"),
-        ("a misspelt field", with("  defualtOwner: me"), "stdin:6:3: ", "no field \"defualtOwner\""),
-        ("a misspelt field of a control", with("  controls:\n    - control: encryption-declared\n      enforcment: Audit"), "stdin:8:7: ", "no field \"enforcment\""),
-        ("no service model", OWNERSHIP.replace("serviceModel: PaaS, ", "").into_bytes(), "stdin:4:", "missing field `serviceModel`"),
+        (
+            "a control twice",
+            with("  controls: [{control: encryption-declared}, {control: encryption-declared}]"),
+            "stdin:6:56: spec.controls[1].control: ",
+            "Duplicate value: \"encryption-declared\"; keep one entry",
+        ),
+        (
+            "an owner class that does not exist",
+            with("  controls:\n    - control: encryption-declared\n      owner: Nobody"),
+            "stdin:8:14: ",
+            "Unsupported value: \"Nobody\"; write one of Provider, Customer, SharedIndependent",
+        ),
+        (
+            "an owner class in lower case",
+            with("  controls:\n    - control: encryption-declared\n      owner: customer"),
+            "stdin:8:14: ",
+            "Unsupported value: \"customer\"; did you mean Customer?",
+        ),
+        (
+            "a word that YAML reads as a boolean",
+            with("  controls:\n    - control: encryption-declared\n      enforcement: Off"),
+            "stdin:8:20: ",
+            "Invalid value: false: must be text; put it in quotes",
+        ),
+        ("a misspelt field", with("  defualtOwner: me"), "stdin:6:3: spec.defualtOwner: ", "unknown field; did you mean defaultOwner?"),
+        (
+            "a misspelt field of a control",
+            with("  controls:\n    - control: encryption-declared\n      enforcment: Audit"),
+            "stdin:8:7: ",
+            "unknown field; did you mean enforcement?",
+        ),
+        ("no service model", OWNERSHIP.replace("serviceModel: PaaS, ", "").into_bytes(), "stdin:4:1: spec.serviceModel: ", "Required value; add it, one of IaaS, PaaS, SaaS"),
         ("an Ownership of another name", OWNERSHIP.replace("default}", "other}").into_bytes(), "stdin:3:18: ", "is named default"),
         ("an Ownership without a name", OWNERSHIP.replace("{name: default}", "{}").into_bytes(), "stdin:3:1: ", "is named default"),
         ("an Ownership of another version", OWNERSHIP.replace("v1alpha1", "v9").into_bytes(), "stdin:1:13: ", "version \"v9\""),
+        ("an Ownership whose metadata is null", OWNERSHIP.replace("{name: default}", "null").into_bytes(), "stdin:3:1: ", "is named default"),
+        ("an Ownership whose metadata is text", OWNERSHIP.replace("{name: default}", "default").into_bytes(), "stdin:3:11: metadata: ", "must be a mapping"),
+        ("an Ownership of another group", OWNERSHIP.replace("demarc.dev", "demarc.io").into_bytes(), "stdin:1:13: ", "write demarc.dev/v1alpha1"),
+        ("an Ownership in lower case", OWNERSHIP.replace("kind: O", "kind: o").into_bytes(), "stdin:2:7: ", "has no kind \"ownership\" that this version knows"),
+        ("an Ownership of no namespace", OWNERSHIP.replace("default}", "default, namespace: Shop}").into_bytes(), "stdin:3:38: ", "\"Shop\" names no namespace"),
         ("two Ownerships", format!("{OWNERSHIP}---\n{OWNERSHIP}").into_bytes(), "stdin:6:1: ", "declared already, at stdin:1"),
-    ] {
-        let began = Instant::now();
-        let (code, out, err) = checked(&["-f", "-"], &input);
-        assert_eq!((code, out.as_str()), (2, ""), "{what}: {out}{err}");
-        assert!(err.starts_with(&format!("error: {place}")), "{what}: {err}");
-        assert!(err.contains(says), "{what}: {err}");
-        assert_eq!(err.lines().count(), 1, "{what}: {err}");
-        assert!(began.elapsed().as_secs() < 10, "{what} took {:?}", began.elapsed());
-    }
+    ]);
 }
 
 #[test]
 fn files_that_cannot_be_read_are_bad_input() {
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
-    std::fs::write(at("large.yaml"), vec![b'#'; (16 << 20) + 1]).unwrap();
-    std::fs::create_dir(at("empty")).unwrap();
-    for (name, says) in [("nowhere", "cannot be read"), ("large.yaml", "is larger than 16 MiB; split it"), ("empty", "no manifest in it")] {
+    std::fs::File::create(at("large.yaml")).unwrap().set_len(100 << 20).unwrap();
+    std::fs::create_dir_all(at("empty/below")).unwrap();
+    std::fs::write(at("empty/notes.txt"), POD).unwrap();
+    std::os::unix::fs::symlink("ring.yaml", at("ring.yaml")).unwrap();
+    std::fs::create_dir(at("links")).unwrap();
+    std::os::unix::fs::symlink("nowhere.yaml", at("links/a.yaml")).unwrap();
+    std::fs::create_dir(at("chart")).unwrap();
+    std::fs::write(at("chart/Chart.yaml"), "apiVersion: v2\nname: shop\n").unwrap();
+    std::fs::write(at("kustomization.yaml"), "resources: [a.yaml]\n").unwrap();
+    for (name, named, says) in [
+        ("nowhere", "nowhere: ", "cannot be read"),
+        ("large.yaml", "large.yaml: ", "is larger than 16 MiB; split it"),
+        ("empty", "empty: ", "no manifest in it"),
+        ("ring.yaml", "ring.yaml: ", "cannot be read"),
+        ("links", "links/a.yaml: ", "cannot be read"),
+        ("chart", "chart/Chart.yaml:1:1: ", "it has no kind; this looks like a Helm chart: render it first"),
+        ("kustomization.yaml", "kustomization.yaml:1:1: ", "build it first (kustomize build)"),
+    ] {
         let (code, out, err) = checked(&["-f", &at(name)], b"");
         assert_eq!((code, out.as_str()), (2, ""), "{name}: {err}");
-        assert!(err.starts_with(&format!("error: {}: ", at(name))) && err.contains(says), "{name}: {err}");
+        assert!(err.starts_with(&format!("error: {}", at(named))) && err.contains(says), "{name}: {err}");
+    }
+    // Opens, and cannot be read by anybody, root included.
+    let (code, _, err) = checked(&["-f", "/proc/self/mem"], b"");
+    assert!(code == 2 && err.starts_with("error: /proc/self/mem: cannot be read"), "{err}");
+}
+
+#[test]
+fn a_pipe_in_a_folder_is_not_waited_for_and_a_file_counts_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().to_str().unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(dir.path().join("pipe.yaml")).status().unwrap().success());
+    std::fs::create_dir(dir.path().join("..2026")).unwrap();
+    std::fs::write(dir.path().join("..2026/own.yaml"), format!("{OWNERSHIP}---\n{POD}")).unwrap();
+    // As a mounted ConfigMap lies.
+    std::os::unix::fs::symlink("..2026", dir.path().join("..data")).unwrap();
+    std::os::unix::fs::symlink("..data/own.yaml", dir.path().join("own.yaml")).unwrap();
+    let (code, out, err) = checked(&["-f", root], b"");
+    assert!(code == 1 && err.is_empty() && out.ends_with("1 object in 1 file: 0 clean, 1 denied, 0 warned, 0 unknown\n"), "{out}{err}");
+}
+
+struct Broken;
+impl std::io::Read for Broken {
+    fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+        Err(std::io::ErrorKind::BrokenPipe.into())
+    }
+}
+impl std::io::Write for Broken {
+    fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+        Err(std::io::ErrorKind::BrokenPipe.into())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_broken_pipe_is_never_a_clean_verdict() {
+    let args = <CheckCommand as clap::Parser>::parse_from(["check", "-f", "-"]).args;
+    let now = "2026-04-01T00:00:00Z".parse().unwrap();
+    let mut err = Vec::new();
+    assert_eq!(check::run(&args, &mut Broken, &mut Vec::new(), &mut err, now).unwrap(), 2);
+    let err = String::from_utf8(err).unwrap();
+    assert!(err.starts_with("error: stdin: cannot be read (broken pipe)"), "{err}");
+    let clean = check::run(&args, &mut Cursor::new(OWNERSHIP), &mut Broken, &mut Vec::new(), now);
+    assert!(clean.is_err(), "nobody has read the verdict");
+}
+
+#[test]
+fn the_namespace_of_n_is_one_that_can_be() {
+    let longest = "a".repeat(63);
+    for (name, taken) in [
+        ("shop", true),
+        ("0-9", true),
+        (&longest, true),
+        (&format!("{longest}a"), false),
+        ("Shop", false),
+        ("-a", false),
+        ("a-", false),
+        ("a.b", false),
+        ("", false),
+        ("sh\u{1b}op", false),
+    ] {
+        let (code, out, err) = checked(&[&format!("--namespace={name}"), "-f", "-"], OWNERSHIP.as_bytes());
+        assert_eq!((code, err.is_empty()), if taken { (0, true) } else { (2, false) }, "{name}: {out}{err}");
+        assert!(taken || err.contains("names no namespace") && !err.contains('\u{1b}'), "{name}: {err}");
+    }
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Declarations {
+    refused: Vec<Declaration>,
+    taken: Vec<Declaration>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Declaration {
+    what: String,
+    #[serde(default = "default_name")]
+    name: String,
+    #[serde(default)]
+    metadata: serde_json::Map<String, serde_json::Value>,
+    spec: serde_json::Value,
+    #[serde(default)]
+    path: String,
+    #[serde(default)]
+    because: String,
+}
+
+fn default_name() -> String {
+    "default".to_owned()
+}
+
+impl Declaration {
+    /// As a file in which every value stands on a line of its own.
+    fn file(&self) -> String {
+        let mut metadata = self.metadata.clone();
+        metadata.insert("name".to_owned(), self.name.as_str().into());
+        let object = serde_json::json!({"apiVersion": "demarc.dev/v1alpha1", "kind": "Ownership", "metadata": metadata, "spec": self.spec});
+        serde_json::to_string_pretty(&object).unwrap()
+    }
+}
+
+#[test]
+fn a_declaration_is_refused_as_the_api_server_refuses_it() {
+    let text = std::fs::read_to_string("tests/data/declarations.yaml").unwrap();
+    let Declarations { refused, taken } = serde_saphyr::from_str(&text).unwrap();
+    assert!(refused.len() > 20 && taken.len() > 4, "the list is gone");
+    for declaration in taken {
+        let (code, out, err) = checked(&["-f", "-"], declaration.file().as_bytes());
+        assert_eq!((code, err.as_str()), (0, ""), "{}: {out}", declaration.what);
+    }
+    for declaration in refused {
+        let file = declaration.file();
+        let (code, out, err) = checked(&["-f", "-"], file.as_bytes());
+        let what = &declaration.what;
+        assert_eq!((code, out.as_str()), (2, ""), "{what} was taken: {err}");
+        let lines: Vec<&str> = err.lines().collect();
+        assert_eq!(lines.len(), 4, "one error, with its line: {what}: {err}");
+        let sentence = lines[0].splitn(4, ':').last().unwrap();
+        assert!(lines[0].contains(&declaration.because), "{what}: {err}");
+        let rule = declaration.because == "named default";
+        assert!(rule || sentence.splitn(2, ": ").last().unwrap().starts_with(&format!("{}: ", declaration.path)), "{what}: {err}");
+        // The caret stands at the last key of the path that is written, or at its value.
+        let at: usize = lines[0].split(':').nth(2).unwrap().parse().unwrap();
+        let shown = file.lines().nth(at - 1).unwrap();
+        assert!(lines[2].ends_with(shown), "{what}: {err}");
+        let keys: Vec<&str> = declaration.path.split(['.', '[']).filter(|k| !k.ends_with(']')).collect();
+        let key = keys.iter().rev().find(|k| file.contains(&format!("\"{k}\":"))).unwrap();
+        // Of an element there is no key to show, and of what is missing there only its parent is.
+        let element = declaration.path.ends_with(']') || shown.trim() == "{" && declaration.path.contains("].");
+        assert!(element || shown.contains(&format!("\"{key}\":")), "{what}: not at {key}: {err}");
+        assert!(lines[3].trim_start().trim_start_matches('|').trim().starts_with('^'), "{what}: {err}");
+    }
+}
+
+#[test]
+fn every_violation_of_every_declaration_is_told() {
+    let broken = "apiVersion: demarc.dev/v1alpha1\nkind: Ownership\nmetadata: {name: default, namespace: NS}\nspec:\n  mode: enforce\n  parties: {customer: Acme}\n  nonsense: 1\n";
+    let both = format!("{}---\n{}", broken.replace("NS", "a"), broken.replace("NS", "b"));
+    let (code, out, err) = checked(&["-f", "-"], both.as_bytes());
+    assert_eq!((code, out.as_str()), (2, ""));
+    let mut places: Vec<&str> = err.lines().filter_map(|l| l.strip_prefix("error: stdin:")).filter_map(|l| l.split_once(": ").map(|(place, _)| place)).collect();
+    places.sort_unstable();
+    assert_eq!(places, ["12:1", "13:9", "14:23", "15:3", "4:1", "5:9", "6:23", "7:3"], "{err}");
+    assert!(err.contains("\n  |\n5 |   mode: enforce\n  |         ^^^^^^^\n"), "{err}");
+    let many: String = (0..30).map(|i| format!("{}---\n", broken.replace("NS", &format!("n{i}")))).collect();
+    let (_, _, err) = checked(&["-f", "-"], many.as_bytes());
+    assert!(err.ends_with("error: and 100 more\n") && err.matches("error: ").count() == 21, "{err}");
+}
+
+#[test]
+fn what_is_not_judged_is_counted() {
+    let other = |api: &str, kind: &str| format!("---\napiVersion: {api}\nkind: {kind}\nmetadata: {{name: a}}\n");
+    let files = [
+        OWNERSHIP.to_owned(),
+        other("v1", "ConfigMap"),
+        other("example.com/v1", "Widget"),
+        other("v1", "ConfigMap"),
+        other("networking.k8s.io/v1", "NetworkPolicy"),
+        other("v1", "Namespace"),
+        other("v1", "Deployment"),
+        other("extensions/v1beta1", "Ingress"),
+        other("apps/v1", "deployment"),
+        other("apiextensions.k8s.io/v1", "CustomResourceDefinition"),
+    ];
+    let (code, out, err) = checked(&["-f", "-"], files.concat().as_bytes());
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    let rest = "8 not judged: ConfigMap, CustomResourceDefinition, Deployment of v1, Ingress of extensions/v1beta1, NetworkPolicy, Widget, deployment of apps/v1";
+    assert_eq!(out, format!("0 objects in 1 file: 0 clean, 0 denied, 0 warned, 0 unknown; {rest}\n"));
+    let (_, json, _) = checked(&["-o", "json", "-f", "-"], files.concat().as_bytes());
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((json["summary"]["notJudged"].as_u64(), json["kindsNotJudged"][0].as_str()), (Some(8), Some("ConfigMap")));
+}
+
+#[test]
+fn help_teaches() {
+    use clap::CommandFactory;
+    let check = CheckCommand::command().render_long_help().to_string();
+    let explain = ExplainCommand::command().render_long_help().to_string();
+    for (help, words) in [
+        (check, ["helm template", "Where context comes from", "Exit codes: 0 ", "1 a cluster would refuse"]),
+        (explain, ["demarc explain pvc-storage-encrypted", "-o json", "Exit codes: 0 ", "the nearest"]),
+    ] {
+        for word in words {
+            assert!(help.contains(word), "{word} in {help}");
+        }
+        assert!(help.lines().all(|l| l.chars().count() <= 140), "{help}");
     }
 }
 

@@ -1,0 +1,200 @@
+//! What the files say beside what is judged: declarations, namespaces, storage, and who controls whom.
+//! A declaration is taken only if the API server and the webhook would take it.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use serde_json::Value;
+
+use super::{
+    manifest::{Bad, File, Input, Object},
+    schema::{Schema, Violation},
+    tree::{Node, steps},
+};
+use crate::{
+    admission::declarations,
+    api::ownership::Ownership,
+    controls::CATALOG,
+    model::{
+        facts::{ClaimFact, Facts, Namespace, StorageClass, Store, Volume},
+        subject::Kind,
+        text::shown,
+    },
+    policy::matrix::Matrix,
+};
+
+/// A CronJob has three: itself, its Job and that one's Pod. More than these are a ring.
+const MAX_GENERATIONS: usize = 9;
+
+/// What the files say beside what is judged.
+pub struct Context {
+    /// What each declared namespace promises.
+    pub matrices: BTreeMap<String, Matrix>,
+    /// The namespaces among the files.
+    pub namespaces: BTreeMap<String, Namespace>,
+    /// The storage among the files.
+    pub facts: Facts,
+    /// The position of the object that controls the one at a position.
+    pub parents: HashMap<usize, usize>,
+}
+
+/// The kind of an object that some control is about.
+pub fn judged_kind(object: &Object) -> Option<Kind> {
+    Kind::find(&object.group, &object.kind).filter(|kind| CATALOG.iter().any(|control| control.kinds.contains(kind)))
+}
+
+/// Reads it.
+///
+/// # Errors
+/// All that is wrong with the declarations: every Ownership must be one that a cluster would take.
+pub fn context(namespace: &str, input: &Input, schema: &Schema) -> Result<Context, Vec<Bad>> {
+    let mut bad = Vec::new();
+    let mut matrices: BTreeMap<String, Matrix> = BTreeMap::new();
+    let mut declared: BTreeMap<String, String> = BTreeMap::new();
+    let mut namespaces = BTreeMap::new();
+    let (mut classes, mut volumes, mut claims) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+    for object in &input.objects {
+        let meta = |key: &str| object.node.get("metadata").and_then(|m| m.get(key)).and_then(Node::text).filter(|t| !t.is_empty());
+        let name = meta("name").unwrap_or_default().to_owned();
+        let namespace = meta("namespace").unwrap_or(namespace).to_owned();
+        match (object.group.as_str(), object.kind.as_str()) {
+            ("demarc.dev", "Ownership") => {
+                let file = &input.files[object.file];
+                let ownership = match ownership(schema, object, file) {
+                    Ok(ownership) => ownership,
+                    Err(more) => {
+                        bad.extend(more);
+                        continue;
+                    }
+                };
+                if !is_label(&namespace) {
+                    let sentence = format!("metadata.namespace: \"{}\" {LABEL}", shown(&namespace, 63));
+                    bad.push(file.point(Bad::at(&file.name, object.node.find("metadata.namespace"), sentence)));
+                    continue;
+                }
+                let place = object.node.place();
+                if let Some(other) = declared.insert(namespace.clone(), format!("{}:{}", shown(&file.name, 4096), place.line)) {
+                    let sentence = format_args!("namespace \"{}\" is declared already, at {other}; keep one Ownership", shown(&namespace, 63)).to_string();
+                    bad.push(file.point(Bad::at(&file.name, place, sentence)));
+                    continue;
+                }
+                matrices.insert(namespace, Matrix::resolve(&ownership));
+            }
+            ("", "Namespace") => {
+                let value = value(object);
+                let (labels, annotations) = (strings(&value["metadata"]["labels"]), strings(&value["metadata"]["annotations"]));
+                namespaces.insert(name.clone(), Namespace { name, labels, annotations });
+            }
+            ("storage.k8s.io", "StorageClass") => {
+                let value = value(object);
+                let class = StorageClass {
+                    provisioner: text_of(&value["provisioner"]).unwrap_or_default(),
+                    parameters: strings(&value["parameters"]),
+                    default: value["metadata"]["annotations"]["storageclass.kubernetes.io/is-default-class"] == "true",
+                    created: text_of(&value["metadata"]["creationTimestamp"]).unwrap_or_default(),
+                };
+                classes.insert(name, class);
+            }
+            ("", "PersistentVolume") => {
+                let value = value(object);
+                let spec = &value["spec"];
+                let in_tree = || ["hostPath", "local", "nfs"].into_iter().find(|source| spec[*source].is_object()).map(str::to_owned);
+                let volume = Volume {
+                    driver: text_of(&spec["csi"]["driver"]).or_else(in_tree).unwrap_or_default(),
+                    attributes: strings(&spec["csi"]["volumeAttributes"]),
+                    class: text_of(&spec["storageClassName"]),
+                    created: text_of(&value["metadata"]["creationTimestamp"]).unwrap_or_default(),
+                };
+                volumes.insert(name, volume);
+            }
+            ("", "PersistentVolumeClaim") => {
+                let value = value(object);
+                let claim = ClaimFact { class: text_of(&value["spec"]["storageClassName"]), volume: text_of(&value["spec"]["volumeName"]) };
+                claims.insert(format!("{namespace}/{name}"), claim);
+            }
+            _ => bad.extend(stranger(object, &input.files[object.file])),
+        }
+    }
+    let facts = Facts { storage_classes: store(classes, "StorageClass"), volumes: store(volumes, "PersistentVolume"), claims: store(claims, "PersistentVolumeClaim") };
+    if bad.is_empty() { Ok(Context { matrices, namespaces, facts, parents: parents(namespace, input) }) } else { Err(bad) }
+}
+
+/// Files that hold none of a kind say nothing about it; files that hold some are taken to hold all.
+fn store<T>(found: BTreeMap<String, T>, kind: &str) -> Store<T> {
+    if found.is_empty() { Err(format!("there is no {kind} among the files")) } else { Ok(Arc::new(found)) }
+}
+
+/// Something of ours that no API server knows. Not judged it would leave its namespace undeclared, and the rest seemingly clean.
+fn stranger(object: &Object, file: &File) -> Option<Bad> {
+    let (group, kind) = (shown(&object.group, 253), shown(&object.kind, 63));
+    let (place, sentence) = if object.group == crate::api::GROUP && object.kind != "Ownership" {
+        (object.node.find("kind"), format!("{} has no kind \"{kind}\" that this version knows; it knows Ownership", crate::api::GROUP))
+    } else if object.kind == "Ownership" && object.group != crate::api::GROUP && object.group.starts_with("demarc") {
+        (object.node.find("apiVersion"), format!("\"{group}\" is not the group of an Ownership; write {}/v1alpha1", crate::api::GROUP))
+    } else {
+        return None;
+    };
+    Some(file.point(Bad::at(&file.name, place, sentence)))
+}
+
+/// An RFC 1123 label, as a namespace is named.
+pub fn is_label(name: &str) -> bool {
+    (1..=63).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') && !name.starts_with('-') && !name.ends_with('-')
+}
+
+/// What [`is_label`] asks for.
+pub const LABEL: &str = "names no namespace; it is at most 63 of a-z, 0-9 and -, with a letter or digit at both ends";
+
+/// Every reason why a cluster would refuse this declaration, each at its place.
+fn ownership(schema: &Schema, object: &Object, file: &File) -> Result<Ownership, Vec<Bad>> {
+    let bad = |place, sentence: String| file.point(Bad::at(&file.name, place, sentence));
+    if object.version != "v1alpha1" {
+        let sentence = format!("version \"{}\" of Ownership is not known; write demarc.dev/v1alpha1", shown(&object.version, 63));
+        return Err(vec![bad(object.node.find("apiVersion"), sentence)]);
+    }
+    let (stored, violations) = schema.judge(value(object));
+    if !violations.is_empty() {
+        let place = |v: &Violation| if v.key { object.node.key_at(&v.path) } else { object.node.at(&v.path) };
+        let mut placed: Vec<_> = violations.iter().map(|v| (place(v), v.sentence())).collect();
+        placed.sort_by_key(|(place, _)| (place.line, place.column));
+        return Err(placed.into_iter().map(|(place, sentence)| bad(place, sentence)).collect());
+    }
+    let ownership: Ownership = serde_json::from_value(stored)
+        .map_err(|error| vec![bad(object.node.place(), format!("this Ownership cannot be read: {}; mend it, nothing is judged until then", shown(&error.to_string(), 300)))])?;
+    let objections = declarations::objections(&ownership, None);
+    if objections.is_empty() { Ok(ownership) } else { Err(objections.into_iter().map(|o| bad(object.node.at(&steps(&o.path)), format!("{}: {}", o.path, o.what))).collect()) }
+}
+
+/// Who controls whom, by uid and within a namespace, as drift believes it. A ring of owners has no root that is judged, so nobody in it is owned.
+fn parents(namespace: &str, input: &Input) -> HashMap<usize, usize> {
+    let judged = || input.objects.iter().enumerate().filter(|(_, o)| judged_kind(o).is_some()).filter_map(|(i, o)| Some((i, o.node.get("metadata")?)));
+    let by_uid: HashMap<(&str, &str), usize> = judged().filter_map(|(i, meta)| Some(((text_at(meta, "namespace").unwrap_or(namespace), text_at(meta, "uid")?), i))).collect();
+    let parent = |meta| by_uid.get(&(text_at(meta, "namespace").unwrap_or(namespace), controller(meta)?)).copied();
+    let all: HashMap<usize, usize> = judged().filter_map(|(i, meta)| Some((i, parent(meta)?))).collect();
+    let rooted = |start: usize| std::iter::successors(Some(start), |i| all.get(i).copied()).take(MAX_GENERATIONS).count() < MAX_GENERATIONS;
+    all.iter().filter(|(child, _)| rooted(**child)).map(|(child, parent)| (*child, *parent)).collect()
+}
+
+fn text_at<'n>(node: &'n Node, key: &str) -> Option<&'n str> {
+    node.get(key)?.text().filter(|text| !text.is_empty())
+}
+
+/// The uid of the one owner that controls it.
+fn controller(meta: &Node) -> Option<&str> {
+    text_at(meta.get("ownerReferences")?.elements().iter().find(|r| r.get("controller").is_some_and(Node::is_true))?, "uid")
+}
+
+fn value(object: &Object) -> Value {
+    // It was read once already; a failure here leaves the fact out, which makes its controls Unknown.
+    serde_json::from_str(&object.node.json().text).unwrap_or_default()
+}
+
+fn text_of(value: &Value) -> Option<String> {
+    value.as_str().map(str::to_owned)
+}
+
+fn strings(value: &Value) -> BTreeMap<String, String> {
+    value.as_object().into_iter().flatten().filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect()
+}

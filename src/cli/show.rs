@@ -1,0 +1,65 @@
+//! The report of `demarc check` for people, in the manners of a compiler.
+//! Every finding says what, where, whose it is, what a cluster would do and how to mend it.
+
+use std::io::Write;
+
+use super::{
+    check::{Args, Finding, Level, Report},
+    manifest::Input,
+};
+use crate::api::ownership::Enforcement;
+
+/// Writes the report for people.
+pub fn text(args: &Args, input: &Input, report: &Report, out: &mut dyn Write) -> std::io::Result<()> {
+    for finding in &report.findings {
+        let (file, place) = finding.at;
+        let (line, carets) = input.files[file].line(place);
+        let number = place.line.to_string();
+        let margin = " ".repeat(number.len());
+        writeln!(out, "{}[{}]: {}: {}", finding.level.word(), finding.control, finding.object, finding.message)?;
+        writeln!(out, "{margin}--> {}:{}:{}", finding.file, finding.line, finding.column)?;
+        writeln!(out, "{margin} |")?;
+        writeln!(out, "{number} | {line}")?;
+        writeln!(out, "{margin} | {carets} {}", finding.path)?;
+        writeln!(out, "{margin} = owed by {}, {}", finding.owed_by, consequence(finding))?;
+        writeln!(out, "{margin} = fix: {}", finding.fix)?;
+        writeln!(out, "{margin} = more: demarc explain {}\n", finding.control)?;
+    }
+    let s = &report.summary;
+    if s.undeclared > 0 {
+        let names: Vec<&str> = report.undeclared_namespaces.iter().take(5).map(String::as_str).collect();
+        let more = report.undeclared_namespaces.len() - names.len();
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let (objects, plural) = (many(s.undeclared, "object"), if report.undeclared_namespaces.len() == 1 { "" } else { "s" });
+        writeln!(out, "note: {objects} not judged: no Ownership among the files for namespace{plural} {}{more}", names.join(", "))?;
+    }
+    let hint = if s.unknown > 0 && !args.show_unknown { " (--show-unknown)" } else { "" };
+    let (objects, files) = (many(s.objects, "object"), many(s.files, "file"));
+    let rest = not_judged(report);
+    writeln!(out, "{objects} in {files}: {} clean, {} denied, {} warned, {} unknown{hint}{rest}", s.clean, s.denied, s.warned, s.unknown)
+}
+
+/// What Demarc has no control for, so that nobody takes it for judged.
+fn not_judged(report: &Report) -> String {
+    if report.summary.not_judged == 0 {
+        return String::new();
+    }
+    let kinds: Vec<&str> = report.kinds_not_judged.iter().take(8).map(String::as_str).collect();
+    let more = report.kinds_not_judged.len() - kinds.len();
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("; {} not judged: {}{more}", report.summary.not_judged, kinds.join(", "))
+}
+
+fn consequence(finding: &Finding) -> String {
+    let ns = &finding.namespace;
+    match (finding.level, finding.enforcement) {
+        (Level::Note, _) => format!("not visible in the files for namespace {ns}: a cluster would admit this"),
+        (Level::Error, _) => format!("enforced in namespace {ns}: a cluster would refuse this"),
+        (Level::Warning, Enforcement::Warn) => format!("not enforced in namespace {ns}: a cluster would admit this with a warning"),
+        (Level::Warning, Enforcement::Off | Enforcement::Audit | Enforcement::Deny) => format!("audited in namespace {ns}: a cluster would admit this and report it as drift"),
+    }
+}
+
+fn many(n: usize, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
+}
