@@ -1,5 +1,5 @@
 //! The whole HTTP path of the webhook (TLS, keep-alive) beside a fixed reply by the same server, in the same run: W1 and W2 as ratios.
-//! Latency: one connection, the two interleaved, the ratio of medians. Throughput: eight connections, alternating rounds, the median ratio.
+//! Last the memory of the records (W8), as a share of the objects that they stand for. Figures are this machine's; the ratios are the claim.
 
 #![allow(clippy::unwrap_used, clippy::cast_precision_loss)]
 
@@ -9,6 +9,7 @@ use std::{
 };
 
 use axum::{Router, body::Bytes, http::header, routing::post};
+use criterion::Criterion;
 use demarc::{
     admission::{
         answer::Answer,
@@ -19,13 +20,17 @@ use demarc::{
         index::{Index, Source},
         watch::Change,
     },
+    model::subject::Kind,
 };
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
 use serde_json::{Value, json};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    runtime::Runtime,
+};
 
 /// A review of a compliant Deployment, padded with environment variables to about `bytes`.
 fn review(bytes: usize, update: bool) -> Vec<u8> {
@@ -70,17 +75,44 @@ async fn fixed(body: Bytes) -> ([(header::HeaderName, &'static str); 1], Vec<u8>
     ([(header::CONTENT_TYPE, "application/json")], Answer::allow("705ab4f5-6393-11e8-b7cc-42010a800002").to_json())
 }
 
+fn resident() -> f64 {
+    // In pages of 4 KiB, as Linux has it.
+    std::fs::read_to_string("/proc/self/statm").unwrap().split(' ').nth(1).unwrap().parse::<f64>().unwrap() * 4.0
+}
+
+/// W8: what a workload costs in memory, from the ten thousandth to the fifty thousandth.
+fn memory() {
+    let review: Value = serde_json::from_slice(&review(3_600, false)).unwrap();
+    let object = &review["request"]["object"];
+    let index = index();
+    let mut before = 0.0;
+    let (from, to) = (10_000, 50_000);
+    for i in 0..to {
+        if i == from {
+            before = resident();
+        }
+        let mut object = object.clone();
+        object["metadata"]["name"] = json!(format!("payments-{i}"));
+        object["metadata"]["namespace"] = json!(format!("shop-{}", i % 100));
+        object["metadata"]["uid"] = json!(format!("{i:08}-5f4e-4bb5-9d1c-1234567890ab"));
+        index.take(Source::Subjects(Kind::Deployment), &Change::Applied(Box::new(serde_json::from_value(object).unwrap())));
+    }
+    let each = (resident() - before) / f64::from(to - from);
+    let ratio = each * 1024.0 / object.to_string().len() as f64;
+    line("W8 records", ratio, "1.5 KiB each", each <= 1.5, &format!("of the object's JSON; {each:.2} KiB an additional workload"));
+}
+
 struct Client {
     sender: SendRequest<Full<Bytes>>,
 }
 
 impl Client {
-    async fn connect(port: u16, ca: &[u8]) -> Self {
+    async fn connect(server: &Server) -> Self {
         let mut roots = rustls::RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(ca).unwrap()).unwrap();
+        roots.add(CertificateDer::from_pem_slice(&server.ca).unwrap()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap().with_root_certificates(roots).with_no_client_auth();
-        let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        let stream = TcpStream::connect(("127.0.0.1", server.port)).await.unwrap();
         stream.set_nodelay(true).unwrap();
         let stream = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(ServerName::try_from("localhost").unwrap(), stream).await.unwrap();
         let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
@@ -97,74 +129,89 @@ impl Client {
     }
 }
 
-fn median<T: Copy + PartialOrd>(mut values: Vec<T>) -> T {
-    values.sort_by(|a, b| a.partial_cmp(b).unwrap());
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }
 
-fn line(id: &str, size: &str, ratio: f64, bar: &str, ok: bool, rest: &str) {
-    println!("{id} {size} ratio {ratio:.2} (bar {bar}) {} {rest}", if ok { "ok" } else { "misses" });
+fn line(id: &str, ratio: f64, bar: &str, ok: bool, rest: &str) {
+    println!("{id} ratio {ratio:.2} (bar {bar}) {} {rest}", if ok { "ok" } else { "misses" });
 }
 
-async fn latency(port: u16, ca: &[u8], size: &str, body: Vec<u8>) {
+/// One request in flight. Criterion measures ours; each of ours has a fixed reply beside it, on the same connection.
+fn latency(criterion: &mut Criterion, runtime: &Runtime, server: &Server, size: &str, body: Vec<u8>) {
     let body = Bytes::from(body);
-    let mut client = Client::connect(port, ca).await;
+    let mut client = runtime.block_on(Client::connect(server));
     let (mut ours, mut floor) = (Vec::new(), Vec::new());
-    for round in 0..4_500 {
-        // Interleaved, and the order turned each time, so that a drift of the machine meets both.
-        let paths = if round % 2 == 0 { ["/workloads", "/fixed"] } else { ["/fixed", "/workloads"] };
-        for path in paths {
-            let start = Instant::now();
-            client.ask(path, &body).await;
-            let took = start.elapsed().as_secs_f64() * 1e6;
-            if round >= 500 {
-                if path == "/fixed" { floor.push(took) } else { ours.push(took) }
+    criterion.bench_function(&format!("W1 {size}"), |bencher| {
+        bencher.iter_custom(|rounds| {
+            let mut total = Duration::ZERO;
+            for round in 0..rounds {
+                // The order turned each time, so that a drift of the machine meets both.
+                let paths = if round % 2 == 0 { ["/workloads", "/fixed"] } else { ["/fixed", "/workloads"] };
+                for path in paths {
+                    let start = Instant::now();
+                    runtime.block_on(client.ask(path, &body));
+                    let took = start.elapsed();
+                    if path == "/fixed" {
+                        floor.push(took.as_secs_f64() * 1e6);
+                    } else {
+                        ours.push(took.as_secs_f64() * 1e6);
+                        total += took;
+                    }
+                }
             }
-        }
-    }
-    let (ours, floor) = (median(ours), median(floor));
-    line("W1", size, ours / floor, "<= 1.30", ours / floor <= 1.3, &format!("p50 {ours:.0} us, fixed reply {floor:.0} us, {} bytes", body.len()));
-}
-
-async fn rate(port: u16, ca: &[u8], path: &'static str, body: &Bytes) -> f64 {
-    let start = Instant::now();
-    let mut tasks = tokio::task::JoinSet::new();
-    for _ in 0..8 {
-        let (ca, body) = (ca.to_vec(), body.clone());
-        tasks.spawn(async move {
-            let mut client = Client::connect(port, &ca).await;
-            let mut done = 0_u64;
-            while start.elapsed() < Duration::from_millis(1_500) {
-                client.ask(path, &body).await;
-                done += 1;
-            }
-            done
+            total
         });
-    }
-    tasks.join_all().await.iter().sum::<u64>() as f64 / start.elapsed().as_secs_f64()
+    });
+    let (ours, floor) = (median(ours), median(floor));
+    line(&format!("W1 {size}"), ours / floor, "<= 1.30", ours / floor <= 1.3, &format!("p50 {ours:.0} us, fixed reply {floor:.0} us, {} bytes", body.len()));
 }
 
-async fn throughput(port: u16, ca: &[u8], size: &str, body: Vec<u8>) {
-    let body = Bytes::from(body);
-    let mut ratios = Vec::new();
-    let mut best = (0.0, 0.0);
-    for round in 0..6 {
-        let ours = rate(port, ca, "/workloads", &body).await;
-        let floor = rate(port, ca, "/fixed", &body).await;
-        if round > 0 {
-            ratios.push(ours / floor);
-            best = (ours, floor);
+/// Seconds for `requests` over the connections, which share them evenly.
+fn flood(runtime: &Runtime, clients: &mut [Client], path: &'static str, body: &Bytes, requests: u64) -> Duration {
+    let each = requests.div_ceil(clients.len() as u64);
+    let start = Instant::now();
+    runtime.block_on(futures::future::join_all(clients.iter_mut().map(|client| async move {
+        for _ in 0..each {
+            client.ask(path, body).await;
         }
-    }
-    let ratio = median(ratios);
-    line("W2", size, ratio, ">= 0.60", ratio >= 0.6, &format!("{:.0} requests/s, fixed reply {:.0}, 8 connections", best.0, best.1));
+    })));
+    start.elapsed()
 }
 
-fn main() {
+/// One core kept busy by several connections, in alternating floods.
+fn throughput(criterion: &mut Criterion, runtime: &Runtime, server: &Server, size: &str, connections: usize, body: Vec<u8>) {
+    let body = Bytes::from(body);
+    let mut clients: Vec<Client> = (0..connections).map(|_| runtime.block_on(Client::connect(server))).collect();
+    let (mut ratios, mut rate) = (Vec::new(), (0.0, 0.0));
+    let id = format!("W2 {size} {connections} connections");
+    criterion.bench_function(&id, |bencher| {
+        bencher.iter_custom(|requests| {
+            let ours = flood(runtime, &mut clients, "/workloads", &body, requests);
+            let floor = flood(runtime, &mut clients, "/fixed", &body, requests);
+            // Criterion begins with floods too small to say anything.
+            if requests >= 1_000 {
+                ratios.push(floor.as_secs_f64() / ours.as_secs_f64());
+                rate = (requests as f64 / ours.as_secs_f64(), requests as f64 / floor.as_secs_f64());
+            }
+            ours
+        });
+    });
+    let ratio = median(ratios);
+    line(&id, ratio, ">= 0.60", ratio >= 0.6, &format!("{:.0} requests/s, fixed reply {:.0}, {} bytes", rate.0, rate.1, body.len()));
+}
+
+struct Server {
+    port: u16,
+    ca: Vec<u8>,
+}
+
+/// One thread serves, another asks: one core each.
+fn serve() -> Server {
     let (certificate, key) = tls::self_made(&["localhost"]).unwrap();
     let (port_sender, port) = std::sync::mpsc::channel();
     let pair = Arc::new(Pair::from_pem(certificate.clone(), key).unwrap());
-    // One thread serves, another asks: one core each.
     std::thread::spawn(move || {
         tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async move {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -175,14 +222,22 @@ fn main() {
             server::serve(listener, acceptor, routes, std::future::pending(), Duration::ZERO).await.unwrap();
         });
     });
-    let port = port.recv().unwrap();
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-        let said = Client::connect(port, &certificate).await.ask("/workloads", &Bytes::from(review(3_600, false))).await;
-        let said: Value = serde_json::from_slice(&said).unwrap();
-        assert_eq!(said["response"]["allowed"], true, "the review that is measured is admitted: {said}");
-        latency(port, &certificate, "S", review(3_600, false)).await;
-        latency(port, &certificate, "M", review(23_500, true)).await;
-        throughput(port, &certificate, "S", review(3_600, false)).await;
-        throughput(port, &certificate, "M", review(23_500, true)).await;
-    });
+    Server { port: port.recv().unwrap(), ca: certificate }
+}
+
+fn main() {
+    let server = serve();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (small, middle) = (review(3_600, false), review(23_500, true));
+    let said = runtime.block_on(async { Client::connect(&server).await.ask("/workloads", &Bytes::from(small.clone())).await });
+    let said: Value = serde_json::from_slice(&said).unwrap();
+    assert_eq!(said["response"]["allowed"], true, "the review that is measured is admitted: {said}");
+    let mut criterion = Criterion::default().sample_size(20).measurement_time(Duration::from_secs(4)).warm_up_time(Duration::from_secs(1)).without_plots().configure_from_args();
+    latency(&mut criterion, &runtime, &server, "S", small.clone());
+    latency(&mut criterion, &runtime, &server, "M", middle.clone());
+    for connections in [8, 25, 64] {
+        throughput(&mut criterion, &runtime, &server, "S", connections, small.clone());
+    }
+    throughput(&mut criterion, &runtime, &server, "M", 8, middle);
+    memory();
 }
