@@ -206,13 +206,17 @@ async fn whoami(client: &Client) -> anyhow::Result<String> {
 
 async fn established(client: &Client) -> anyhow::Result<()> {
     let api: Api<crate::api::ownership::Ownership> = Api::all(client.clone());
+    let mut last = "no answer within 5 s".to_owned();
     for _ in 0..100 {
-        if let Ok(Ok(_)) = tokio::time::timeout(Duration::from_secs(5), api.list(&kube::api::ListParams::default().limit(1))).await {
-            return Ok(());
+        match tokio::time::timeout(Duration::from_secs(5), api.list(&kube::api::ListParams::default().limit(1))).await {
+            Ok(Ok(_)) => return Ok(()),
+            Ok(Err(error)) => last = error.to_string(),
+            Err(_) => {}
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    bail!("the Ownership CRD is not served after 10 s")
+    // A missing right looks the same from here: the API server's own words tell which it is.
+    bail!("Ownerships cannot be listed after 10 s: {last}")
 }
 
 /// Starts one watch a kind. All but the facts decide: a child whose parent has no record would be refused for ever.

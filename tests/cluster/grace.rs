@@ -1,0 +1,78 @@
+//! What stood before enforcement keeps running, and gets no worse.
+//! Real controllers make the children; what they may make follows from the root above them.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::{
+    support::{self, eventually},
+    world::{SOON, World, binary, named, nothing_slipped_in, rejected, spec, workload},
+};
+
+#[test]
+fn what_stood_before_keeps_running_and_gets_no_worse() {
+    let mut world = World::start();
+    let policy = json!({"images": {"allowedPrefixes": ["ghcr.io/acme"]}});
+    world.declare("old", &json!({"mode": "Audit", "policy": policy}));
+    let mut set = workload("StatefulSet", "db", &spec("evil.example/db:1", false));
+    set["spec"]["volumeClaimTemplates"] =
+        json!([{"metadata": {"name": "data"}, "spec": {"accessModes": ["ReadWriteOnce"], "storageClassName": "plain", "resources": {"requests": {"storage": "1Gi"}}}}]);
+    let class = json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "plain"}, "provisioner": "driver.longhorn.io"});
+    world.accepts("old", &class);
+    let mut web = workload("Deployment", "web", &spec("evil.example/web:1", true));
+    web["metadata"]["annotations"] = json!({});
+    world.accepts("old", &web);
+    world.accepts("old", &set);
+    world.accepts("old", &workload("Job", "task", &spec("evil.example/task:1", false)));
+    world.accepts("old", &workload("DaemonSet", "agent", &spec("evil.example/agent:1", false)));
+    let pods = |selector: &str| world.plane.kubectl(&["get", "pods", "-n", "old", "-l", selector, "-o", "name"], None).result().unwrap_or_default();
+    let count = |selector: &str, n: usize| eventually(&format!("{n} pods of {selector}"), SOON, || if pods(selector).lines().count() == n { Ok(()) } else { Err(pods(selector)) });
+    count("app=web", 1);
+    count("app=db", 1);
+    // `forbiddenSince` has whole seconds: what is spared is older than that.
+    std::thread::sleep(Duration::from_millis(1100));
+    world.redeclare("old", &json!({"policy": policy}));
+
+    // Delete, scale, restart: everything comes back.
+    for (selector, replicas) in [("app=web", "2"), ("app=db", "2")] {
+        let before = pods(selector);
+        world.plane.kubectl(&["delete", "pods", "-n", "old", "-l", selector, "--wait=false"], None).result().unwrap();
+        eventually("a new pod in its place", SOON, || {
+            let now = pods(selector);
+            let uid = world.plane.kubectl(&["get", "pods", "-n", "old", "-l", selector, "-o", "jsonpath={.items[*].metadata.uid}"], None).result()?;
+            if !now.is_empty() && (now != before || selector == "app=db" && !uid.is_empty()) { Ok(()) } else { Err(now) }
+        });
+        let target = if selector == "app=web" { "deployment/web" } else { "statefulset/db" };
+        world.plane.kubectl(&["scale", target, "-n", "old", "--replicas", replicas], None).result().unwrap();
+        if selector == "app=web" {
+            count(selector, 2);
+        }
+    }
+    world.plane.kubectl(&["rollout", "restart", "deployment/web", "-n", "old"], None).result().unwrap();
+    eventually("the restarted set of pods", SOON, || {
+        let sets = world.plane.kubectl(&["get", "replicasets", "-n", "old", "-l", "app=web", "-o", "jsonpath={.items[*].status.replicas}"], None).result()?;
+        if sets.split(' ').count() == 2 { Ok(()) } else { Err(sets) }
+    });
+
+    // A release passes; another forbidden registry, a renamed container or a new violation does not.
+    let release = world.plane.kubectl(&["set", "image", "deployment/web", "-n", "old", "web=evil.example/web:2"], None);
+    assert!(release.ok && release.err.contains("still violated, stood before enforcement"), "{release:?}");
+    rejected(&world.plane.kubectl(&["set", "image", "deployment/web", "-n", "old", "web=worse.example/web:2"], None), "image-registry-allowed");
+    let rename = r#"[{"op": "replace", "path": "/spec/template/spec/containers/0/name", "value": "renamed"}]"#;
+    rejected(&world.plane.kubectl(&["patch", "deployment", "web", "-n", "old", "--type=json", "-p", rename], None), "image-registry-allowed");
+    rejected(&world.plane.kubectl(&["patch", "statefulset", "db", "-n", "old", "-p", r#"{"spec":{"template":{"spec":{"hostNetwork":true}}}}"#], None), "pod-security-standard");
+
+    // What slipped in during an outage is not spared: scaling it passes, its pods do not come.
+    world.demarc.take().unwrap().kill();
+    world.plane.kubectl(&["delete", "validatingwebhookconfiguration", "demarc"], None).result().unwrap();
+    world.accepts("old", &workload("Deployment", "slipped", &spec("evil.example/slipped:1", false)));
+    count("app=slipped", 1);
+    world.demarc = Some(world.plane.demarc(binary(), "two"));
+    rejected(&world.plane.kubectl(&["set", "image", "deployment/slipped", "-n", "old", "web=evil.example/slipped:2"], None), "image-registry-allowed");
+    world.plane.kubectl(&["scale", "deployment/slipped", "-n", "old", "--replicas=3"], None).result().unwrap();
+    eventually("the controller's word that its pods are refused", SOON, || {
+        let said = world.field("old", "replicasets", ".items[*].status.conditions[?(@.type==\"ReplicaFailure\")].message");
+        if said.contains("image-registry-allowed") { Ok(()) } else { Err(said) }
+    });
+}
