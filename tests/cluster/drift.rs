@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
-    support::{self, eventually},
-    world::{SOON, World, binary, named, nothing_slipped_in, rejected, spec, workload},
+    support::eventually,
+    world::{SOON, World, nothing_slipped_in, spec, workload},
 };
 
 #[test]
@@ -36,18 +36,13 @@ fn drift_appears_and_clears_and_outages_leave_nothing_stuck() {
     world.redeclare("shop", &json!({}));
     world.rejects("shop", &workload("Pod", "violator", &spec("nginx", true)), "pod-security-standard");
 
-    // A second replica watches; when the first dies it writes within 15 s.
-    let second = world.plane.demarc(binary(), "second");
-    assert!(!second.log().contains("leading"), "one writer");
-    world.demarc.take().unwrap().kill();
-    eventually("the second replica leads", Duration::from_secs(15), || if second.log().contains("leading") { Ok(()) } else { Err(second.log()) });
     world.declare("late", &json!({}));
     world.rejects("late", &workload("Pod", "violator", &spec("nginx", true)), "pod-security-standard");
 
     // It leaves in order, and with nobody there a violator is refused all the same, and a namespace can go.
     world.accepts("late", &workload("Job", "task", &spec("nginx", false)));
     eventually("the job's pod", SOON, || if world.field("late", "job/task", ".status.active") == "1" { Ok(()) } else { Err("none".to_owned()) });
-    assert!(second.terminate().success(), "SIGTERM ends it in order");
+    assert!(world.demarc.take().unwrap().terminate().success(), "SIGTERM ends it in order");
     let down = world.apply("late", &workload("Pod", "violator", &spec("nginx", true)));
     assert!(!down.ok && down.err.contains("failed calling webhook"), "{down:?}");
     world.plane.kubectl(&["delete", "namespace", "late", "--timeout=60s"], None).result().unwrap();

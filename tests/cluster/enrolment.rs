@@ -1,13 +1,11 @@
 //! The declaration and the label that follows from it: who may write what, and what happens to a declaration that cannot be read.
 //! The webhook's blast radius is the enrolment label, so it is guarded in the API server itself.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use crate::{
-    support::{self, eventually},
-    world::{SOON, World, binary, named, nothing_slipped_in, rejected, spec, workload},
+    support::eventually,
+    world::{SOON, World},
 };
 
 #[test]

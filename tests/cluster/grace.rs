@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
-    support::{self, eventually},
-    world::{SOON, World, binary, named, nothing_slipped_in, rejected, spec, workload},
+    support::eventually,
+    world::{SOON, World, binary, class, rejected, spec, workload},
 };
 
 #[test]
@@ -18,8 +18,7 @@ fn what_stood_before_keeps_running_and_gets_no_worse() {
     let mut set = workload("StatefulSet", "db", &spec("evil.example/db:1", false));
     set["spec"]["volumeClaimTemplates"] =
         json!([{"metadata": {"name": "data"}, "spec": {"accessModes": ["ReadWriteOnce"], "storageClassName": "plain", "resources": {"requests": {"storage": "1Gi"}}}}]);
-    let class = json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "plain"}, "provisioner": "driver.longhorn.io"});
-    world.accepts("old", &class);
+    world.accepts("old", &class("plain"));
     let mut web = workload("Deployment", "web", &spec("evil.example/web:1", true));
     web["metadata"]["annotations"] = json!({});
     world.accepts("old", &web);

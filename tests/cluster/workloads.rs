@@ -1,13 +1,11 @@
 //! New workloads: every kind, every list of containers, every way to change an object, and what is never asked about.
 //! Whatever a person or a robot sends, the API server's answer is the test.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use crate::{
-    support::{self, eventually},
-    world::{SOON, World, binary, named, nothing_slipped_in, rejected, spec, workload},
+    support::eventually,
+    world::{SOON, World, claim, class, named, nothing_slipped_in, rejected, spec, workload},
 };
 
 #[test]
@@ -25,11 +23,7 @@ fn new_workloads_are_held_to_what_the_customer_owes() {
     world.rejects("shop", &service, "workload-named-owner");
     let ingress = named("Ingress", "networking.k8s.io/v1", "violator", json!({"rules": [{"host": "a.example"}]}));
     world.rejects("shop", &ingress, "ingress-tls-required");
-    let class = json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "plain"}, "provisioner": "driver.longhorn.io"});
-    world.accepts("shop", &class);
-    let claim = |name: &str, class: &str| {
-        named("PersistentVolumeClaim", "v1", name, json!({"accessModes": ["ReadWriteOnce"], "storageClassName": class, "resources": {"requests": {"storage": "1Gi"}}}))
-    };
+    world.accepts("shop", &class("plain"));
     eventually("a claim of a class that is not encrypted is rejected", SOON, || {
         let dry = world.plane.kubectl(&["apply", "-n", "shop", "--dry-run=server", "-f", "-"], Some(&claim("violator", "plain").to_string()));
         if dry.err.contains("pvc-storage-encrypted") { Ok(()) } else { Err(format!("{dry:?}")) }

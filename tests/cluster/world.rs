@@ -101,6 +101,15 @@ pub fn workload(kind: &str, name: &str, pod: &Value) -> Value {
     }
 }
 
+/// A class whose volumes are not encrypted, as its driver's parameter shows.
+pub fn class(name: &str) -> Value {
+    json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": name}, "provisioner": "driver.longhorn.io"})
+}
+
+pub fn claim(name: &str, class: &str) -> Value {
+    named("PersistentVolumeClaim", "v1", name, json!({"accessModes": ["ReadWriteOnce"], "storageClassName": class, "resources": {"requests": {"storage": "1Gi"}}}))
+}
+
 /// No completed write left an object whose name says that it violates something.
 pub fn nothing_slipped_in(world: &World) {
     let persisted: Vec<String> = world
