@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     support::eventually,
@@ -74,4 +74,73 @@ fn what_stood_before_keeps_running_and_gets_no_worse() {
         let said = world.field("old", "replicasets", ".items[*].status.conditions[?(@.type==\"ReplicaFailure\")].message");
         if said.contains("image-registry-allowed") { Ok(()) } else { Err(said) }
     });
+}
+
+/// Every way in which Kubernetes' own controllers make a child of something that stood before.
+#[test]
+fn every_built_in_controller_makes_children_of_what_stood_before() {
+    let world = World::start();
+    world.declare("old", &json!({"mode": "Audit"}));
+    world.accepts("old", &class("plain"));
+    // DaemonSet pods are made for nodes; nobody has to run them.
+    world.accepts("old", &json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node"}}));
+    let bad = spec("nginx", true);
+    let mut set = workload("StatefulSet", "db", &bad);
+    // Parallel, for no pod ever gets ready here.
+    set["spec"]["podManagementPolicy"] = json!("Parallel");
+    set["spec"]["volumeClaimTemplates"] =
+        json!([{"metadata": {"name": "data"}, "spec": {"accessModes": ["ReadWriteOnce"], "storageClassName": "plain", "resources": {"requests": {"storage": "1Gi"}}}}]);
+    world.accepts("old", &set);
+    let mut scratch = bad.clone();
+    let template = json!({"spec": {"accessModes": ["ReadWriteOnce"], "storageClassName": "plain", "resources": {"requests": {"storage": "1Gi"}}}});
+    scratch["volumes"] = json!([{"name": "tmp", "ephemeral": {"volumeClaimTemplate": template}}]);
+    world.accepts("old", &workload("Deployment", "scratch", &scratch));
+    let others = ["ReplicaSet", "ReplicationController", "Job", "DaemonSet"];
+    for kind in others {
+        world.accepts("old", &workload(kind, &kind.to_lowercase(), &bad));
+    }
+    let mut cron = workload("CronJob", "cron", &bad);
+    cron["spec"]["schedule"] = json!("0 * * * *");
+    world.accepts("old", &cron);
+    // Kind and name of the owner, and the uid of each child that is there to stay.
+    let children = |what: &str| -> Vec<(String, String)> {
+        let listed = world.plane.kubectl(&["get", what, "-n", "old", "-o", "json"], None).result().unwrap();
+        let listed: Value = serde_json::from_str(&listed).unwrap();
+        let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
+        let there = listed["items"].as_array().unwrap().iter().filter(|o| o["metadata"]["deletionTimestamp"].is_null());
+        there.map(|o| (text(&o["metadata"]["ownerReferences"][0]["kind"]) + "/" + &text(&o["metadata"]["ownerReferences"][0]["name"]), text(&o["metadata"]["uid"]))).collect()
+    };
+    let owners = ["StatefulSet/db", "ReplicaSet/scratch-", "ReplicaSet/replicaset", "ReplicationController/replicationcontroller", "Job/job", "DaemonSet/daemonset"];
+    let made_beside = |before: &[(String, String)]| {
+        let now = children("pods");
+        let missing: Vec<&str> = owners.iter().copied().filter(|owner| !now.iter().any(|(of, uid)| of.starts_with(owner) && !before.iter().any(|(_, old)| old == uid))).collect();
+        if missing.is_empty() { Ok(now) } else { Err(format!("no new pod of {missing:?}")) }
+    };
+    let before = eventually("a pod of each", SOON, || made_beside(&[]));
+    let claims = || children("persistentvolumeclaims").len();
+    eventually("the claims", SOON, || if claims() == 2 { Ok(()) } else { Err(claims().to_string()) });
+    // `forbiddenSince` has whole seconds: what is spared is older than that.
+    std::thread::sleep(Duration::from_millis(1100));
+    world.redeclare("old", &json!({}));
+
+    // All pods go, the set grows, and the clock strikes for the CronJob: it has missed an hour.
+    world.plane.kubectl(&["delete", "pods", "--all", "-n", "old", "--wait=false"], None).result().unwrap();
+    world.plane.kubectl(&["scale", "statefulset/db", "-n", "old", "--replicas=2"], None).result().unwrap();
+    let missed = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(2);
+    let missed = json!({"status": {"lastScheduleTime": format!("{missed:.0}")}}).to_string();
+    world.plane.kubectl(&["patch", "cronjob", "cron", "-n", "old", "--subresource=status", "--type=merge", "-p", &missed], None).result().unwrap();
+
+    eventually("a new pod of each", SOON, || made_beside(&before));
+    eventually("the second claim of the set", SOON, || world.plane.kubectl(&["get", "persistentvolumeclaim", "data-db-1", "-n", "old"], None).result());
+    eventually("the claim of the new pod's own volume", SOON, || {
+        let pods: Vec<String> = children("pods").into_iter().filter(|(of, _)| of.starts_with("ReplicaSet/scratch-")).map(|(_, uid)| uid).collect();
+        let owned = world.field("old", "persistentvolumeclaims", ".items[*].metadata.ownerReferences[0].uid");
+        if pods.iter().any(|uid| owned.contains(uid.as_str())) { Ok(()) } else { Err(format!("{owned}, pods {pods:?}")) }
+    });
+    eventually("the CronJob's job and its pod", SOON, || {
+        let pods = children("pods");
+        if children("jobs").iter().any(|(of, _)| of == "CronJob/cron") && pods.iter().any(|(of, _)| of.starts_with("Job/cron-")) { Ok(()) } else { Err(format!("{pods:?}")) }
+    });
+    // A person who makes a job of the same template is no controller: nothing is inherited.
+    rejected(&world.plane.kubectl(&["create", "job", "violator", "--from=cronjob/cron", "-n", "old"], None), "pod-security-standard");
 }
