@@ -176,9 +176,9 @@ fn conditions(before: &OwnershipStatus, matrix: &Matrix, report: &Report, observ
 }
 
 /// Our own conditions beside those of others; the time of a transition stays while the status does.
-fn merged<const N: usize>(before: &[Condition], states: [State; N], generation: i64, now: Timestamp) -> Vec<Condition> {
-    let mut conditions: Vec<Condition> = before.iter().filter(|c| states.iter().all(|(kind, _)| *kind != c.type_)).cloned().collect();
-    for (kind, state) in states {
+fn merged<const N: usize>(before: &[Condition], ours: [State; N], generation: i64, now: Timestamp) -> Vec<Condition> {
+    let mut conditions: Vec<Condition> = before.iter().filter(|c| ours.iter().all(|(kind, _)| *kind != c.type_)).cloned().collect();
+    for (kind, state) in ours {
         let Some((status, reason, message)) = state else { continue };
         let was = before.iter().find(|c| c.type_ == kind && c.status == status);
         conditions.push(Condition {

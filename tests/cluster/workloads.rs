@@ -27,11 +27,11 @@ fn new_workloads_are_held_to_what_the_customer_owes() {
         };
         world.rejects("shop", &workload(kind.name(), "violator", &spec("nginx", true)), &format!(" {template}spec.containers[web].securityContext.privileged"));
     }
-    // One that the API server has yet to name; nothing of its name is known but the beginning.
+    // One that its maker leaves the API server to name.
     let mut unnamed = workload("Pod", "violator", &spec("nginx", true));
     unnamed["metadata"] = json!({"generateName": "violator-", "annotations": {"a8r.io/owner": "shop"}});
     let said = world.plane.kubectl(&["create", "-n", "shop", "-f", "-"], Some(&unnamed.to_string()));
-    rejected(&said, "pod/violator-");
+    rejected(&said, "pod shop/violator-");
     rejected(&said, "pod-security-standard");
     let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "violator"}, "spec": {"ports": [{"port": 80}]}});
     world.rejects("shop", &service, "workload-named-owner");
@@ -218,11 +218,11 @@ fn every_resource_that_reaches_a_pod_spec_is_in_the_rules(world: &World) {
     let get = |path: &str| -> Value { serde_json::from_str(&world.plane.kubectl(&["get", "--raw", path], None).result().unwrap()).unwrap() };
     let rules = get("/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/demarc")["webhooks"][0]["rules"].clone();
     let words = |v: &Value| -> Vec<String> { v.as_array().unwrap().iter().map(|w| w.as_str().unwrap().to_owned()).collect() };
-    let mut ruled = BTreeSet::new();
+    let mut asked_about = BTreeSet::new();
     for rule in rules.as_array().unwrap() {
         for (group, version) in words(&rule["apiGroups"]).iter().flat_map(|g| words(&rule["apiVersions"]).into_iter().map(move |v| (g.clone(), v))) {
             for (resource, operation) in words(&rule["resources"]).iter().flat_map(|r| words(&rule["operations"]).into_iter().map(move |o| (r.clone(), o))) {
-                ruled.insert((group.clone(), version.clone(), resource, operation));
+                asked_about.insert((group.clone(), version.clone(), resource, operation));
             }
         }
     }
@@ -253,7 +253,7 @@ fn every_resource_that_reaches_a_pod_spec_is_in_the_rules(world: &World) {
                     continue;
                 }
                 let wanted = (group.to_owned(), version.to_owned(), resource.clone(), operation.to_owned());
-                assert!(ruled.contains(&wanted), "{verb} {path} carries a PodSpec and is not asked about; add it to the rules, or to the exceptions with the reason");
+                assert!(asked_about.contains(&wanted), "{verb} {path} carries a PodSpec and is not asked about; add it to the rules, or to the exceptions with the reason");
             }
         }
     }
@@ -263,7 +263,7 @@ fn every_resource_that_reaches_a_pod_spec_is_in_the_rules(world: &World) {
     assert_eq!(excused.len(), NEVER_ASKED.len(), "an exception that is no more: {excused:?}");
 
     let mut served: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
-    for (group, version, resource, _) in ruled {
+    for (group, version, resource, _) in asked_about {
         let names = served.entry((group.clone(), version.clone())).or_insert_with(|| {
             let list = get(&if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") });
             list["resources"].as_array().unwrap().iter().map(|r| r["name"].as_str().unwrap().to_owned()).collect()
