@@ -221,48 +221,50 @@ async fn whoami(client: &Client) -> anyhow::Result<String> {
 
 async fn established(client: &Client) -> anyhow::Result<()> {
     let api: Api<crate::api::ownership::Ownership> = Api::all(client.clone());
+    let mut last = "no answer within 5 s".to_owned();
     for _ in 0..100 {
-        if let Ok(Ok(_)) = tokio::time::timeout(Duration::from_secs(5), api.list(&kube::api::ListParams::default().limit(1))).await {
-            return Ok(());
+        match tokio::time::timeout(Duration::from_secs(5), api.list(&kube::api::ListParams::default().limit(1))).await {
+            Ok(Ok(_)) => return Ok(()),
+            Ok(Err(error)) => last = error.to_string(),
+            Err(_) => {}
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    bail!("the Ownership CRD is not served after 10 s")
+    // A missing right looks the same from here: the API server's own words tell which it is.
+    bail!("Ownerships cannot be listed after 10 s: {last}")
 }
 
-/// Starts one watch a kind. All but the facts decide: a child whose parent has no record would be refused for ever.
-fn start_watches(client: &Client, index: &Arc<Index>, tasks: &mut JoinSet<(&'static str, anyhow::Result<()>)>) -> Vec<(Source, Arc<Health>)> {
+/// What is watched, each with its resource: the rights to read follow from this. All but the facts decide: a child whose parent has no record
+/// would be refused for ever.
+pub fn watched() -> Vec<(Source, ApiResource)> {
     let resource = |group: &str, version: &str, kind: &str, plural: &str| ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural);
-    let mut sources = vec![
-        (Source::Ownerships, "ownerships", resource(crate::api::GROUP, "v1alpha1", "Ownership", "ownerships")),
-        (Source::Namespaces, "namespaces", resource("", "v1", "Namespace", "namespaces")),
-        (Source::StorageClasses, "storageclasses", resource("storage.k8s.io", "v1", "StorageClass", "storageclasses")),
-        (Source::Volumes, "persistentvolumes", resource("", "v1", "PersistentVolume", "persistentvolumes")),
-        (
-            Source::Backing(Backing::ValidatingWebhooks),
-            "validatingwebhookconfigurations",
-            resource("admissionregistration.k8s.io", "v1", "ValidatingWebhookConfiguration", "validatingwebhookconfigurations"),
-        ),
-        (
-            Source::Backing(Backing::MutatingWebhooks),
-            "mutatingwebhookconfigurations",
-            resource("admissionregistration.k8s.io", "v1", "MutatingWebhookConfiguration", "mutatingwebhookconfigurations"),
-        ),
-        (Source::Backing(Backing::ApiServices), "apiservices", resource("apiregistration.k8s.io", "v1", "APIService", "apiservices")),
-        (Source::Backing(Backing::ClusterRoleBindings), "clusterrolebindings", resource("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", "clusterrolebindings")),
+    let admission = "admissionregistration.k8s.io";
+    let mut watched = vec![
+        (Source::Ownerships, resource(crate::api::GROUP, "v1alpha1", "Ownership", "ownerships")),
+        (Source::Namespaces, resource("", "v1", "Namespace", "namespaces")),
+        (Source::StorageClasses, resource("storage.k8s.io", "v1", "StorageClass", "storageclasses")),
+        (Source::Volumes, resource("", "v1", "PersistentVolume", "persistentvolumes")),
+        (Source::Backing(Backing::ValidatingWebhooks), resource(admission, "v1", "ValidatingWebhookConfiguration", "validatingwebhookconfigurations")),
+        (Source::Backing(Backing::MutatingWebhooks), resource(admission, "v1", "MutatingWebhookConfiguration", "mutatingwebhookconfigurations")),
+        (Source::Backing(Backing::ApiServices), resource("apiregistration.k8s.io", "v1", "APIService", "apiservices")),
+        (Source::Backing(Backing::ClusterRoleBindings), resource("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", "clusterrolebindings")),
     ];
-    for kind in Kind::ALL.iter().filter(|k| CATALOG.iter().any(|c| c.kinds.contains(k))) {
-        sources.push((Source::Subjects(*kind), kind.plural(), resource(kind.group(), kind.version(), kind.name(), kind.plural())));
-    }
-    sources
+    let judged = Kind::ALL.iter().filter(|k| CATALOG.iter().any(|c| c.kinds.contains(k)));
+    watched.extend(judged.map(|kind| (Source::Subjects(*kind), resource(kind.group(), kind.version(), kind.name(), kind.plural()))));
+    watched
+}
+
+/// Starts one watch a kind.
+fn start_watches(client: &Client, index: &Arc<Index>, tasks: &mut JoinSet<(&'static str, anyhow::Result<()>)>) -> Vec<(Source, Arc<Health>)> {
+    watched()
         .into_iter()
-        .map(|(source, what, resource)| {
+        .map(|(source, resource)| {
             let health = Arc::new(if matches!(source, Source::Subjects(kind) if kind.optional()) { Health::optional() } else { Health::default() });
             let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
             let (index, watched) = (index.clone(), health.clone());
             tasks.spawn(async move {
-                follow(api, what, watched, move |change| index.take(source, &change)).await;
-                (what, Ok(()))
+                follow(api, &resource.plural, watched, move |change| index.take(source, &change)).await;
+                ("watch", Ok(()))
             });
             (source, health)
         })

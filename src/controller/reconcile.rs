@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace as KubeNamespace, ObjectReference};
 use kube::{
     Api, Client,
-    api::{Patch, PatchParams},
+    api::{DynamicObject, Patch, PatchParams},
+    core::ApiResource,
     runtime::events::{Event, EventType, Recorder, Reporter},
 };
 use serde_json::json;
@@ -26,7 +27,7 @@ use crate::{
     policy::{
         book::Promise,
         drift,
-        status::{Observed, plan},
+        status::{Observed, plan, plan_unreadable},
     },
 };
 
@@ -114,15 +115,32 @@ impl Reconciler {
             // The label comes back by the watch, and the status is written once, with what is true then.
             return self.label(name, wanted).await;
         }
-        let (Some(matrix), Some(stored)) = (matrix, self.index.stored(name)) else { return Ok(()) };
+        let Some(stored) = self.index.stored(name) else { return Ok(()) };
         let now = Timestamp::now();
-        let report = drift::report(namespace, &matrix, &self.index.shared.objects(), &book.facts, now);
-        let old = stored.ownership.as_ref().and_then(|o| o.status.clone());
-        let observed = Observed { enrolled: labelled, broken: broken.as_deref(), critical: critical.as_deref() };
-        let Some(new) = plan(old.as_ref(), &matrix, &report, &observed, now) else { return Ok(()) };
+        let (old, generation) = match &stored.ownership {
+            Some(ownership) => (ownership.status.clone(), ownership.metadata.generation.unwrap_or_default()),
+            None => self.status_of_unreadable(name).await?,
+        };
+        let observed = Observed { generation, enrolled: labelled, broken: broken.as_deref(), critical: critical.as_deref() };
+        let new = match (&matrix, &broken) {
+            (Some(matrix), _) => plan(old.as_ref(), matrix, &drift::report(namespace, matrix, &self.index.shared.objects(), &book.facts, now), &observed, now),
+            (None, Some(reason)) => plan_unreadable(old.as_ref(), reason, &observed, now),
+            (None, None) => None,
+        };
+        let Some(new) = new else { return Ok(()) };
         self.write(name, &stored, &new).await?;
         self.tell(name, &stored, old.as_ref(), &new).await;
         Ok(())
+    }
+
+    /// The index keeps nothing of what it cannot read, and yet its status must be known: conditions of others stay, `forbiddenSince` does not
+    /// move, and a status that says it all is not written again.
+    async fn status_of_unreadable(&self, name: &str) -> Result<(Option<OwnershipStatus>, i64), WriteError> {
+        let resource = ApiResource::erase::<Ownership>(&());
+        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), name, &resource);
+        let object = tokio::time::timeout(CALL, api.get("default")).await??;
+        let status = object.data.get("status").and_then(|status| serde_json::from_value(status.clone()).ok());
+        Ok((status, object.metadata.generation.unwrap_or_default()))
     }
 
     /// Why a namespace must not wait for Demarc.

@@ -94,7 +94,7 @@ impl Pace {
 }
 
 /// Follows one kind for ever.
-pub async fn follow(api: Api<DynamicObject>, what: &'static str, health: Arc<Health>, mut sink: impl FnMut(Change) + Send) {
+pub async fn follow(api: Api<DynamicObject>, what: &str, health: Arc<Health>, mut sink: impl FnMut(Change) + Send) {
     let (mut failures, mut told) = (0_u32, false);
     let mut pace = Pace(Instant::now());
     loop {
@@ -165,7 +165,7 @@ async fn list(api: &Api<DynamicObject>, health: &Health, sink: &mut impl FnMut(C
 }
 
 /// Returns when the list must be read anew, and whether watching worked for a while: if not, the next list is not hurried.
-async fn watch(api: &Api<DynamicObject>, what: &'static str, mut version: String, health: &Health, pace: &mut Pace, sink: &mut impl FnMut(Change)) -> bool {
+async fn watch(api: &Api<DynamicObject>, what: &str, mut version: String, health: &Health, pace: &mut Pace, sink: &mut impl FnMut(Change)) -> bool {
     let (listed, mut short, mut worked) = (Instant::now(), 0, false);
     while short < MAX_SHORT && listed.elapsed() < RELIST {
         pace.turn().await;

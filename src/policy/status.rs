@@ -11,7 +11,7 @@ use super::{drift::Report, matrix::Matrix};
 use crate::{
     api::ownership::{Counts, Enforcement, FindingRow, MatrixRow, OwnershipStatus, Verdict},
     controls::CATALOG,
-    model::Outcome,
+    model::{Outcome, text::shown},
 };
 
 /// The most findings that a status lists; the total says how many there are (H91).
@@ -20,6 +20,8 @@ pub const MAX_FINDINGS: usize = 100;
 /// What the leader knows beside the report.
 #[derive(Clone, Copy, Debug)]
 pub struct Observed<'a> {
+    /// The generation of the stored declaration, readable or not.
+    pub generation: i64,
     /// The namespace carries the enrolment label.
     pub enrolled: bool,
     /// Why the stored declaration cannot be read.
@@ -32,13 +34,35 @@ pub struct Observed<'a> {
 pub fn plan(old: Option<&OwnershipStatus>, matrix: &Matrix, report: &Report, observed: &Observed<'_>, now: Timestamp) -> Option<OwnershipStatus> {
     let default = OwnershipStatus::default();
     let before = old.unwrap_or(&default);
-    let mut new = OwnershipStatus { observed_generation: Some(matrix.generation), ..OwnershipStatus::default() };
+    let mut new = OwnershipStatus { observed_generation: Some(observed.generation), ..OwnershipStatus::default() };
     new.matrix = rows(before, matrix, report, observed, now);
     new.counts = counts(matrix, report);
     new.findings_total = i64::try_from(report.drift.len()).unwrap_or(i64::MAX);
     new.findings = findings(before, matrix, report, now);
     new.digest = Some(digest(&new));
     new.conditions = conditions(before, matrix, report, observed, now);
+    (old != Some(&new)).then_some(new)
+}
+
+/// The status while the declaration cannot be read and nobody remembers a good one. What was known stays, for it says what stood before and since
+/// when; the conditions tell what is wrong.
+pub fn plan_unreadable(old: Option<&OwnershipStatus>, reason: &str, observed: &Observed<'_>, now: Timestamp) -> Option<OwnershipStatus> {
+    let mut new = old.cloned().unwrap_or_default();
+    new.observed_generation = Some(observed.generation);
+    let why = shown(&format!("the stored declaration cannot be read: {reason}"), 500);
+    let enforcing = match (observed.critical, observed.enrolled) {
+        (Some(why), _) => ("False", "CriticalNamespace", why.to_owned()),
+        (None, true) => ("True", "FailClosed", "nothing new is admitted until the declaration can be read".to_owned()),
+        (None, false) => ("False", "NotEnrolled", "the namespace does not carry the enrolment label".to_owned()),
+    };
+    let states = [
+        ("Ready", Some(("False", "Unreadable", why.clone()))),
+        ("Stalled", Some(("True", "Unreadable", why))),
+        ("Compliant", Some(("Unknown", "Unreadable", "nothing is judged until the declaration can be read".to_owned()))),
+        ("Enforcing", Some(enforcing)),
+        ("UnknownControl", None),
+    ];
+    new.conditions = merged(&new.conditions, states, observed.generation, now);
     (old != Some(&new)).then_some(new)
 }
 
@@ -102,7 +126,7 @@ fn findings(before: &OwnershipStatus, matrix: &Matrix, report: &Report, now: Tim
                 verdict,
                 message: d.message.clone(),
                 since: known.map_or(Time(whole_second(now)), |f| f.since.clone()),
-                owed_by: crate::model::text::shown(&matrix.owed_by(d.control), 63),
+                owed_by: shown(&matrix.owed_by(d.control), 63),
                 grandfathered: d.grandfathered,
             }
         })
@@ -122,6 +146,9 @@ fn digest(status: &OwnershipStatus) -> String {
     hash.finalize().iter().take(6).map(|b| format!("{b:02x}")).collect()
 }
 
+/// A condition's type, and its status, reason and message; `None` when it does not stand.
+type State = (&'static str, Option<(&'static str, &'static str, String)>);
+
 fn conditions(before: &OwnershipStatus, matrix: &Matrix, report: &Report, observed: &Observed<'_>, now: Timestamp) -> Vec<Condition> {
     let violated = report.verdicts.iter().filter(|v| **v == Verdict::Violated).count();
     let unknown = report.verdicts.iter().filter(|v| **v == Verdict::Unknown).count();
@@ -136,23 +163,30 @@ fn conditions(before: &OwnershipStatus, matrix: &Matrix, report: &Report, observ
         (None, true, true) => ("True", "Enrolled", "the API server asks Demarc about this namespace".to_owned()),
         (None, true, false) => ("False", "NotEnrolled", "the namespace does not carry the enrolment label yet".to_owned()),
     };
-    let ready = match observed.broken {
-        None => ("True", "Resolved", "the declaration is read and judged".to_owned()),
-        Some(why) => ("False", "Unreadable", crate::model::text::shown(&format!("the stored declaration cannot be read; the last good one holds: {why}"), 500)),
+    let (ready, stalled) = match observed.broken {
+        None => (("True", "Resolved", "the declaration is read and judged".to_owned()), None),
+        Some(why) => {
+            let why = shown(&format!("the stored declaration cannot be read; the last good one holds: {why}"), 500);
+            (("False", "Unreadable", why.clone()), Some(("True", "Unreadable", why)))
+        }
     };
-    let unknown_control =
-        matrix.unknown_controls.first().map(|id| ("True", "NotInCatalog", format!("this version does not know {}; it is shown, not denied", crate::model::text::shown(id, 63))));
-    let own = [("Ready", Some(ready)), ("Compliant", Some(compliant)), ("Enforcing", Some(enforcing)), ("UnknownControl", unknown_control)];
-    let mut conditions: Vec<Condition> = before.conditions.iter().filter(|c| own.iter().all(|(kind, _)| *kind != c.type_)).cloned().collect();
-    for (kind, state) in own {
+    let unknown_control = matrix.unknown_controls.first().map(|id| ("True", "NotInCatalog", format!("this version does not know {}; it is shown, not denied", shown(id, 63))));
+    let states = [("Ready", Some(ready)), ("Stalled", stalled), ("Compliant", Some(compliant)), ("Enforcing", Some(enforcing)), ("UnknownControl", unknown_control)];
+    merged(&before.conditions, states, observed.generation, now)
+}
+
+/// Our own conditions beside those of others; the time of a transition stays while the status does.
+fn merged<const N: usize>(before: &[Condition], ours: [State; N], generation: i64, now: Timestamp) -> Vec<Condition> {
+    let mut conditions: Vec<Condition> = before.iter().filter(|c| ours.iter().all(|(kind, _)| *kind != c.type_)).cloned().collect();
+    for (kind, state) in ours {
         let Some((status, reason, message)) = state else { continue };
-        let was = before.conditions.iter().find(|c| c.type_ == kind && c.status == status);
+        let was = before.iter().find(|c| c.type_ == kind && c.status == status);
         conditions.push(Condition {
             type_: kind.to_owned(),
             status: status.to_owned(),
             reason: reason.to_owned(),
             message,
-            observed_generation: Some(matrix.generation),
+            observed_generation: Some(generation),
             last_transition_time: was.map_or(Time(whole_second(now)), |c| c.last_transition_time.clone()),
         });
     }
@@ -171,7 +205,7 @@ mod tests {
         policy::{drift, objects::Objects},
     };
 
-    const ENROLLED: Observed<'static> = Observed { enrolled: true, broken: None, critical: None };
+    const ENROLLED: Observed<'static> = Observed { generation: 0, enrolled: true, broken: None, critical: None };
 
     fn at(s: &str) -> Timestamp {
         s.parse().unwrap()
@@ -218,5 +252,46 @@ mod tests {
         for kind in ["Ready", "Compliant", "Enforcing"] {
             assert_eq!(new.conditions.iter().filter(|c| c.type_ == kind).count(), 1, "{kind}");
         }
+    }
+
+    #[test]
+    fn a_declaration_that_nobody_can_read_is_told_and_what_was_known_stays() {
+        let (matrix, objects, shop) = shop();
+        let (t1, t2) = (at("2026-02-01T00:00:00Z"), at("2026-03-01T00:00:00Z"));
+        let foreign =
+            Condition { type_: "Audited".into(), status: "True".into(), reason: "By".into(), message: String::new(), observed_generation: None, last_transition_time: Time(t1) };
+        let mut good = plan(None, &matrix, &drift::report(&shop, &matrix, &objects, &Facts::empty(), t1), &ENROLLED, t1).unwrap();
+        good.conditions.push(foreign.clone());
+        let state = |status: &OwnershipStatus, kind: &str| status.conditions.iter().find(|c| c.type_ == kind).map(|c| format!("{} {}", c.status, c.reason));
+        for (enrolled, enforcing) in [(true, "True FailClosed"), (false, "False NotEnrolled")] {
+            let observed = Observed { generation: 7, enrolled, ..ENROLLED };
+            for old in [None, Some(&good)] {
+                let broken = plan_unreadable(old, "unknown variant `Mainframe`", &observed, t2).unwrap();
+                for (kind, said) in [("Ready", "False Unreadable"), ("Stalled", "True Unreadable"), ("Compliant", "Unknown Unreadable"), ("Enforcing", enforcing)] {
+                    assert_eq!(state(&broken, kind).as_deref(), Some(said), "{kind}");
+                }
+                assert!(broken.conditions.iter().any(|c| c.message.contains("Mainframe")), "the reason is there");
+                assert_eq!(broken.observed_generation, Some(7));
+                assert_eq!(plan_unreadable(Some(&broken), "unknown variant `Mainframe`", &observed, at("2026-04-01T00:00:00Z")), None, "told once");
+            }
+        }
+        let broken = plan_unreadable(Some(&good), "x", &ENROLLED, t2).unwrap();
+        assert!(broken.conditions.contains(&foreign));
+        assert_eq!((&broken.matrix, &broken.findings), (&good.matrix, &good.findings), "what stood before is still known");
+        let mended = plan(Some(&broken), &matrix, &drift::report(&shop, &matrix, &objects, &Facts::empty(), t2), &ENROLLED, t2).unwrap();
+        assert_eq!((state(&mended, "Ready").as_deref(), state(&mended, "Stalled")), (Some("True Resolved"), None));
+        assert_eq!(mended.matrix[0].forbidden_since, good.matrix[0].forbidden_since, "nothing is spared that was not before");
+    }
+
+    #[test]
+    fn the_last_good_declaration_is_judged_on_and_the_status_says_so_once() {
+        let (matrix, objects, shop) = shop();
+        let now = at("2026-02-01T00:00:00Z");
+        let report = drift::report(&shop, &matrix, &objects, &Facts::empty(), now);
+        let observed = Observed { generation: 2, broken: Some("unknown variant"), ..ENROLLED };
+        let told = plan(None, &matrix, &report, &observed, now).unwrap();
+        let state = |kind: &str| told.conditions.iter().find(|c| c.type_ == kind).map(|c| (c.status.as_str(), c.observed_generation));
+        assert_eq!((state("Ready"), state("Stalled")), (Some(("False", Some(2))), Some(("True", Some(2)))));
+        assert_eq!(plan(Some(&told), &matrix, &report, &observed, now), None);
     }
 }

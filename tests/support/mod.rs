@@ -6,7 +6,8 @@
 
 use std::{
     fs::File,
-    net::TcpListener,
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
@@ -215,7 +216,6 @@ impl ControlPlane {
 
     /// Real kubectl, as one of the test users.
     pub fn kubectl_as(&self, user: &str, args: &[&str], stdin: Option<&str>) -> Said {
-        use std::io::Write;
         let mut child = Command::new(self.assets.join("kubectl"))
             .args(["--context", user, "--request-timeout=20s"])
             .args(args)
@@ -239,21 +239,50 @@ impl ControlPlane {
         std::fs::read_to_string(self.file("audit.log")).unwrap_or_default().lines().filter_map(|l| serde_json::from_str(l).ok()).collect()
     }
 
-    /// Starts `demarc controller --local`; `binary` is `CARGO_BIN_EXE_demarc`.
+    /// A kubeconfig for one more user, known by a bearer token.
+    pub fn kubeconfig_of(&self, user: &str, token: &str) -> PathBuf {
+        let file = self.file(&format!("kubeconfig-{user}"));
+        let text = format!(
+            "apiVersion: v1\nkind: Config\ncurrent-context: {user}\nclusters:\n- name: demarc\n  cluster: {{server: 'https://localhost:{}', certificate-authority: {}}}\nusers: [{{name: {user}, user: {{token: {token}}}}}]\ncontexts: [{{name: {user}, context: {{cluster: demarc, user: {user}}}}}]\n",
+            self.port,
+            self.path("certs/apiserver.crt")
+        );
+        std::fs::write(&file, text).unwrap();
+        file
+    }
+
+    /// Starts `demarc controller --local` as admin; `binary` is `CARGO_BIN_EXE_demarc`.
     pub fn demarc(&self, binary: &Path, name: &str) -> Demarc {
-        let (admin, log) = (free_port(), self.file(&format!("demarc-{name}.log")));
-        let mut command = Command::new(binary);
-        command.args(["controller", "--local", "--webhook-address", "127.0.0.1:0", "--admin-address", &format!("127.0.0.1:{admin}"), "--replica", name]);
-        command.env("KUBECONFIG", self.kubeconfig()).env("DEMARC_LOG", "demarc=debug");
-        let file = File::create(&log).unwrap();
-        let child = command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file).spawn().unwrap();
-        let mut demarc = Demarc { child, log, admin };
+        self.demarc_as(binary, name, &self.kubeconfig())
+    }
+
+    /// The same, as the user of a kubeconfig.
+    pub fn demarc_as(&self, binary: &Path, name: &str, kubeconfig: &Path) -> Demarc {
+        let mut demarc = self.launch(binary, name, kubeconfig, &["--local"]);
         // Registered as well as ready: the webhook is there when this returns.
         eventually("demarc", Duration::from_secs(30), || {
             alive(Some(&mut demarc.child), &demarc.log);
             if demarc.log().contains(r#""message":"ready""#) { Ok(()) } else { Err(tail(&demarc.log)) }
         });
         demarc
+    }
+
+    /// The same as a pod of the chart would run, with its certificate from a folder: it registers nothing. Does not wait.
+    pub fn demarc_in_cluster(&self, binary: &Path, name: &str, kubeconfig: &Path) -> Demarc {
+        for (from, to) in [("certs/apiserver.crt", "certs/tls.crt"), ("certs/apiserver.key", "certs/tls.key")] {
+            std::fs::copy(self.file(from), self.file(to)).unwrap();
+        }
+        self.launch(binary, name, kubeconfig, &["--tls-dir", &self.path("certs")])
+    }
+
+    fn launch(&self, binary: &Path, name: &str, kubeconfig: &Path, mode: &[&str]) -> Demarc {
+        let (admin, log) = (free_port(), self.file(&format!("demarc-{name}.log")));
+        let mut command = Command::new(binary);
+        command.arg("controller").args(mode).args(["--webhook-address", "127.0.0.1:0", "--admin-address", &format!("127.0.0.1:{admin}"), "--replica", name]);
+        command.env("KUBECONFIG", kubeconfig).env("DEMARC_LOG", "demarc=debug");
+        let file = File::create(&log).unwrap();
+        let child = command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file).spawn().unwrap();
+        Demarc { child, log, admin }
     }
 }
 
@@ -279,6 +308,19 @@ impl Demarc {
     /// What it logged.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// The status code of `/readyz`; 0 while nobody listens.
+    pub fn readyz(&self) -> u16 {
+        let ask = || -> std::io::Result<String> {
+            let mut stream = TcpStream::connect(("127.0.0.1", self.admin))?;
+            stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+            stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer)?;
+            Ok(answer)
+        };
+        ask().ok().and_then(|answer| answer.split(' ').nth(1)?.parse().ok()).unwrap_or(0)
     }
 
     /// SIGTERM and the way it ended.

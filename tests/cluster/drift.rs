@@ -1,0 +1,50 @@
+//! Drift appears and clears; outages of the API server and of Demarc leave nothing stuck.
+//! Faults are real: processes are killed, ports go away and come back.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::{
+    support::eventually,
+    world::{SOON, World, nothing_slipped_in, spec, workload},
+};
+
+#[test]
+fn drift_appears_and_clears_and_outages_leave_nothing_stuck() {
+    let mut world = World::start();
+    world.declare("shop", &json!({"mode": "Audit"}));
+    world.accepts("shop", &workload("Deployment", "web", &spec("nginx", false)));
+    let status = |path: &str| world.field("shop", "ownership/default", path);
+    eventually("a clean report", SOON, || if status(".status.counts.satisfied") != "0" && status(".status.counts.violated") == "0" { Ok(()) } else { Err(status(".status")) });
+    world.accepts("shop", &workload("Deployment", "bad", &spec("nginx", true)));
+    eventually("drift within 30 s", SOON, || if status(".status.findings[*].object").contains("deployment/bad") { Ok(()) } else { Err(status(".status")) });
+    let table = world.plane.kubectl(&["get", "ownerships", "-A"], None).result().unwrap();
+    assert!(table.contains("VIOLATED") && table.contains("False"), "{table}");
+    // Settled: nothing is written while nothing changes.
+    std::thread::sleep(Duration::from_secs(3));
+    let version = status(".metadata.resourceVersion");
+    std::thread::sleep(Duration::from_secs(4));
+    assert_eq!(version, status(".metadata.resourceVersion"), "a steady state has no writes");
+    world.plane.kubectl(&["delete", "deployment", "bad", "-n", "shop"], None).result().unwrap();
+    eventually("cleared within 30 s", SOON, || if status(".status.findingsTotal") == "0" { Ok(()) } else { Err(status(".status")) });
+
+    // The API server goes and comes back, twice.
+    for patience in [Duration::from_secs(10), Duration::ZERO] {
+        world.plane.restart_api_server(patience);
+    }
+    world.redeclare("shop", &json!({}));
+    world.rejects("shop", &workload("Pod", "violator", &spec("nginx", true)), "pod-security-standard");
+
+    world.declare("late", &json!({}));
+    world.rejects("late", &workload("Pod", "violator", &spec("nginx", true)), "pod-security-standard");
+
+    // It leaves in order, and with nobody there a violator is refused all the same, and a namespace can go.
+    world.accepts("late", &workload("Job", "task", &spec("nginx", false)));
+    eventually("the job's pod", SOON, || if world.field("late", "job/task", ".status.active") == "1" { Ok(()) } else { Err("none".to_owned()) });
+    assert!(world.demarc.take().unwrap().terminate().success(), "SIGTERM ends it in order");
+    let down = world.apply("late", &workload("Pod", "violator", &spec("nginx", true)));
+    assert!(!down.ok && down.err.contains("failed calling webhook"), "{down:?}");
+    world.plane.kubectl(&["delete", "namespace", "late", "--timeout=60s"], None).result().unwrap();
+    nothing_slipped_in(&world);
+}

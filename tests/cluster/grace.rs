@@ -1,0 +1,146 @@
+//! What stood before enforcement keeps running, and gets no worse.
+//! Real controllers make the children; what they may make follows from the root above them.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::{
+    support::eventually,
+    world::{SOON, World, binary, class, rejected, spec, workload},
+};
+
+#[test]
+fn what_stood_before_keeps_running_and_gets_no_worse() {
+    let mut world = World::start();
+    let policy = json!({"images": {"allowedPrefixes": ["ghcr.io/acme"]}});
+    world.declare("old", &json!({"mode": "Audit", "policy": policy}));
+    let mut set = workload("StatefulSet", "db", &spec("evil.example/db:1", false));
+    set["spec"]["volumeClaimTemplates"] =
+        json!([{"metadata": {"name": "data"}, "spec": {"accessModes": ["ReadWriteOnce"], "storageClassName": "plain", "resources": {"requests": {"storage": "1Gi"}}}}]);
+    world.accepts("old", &class("plain"));
+    let mut web = workload("Deployment", "web", &spec("evil.example/web:1", true));
+    web["metadata"]["annotations"] = json!({});
+    world.accepts("old", &web);
+    world.accepts("old", &set);
+    world.accepts("old", &workload("Job", "task", &spec("evil.example/task:1", false)));
+    world.accepts("old", &workload("DaemonSet", "agent", &spec("evil.example/agent:1", false)));
+    let pods = |selector: &str| world.plane.kubectl(&["get", "pods", "-n", "old", "-l", selector, "-o", "name"], None).result().unwrap_or_default();
+    let count = |selector: &str, n: usize| eventually(&format!("{n} pods of {selector}"), SOON, || if pods(selector).lines().count() == n { Ok(()) } else { Err(pods(selector)) });
+    count("app=web", 1);
+    count("app=db", 1);
+    // `forbiddenSince` has whole seconds: what is spared is older than that.
+    std::thread::sleep(Duration::from_millis(1100));
+    world.redeclare("old", &json!({"policy": policy}));
+
+    // Delete, scale, restart: everything comes back.
+    for (selector, replicas) in [("app=web", "2"), ("app=db", "2")] {
+        let before = pods(selector);
+        world.plane.kubectl(&["delete", "pods", "-n", "old", "-l", selector, "--wait=false"], None).result().unwrap();
+        eventually("a new pod in its place", SOON, || {
+            let now = pods(selector);
+            let uid = world.plane.kubectl(&["get", "pods", "-n", "old", "-l", selector, "-o", "jsonpath={.items[*].metadata.uid}"], None).result()?;
+            if !now.is_empty() && (now != before || selector == "app=db" && !uid.is_empty()) { Ok(()) } else { Err(now) }
+        });
+        let target = if selector == "app=web" { "deployment/web" } else { "statefulset/db" };
+        world.plane.kubectl(&["scale", target, "-n", "old", "--replicas", replicas], None).result().unwrap();
+        if selector == "app=web" {
+            count(selector, 2);
+        }
+    }
+    world.plane.kubectl(&["rollout", "restart", "deployment/web", "-n", "old"], None).result().unwrap();
+    eventually("the restarted set of pods", SOON, || {
+        let sets = world.plane.kubectl(&["get", "replicasets", "-n", "old", "-l", "app=web", "-o", "jsonpath={.items[*].status.replicas}"], None).result()?;
+        if sets.split(' ').count() == 2 { Ok(()) } else { Err(sets) }
+    });
+
+    // A release passes; another forbidden registry, a renamed container or a new violation does not.
+    let release = world.plane.kubectl(&["set", "image", "deployment/web", "-n", "old", "web=evil.example/web:2"], None);
+    assert!(release.ok && release.err.contains("still violated, stood before enforcement"), "{release:?}");
+    rejected(&world.plane.kubectl(&["set", "image", "deployment/web", "-n", "old", "web=worse.example/web:2"], None), "image-registry-allowed");
+    let rename = r#"[{"op": "replace", "path": "/spec/template/spec/containers/0/name", "value": "renamed"}]"#;
+    rejected(&world.plane.kubectl(&["patch", "deployment", "web", "-n", "old", "--type=json", "-p", rename], None), "image-registry-allowed");
+    rejected(&world.plane.kubectl(&["patch", "statefulset", "db", "-n", "old", "-p", r#"{"spec":{"template":{"spec":{"hostNetwork":true}}}}"#], None), "pod-security-standard");
+
+    // What slipped in during an outage is not spared: scaling it passes, its pods do not come.
+    world.demarc.take().unwrap().kill();
+    world.plane.kubectl(&["delete", "validatingwebhookconfiguration", "demarc"], None).result().unwrap();
+    world.accepts("old", &workload("Deployment", "slipped", &spec("evil.example/slipped:1", false)));
+    count("app=slipped", 1);
+    world.demarc = Some(world.plane.demarc(binary(), "two"));
+    rejected(&world.plane.kubectl(&["set", "image", "deployment/slipped", "-n", "old", "web=evil.example/slipped:2"], None), "image-registry-allowed");
+    world.plane.kubectl(&["scale", "deployment/slipped", "-n", "old", "--replicas=3"], None).result().unwrap();
+    eventually("the controller's word that its pods are refused", SOON, || {
+        let said = world.field("old", "replicasets", ".items[*].status.conditions[?(@.type==\"ReplicaFailure\")].message");
+        if said.contains("image-registry-allowed") { Ok(()) } else { Err(said) }
+    });
+}
+
+/// Every way in which Kubernetes' own controllers make a child of something that stood before.
+#[test]
+fn every_built_in_controller_makes_children_of_what_stood_before() {
+    let world = World::start();
+    world.declare("old", &json!({"mode": "Audit"}));
+    world.accepts("old", &class("plain"));
+    // DaemonSet pods are made for nodes; nobody has to run them.
+    world.accepts("old", &json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node"}}));
+    let bad = spec("nginx", true);
+    let mut set = workload("StatefulSet", "db", &bad);
+    // Parallel, for no pod ever gets ready here.
+    set["spec"]["podManagementPolicy"] = json!("Parallel");
+    set["spec"]["volumeClaimTemplates"] =
+        json!([{"metadata": {"name": "data"}, "spec": {"accessModes": ["ReadWriteOnce"], "storageClassName": "plain", "resources": {"requests": {"storage": "1Gi"}}}}]);
+    world.accepts("old", &set);
+    let mut scratch = bad.clone();
+    let template = json!({"spec": {"accessModes": ["ReadWriteOnce"], "storageClassName": "plain", "resources": {"requests": {"storage": "1Gi"}}}});
+    scratch["volumes"] = json!([{"name": "tmp", "ephemeral": {"volumeClaimTemplate": template}}]);
+    world.accepts("old", &workload("Deployment", "scratch", &scratch));
+    let others = ["ReplicaSet", "ReplicationController", "Job", "DaemonSet"];
+    for kind in others {
+        world.accepts("old", &workload(kind, &kind.to_lowercase(), &bad));
+    }
+    let mut cron = workload("CronJob", "cron", &bad);
+    cron["spec"]["schedule"] = json!("0 * * * *");
+    world.accepts("old", &cron);
+    // Kind and name of the owner, and the uid of each child that is there to stay.
+    let children = |what: &str| -> Vec<(String, String)> {
+        let listed = world.plane.kubectl(&["get", what, "-n", "old", "-o", "json"], None).result().unwrap();
+        let listed: Value = serde_json::from_str(&listed).unwrap();
+        let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
+        let there = listed["items"].as_array().unwrap().iter().filter(|o| o["metadata"]["deletionTimestamp"].is_null());
+        there.map(|o| (text(&o["metadata"]["ownerReferences"][0]["kind"]) + "/" + &text(&o["metadata"]["ownerReferences"][0]["name"]), text(&o["metadata"]["uid"]))).collect()
+    };
+    let owners = ["StatefulSet/db", "ReplicaSet/scratch-", "ReplicaSet/replicaset", "ReplicationController/replicationcontroller", "Job/job", "DaemonSet/daemonset"];
+    let made_beside = |before: &[(String, String)]| {
+        let now = children("pods");
+        let missing: Vec<&str> = owners.iter().copied().filter(|owner| !now.iter().any(|(of, uid)| of.starts_with(owner) && !before.iter().any(|(_, old)| old == uid))).collect();
+        if missing.is_empty() { Ok(now) } else { Err(format!("no new pod of {missing:?}")) }
+    };
+    let before = eventually("a pod of each", SOON, || made_beside(&[]));
+    let claims = || children("persistentvolumeclaims").len();
+    eventually("the claims", SOON, || if claims() == 2 { Ok(()) } else { Err(claims().to_string()) });
+    // `forbiddenSince` has whole seconds: what is spared is older than that.
+    std::thread::sleep(Duration::from_millis(1100));
+    world.redeclare("old", &json!({}));
+
+    // All pods go, the set grows, and the clock strikes for the CronJob: it has missed an hour.
+    world.plane.kubectl(&["delete", "pods", "--all", "-n", "old", "--wait=false"], None).result().unwrap();
+    world.plane.kubectl(&["scale", "statefulset/db", "-n", "old", "--replicas=2"], None).result().unwrap();
+    let missed = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(2);
+    let missed = json!({"status": {"lastScheduleTime": format!("{missed:.0}")}}).to_string();
+    world.plane.kubectl(&["patch", "cronjob", "cron", "-n", "old", "--subresource=status", "--type=merge", "-p", &missed], None).result().unwrap();
+
+    eventually("a new pod of each", SOON, || made_beside(&before));
+    eventually("the second claim of the set", SOON, || world.plane.kubectl(&["get", "persistentvolumeclaim", "data-db-1", "-n", "old"], None).result());
+    eventually("the claim of the new pod's own volume", SOON, || {
+        let pods: Vec<String> = children("pods").into_iter().filter(|(of, _)| of.starts_with("ReplicaSet/scratch-")).map(|(_, uid)| uid).collect();
+        let owned = world.field("old", "persistentvolumeclaims", ".items[*].metadata.ownerReferences[0].uid");
+        if pods.iter().any(|uid| owned.contains(uid.as_str())) { Ok(()) } else { Err(format!("{owned}, pods {pods:?}")) }
+    });
+    eventually("the CronJob's job and its pod", SOON, || {
+        let pods = children("pods");
+        if children("jobs").iter().any(|(of, _)| of == "CronJob/cron") && pods.iter().any(|(of, _)| of.starts_with("Job/cron-")) { Ok(()) } else { Err(format!("{pods:?}")) }
+    });
+    // A person who makes a job of the same template is no controller: nothing is inherited.
+    rejected(&world.plane.kubectl(&["create", "job", "violator", "--from=cronjob/cron", "-n", "old"], None), "pod-security-standard");
+}
