@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, time::Duration};
 use serde_json::{Value, json};
 
 use crate::{
-    helm::{BOTH, FILES, Helm, NAMESPACE, rendered},
+    helm::{BOTH, FILES, Helm, NAMESPACE, chart, rendered},
     support::{ControlPlane, eventually},
 };
 
@@ -96,6 +96,18 @@ fn everything(plane: &ControlPlane) -> BTreeSet<String> {
     said.result().unwrap().lines().map(str::to_owned).collect()
 }
 
+fn older_chart() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let copied = std::process::Command::new("cp").arg("-r").arg(format!("{}/.", chart("").display())).arg(dir.path()).status().unwrap();
+    assert!(copied.success());
+    let file = dir.path().join("files/crds/demarc.dev_ownerships.yaml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let older = text.replace("    shortNames:\n    - own\n", "");
+    assert_ne!(text, older);
+    std::fs::write(&file, older).unwrap();
+    dir
+}
+
 fn life(helm: Helm) {
     let plane = plane();
     let kubeconfig = plane.kubeconfig();
@@ -103,7 +115,10 @@ fn life(helm: Helm) {
     let field = |path: &str| plane.kubectl(&["get", "deployment", "demarc", "-n", NAMESPACE, "-o", &format!("jsonpath={{{path}}}")], None).result().unwrap();
     let before = everything(&plane);
 
-    run(&["install", "demarc", "charts/demarc"]);
+    // From an older chart, whose definition lacks what this one has.
+    let (older, short_names) = (older_chart(), || plane.kubectl(&["get", "crd", CRD, "-o", "jsonpath={.spec.names.shortNames[*]}"], None).result().unwrap());
+    run(&["install", "demarc", &older.path().display().to_string()]);
+    assert_eq!(short_names(), "");
     // As many pods as there should be: the restricted standard refuses none of them.
     eventually("the pods", SOON, || {
         let pods = plane.kubectl(&["get", "pods", "-n", NAMESPACE, "-o", "name"], None).result()?;
@@ -114,7 +129,7 @@ fn life(helm: Helm) {
     assert_eq!(bundles(&plane), FILLED);
 
     run(&["upgrade", "demarc", "charts/demarc", "-f", "charts/demarc/values-ha.yaml", "--set", "webhook.kinds={ConfigMap}"]);
-    assert_eq!((field(".spec.replicas").as_str(), bundles(&plane)), ("3", FILLED));
+    assert_eq!((field(".spec.replicas").as_str(), bundles(&plane), short_names().as_str()), ("3", FILLED, "own"));
     run(&["upgrade", "demarc", "charts/demarc", "--reset-values"]);
     assert_eq!((field(".spec.replicas").as_str(), bundles(&plane)), ("2", FILLED));
     // With nothing changed, nothing is written: the pods stay.
