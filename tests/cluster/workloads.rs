@@ -249,6 +249,10 @@ fn every_resource_that_reaches_a_pod_spec_is_in_the_rules(world: &World) {
                 }
                 seen.insert(resource.clone());
                 if NEVER_ASKED.contains(&(group, &resource)) {
+                    assert!(
+                        !asked_about.iter().any(|(g, _, r, _)| g == group && *r == resource),
+                        "{path} cannot change a pod, and each heartbeat of a kubelet would be asked about"
+                    );
                     excused.insert((group.to_owned(), resource.clone()));
                     continue;
                 }
