@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, time::Duration};
 use serde_json::{Value, json};
 
 use crate::{
-    helm::{BOTH, FILES, Helm, NAMESPACE, chart, rendered},
+    helm::{FILES, HELM3, HELM4, Helm, NAMESPACE, chart, rendered},
     support::{ControlPlane, eventually},
 };
 
@@ -49,7 +49,7 @@ fn the_api_server_takes_every_object_as_it_is() {
 #[test]
 fn applied_twice_by_kubectl_nothing_changes() {
     let plane = plane();
-    let manifests = crate::helm::HELM4.render(&[]);
+    let manifests = HELM4.render(&[]);
     let apply = || plane.kubectl(&["apply", "--server-side", "-f", "-"], Some(&manifests)).result().unwrap();
     let diff = || plane.kubectl(&["diff", "--server-side", "-f", "-"], Some(&manifests));
     assert!(!diff().ok, "nothing is there yet");
@@ -153,8 +153,11 @@ fn life(helm: Helm) {
 }
 
 #[test]
-fn installed_upgraded_rolled_back_and_gone() {
-    for helm in BOTH {
-        life(helm);
-    }
+fn installed_upgraded_rolled_back_and_gone_by_helm_3() {
+    life(HELM3);
+}
+
+#[test]
+fn installed_upgraded_rolled_back_and_gone_by_helm_4() {
+    life(HELM4);
 }

@@ -10,5 +10,6 @@ mod access;
 mod drift;
 mod enrolment;
 mod grace;
+mod limits;
 mod workloads;
 mod world;

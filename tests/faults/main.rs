@@ -7,6 +7,7 @@ mod api;
 mod edge;
 mod leases;
 mod program;
+mod quiet;
 mod tls;
 mod watches;
 mod writes;
