@@ -87,13 +87,18 @@ fn bundles(plane: &ControlPlane) -> [bool; 2] {
 }
 
 /// Everything that a chart can leave behind, but Events.
-fn everything(plane: &ControlPlane) -> BTreeSet<String> {
-    let list = |scope: &str| plane.kubectl(&["api-resources", "--verbs=list", &format!("--namespaced={scope}"), "-o", "name"], None).result().unwrap();
-    let mut kinds: Vec<String> = [list("true"), list("false")].iter().flat_map(|l| l.lines()).map(str::to_owned).collect();
+fn list_everything(plane: &ControlPlane) -> Result<BTreeSet<String>, String> {
+    let list = |scope: &str| plane.kubectl(&["api-resources", "--verbs=list", &format!("--namespaced={scope}"), "-o", "name"], None).result();
+    let mut kinds: Vec<String> = [list("true")?, list("false")?].iter().flat_map(|l| l.lines()).map(str::to_owned).collect();
     // Kept by the cluster for its own: usage of addresses, leases of API servers, components that are gone.
     kinds.retain(|k| !k.starts_with("events") && !k.starts_with("componentstatuses") && !k.starts_with("ipaddresses") && !k.starts_with("apiservices"));
     let said = plane.kubectl(&["get", &kinds.join(","), "-A", "-o", r#"jsonpath={range .items[*]}{.kind} {.metadata.namespace} {.metadata.name}{"\n"}{end}"#], None);
-    said.result().unwrap().lines().map(str::to_owned).collect()
+    Ok(said.result()?.lines().map(str::to_owned).collect())
+}
+
+/// A kind may go between being listed and being asked for.
+fn everything(plane: &ControlPlane) -> BTreeSet<String> {
+    eventually("a list of everything", SOON, || list_everything(plane))
 }
 
 fn older_chart() -> tempfile::TempDir {

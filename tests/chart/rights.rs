@@ -32,7 +32,6 @@ const OWN_CERTIFICATE: &[(&str, &str, &str, &str, &str)] = &[
     ("Role", "", "secrets", "", "create"),
     ("Role", "", "secrets", "demarc-tls", "get"),
     ("Role", "", "secrets", "demarc-tls", "update"),
-    ("Role", "", "secrets", "demarc-tls", "patch"),
 ];
 
 type Right = (String, String, String, String, String);
