@@ -13,14 +13,14 @@ use crate::{
     world::{SOON, World, binary, claim, class, nothing_slipped_in, rejected, spec, workload},
 };
 
-const RIGHTS: &str = include_str!("rights.yaml");
+pub const RIGHTS: &str = include_str!("rights.yaml");
 
 fn role(name: &str) -> Value {
     let list: Value = serde_saphyr::from_str(RIGHTS).unwrap();
     list["items"].as_array().unwrap().iter().find(|o| o["kind"] == "ClusterRole" && o["metadata"]["name"] == name).unwrap().clone()
 }
 
-fn token(plane: &ControlPlane, account: &str) -> String {
+pub fn token(plane: &ControlPlane, account: &str) -> String {
     plane.kubectl(&["create", "token", account, "-n", "demarc-system"], None).result().unwrap().trim().to_owned()
 }
 
