@@ -11,7 +11,7 @@ use kube::{
     api::{DynamicObject, PostParams},
     core::{ApiResource, GroupVersionKind},
 };
-use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+use tokio::{net::TcpListener, sync::watch, task::JoinSet, time::Instant};
 
 use crate::{
     admission::{
@@ -73,6 +73,9 @@ pub struct Args {
     pub lifetimes: Lifetimes,
 }
 
+/// Each with its name.
+type Tasks = JoinSet<(&'static str, anyhow::Result<()>)>;
+
 /// Kubernetes' own controllers that make children, as the API server names them.
 const TRUSTED: &[&str] = &[
     "system:serviceaccount:kube-system:deployment-controller",
@@ -110,7 +113,7 @@ pub async fn controller(args: Args, client: Client, shutdown: impl Future<Output
     }
 
     let index = Arc::new(Index::default());
-    let mut tasks: JoinSet<(&'static str, anyhow::Result<()>)> = JoinSet::new();
+    let mut tasks: Tasks = JoinSet::new();
     let healths = start_watches(&client, &index, &mut tasks);
     let settled = index.clone();
     tasks.spawn(async move {
@@ -122,27 +125,7 @@ pub async fn controller(args: Args, client: Client, shutdown: impl Future<Output
     let shared = index.shared.clone();
     tasks.spawn(async move { ("admin port", server::serve_admin(admin, shared, until(stopped)).await.map_err(Into::into)) });
     let (mandate_sender, mandate) = watch::channel(None);
-    let (report, mut certificates) = watch::channel(Certificates::default());
-    if let Some(secret) = args.tls_secret.clone() {
-        let keeper = Keeper {
-            client: client.clone(),
-            namespace: args.namespace.clone(),
-            secret,
-            configuration: args.webhook_configuration.clone(),
-            hosts: certificates::hosts(&args.webhook_service, &args.namespace),
-            lifetimes: args.lifetimes.clone(),
-            mandate: mandate.clone(),
-            report,
-        };
-        let pair = pair.clone();
-        tasks.spawn(async move { ("certificate", keeper.run(move |certificate, key| pair.take(certificate.into(), key.into())).await.map_err(Into::into)) });
-    } else if let Some(dir) = args.tls_dir.clone() {
-        let pair = pair.clone();
-        tasks.spawn(async move {
-            pair.follow(dir, Duration::from_secs(5)).await;
-            ("certificate", Ok(()))
-        });
-    }
+    let certificates = start_certificate(&args, &client, &pair, &mandate, &mut tasks);
 
     let address = webhook.local_addr()?;
     let trusted = TRUSTED.iter().map(|t| (*t).to_owned()).chain(args.trusted_controller.clone()).collect();
@@ -157,18 +140,9 @@ pub async fn controller(args: Args, client: Client, shutdown: impl Future<Output
         keep_ready(&watched, &healths, &pair, &ready_sender).await;
         ("readiness", Ok(()))
     });
-    let leases: Api<Lease> = Api::namespaced(client.clone(), if args.local { "kube-system" } else { &args.namespace });
     let replica = format!("{}-{}", args.replica, std::process::id());
-    let (holder, mut full) = (replica.clone(), ready.clone());
-    tasks.spawn(async move {
-        // Whoever is ready may lead. The first certificate is what readiness waits for, so somebody must lead before that to make it.
-        tokio::select! {
-            _ = full.wait_for(|ready| *ready) => {}
-            Ok(_) = certificates.wait_for(|certificates| certificates.wanting) => {}
-        }
-        lease::run(leases, holder, mandate_sender).await;
-        ("lease", Ok(()))
-    });
+    let leases: Api<Lease> = Api::namespaced(client.clone(), if args.local { "kube-system" } else { &args.namespace });
+    tasks.spawn(lead(leases, replica.clone(), ready.clone(), certificates, mandate_sender));
 
     let mut shutdown = std::pin::pin!(shutdown);
     tokio::select! {
@@ -211,6 +185,47 @@ pub async fn controller(args: Args, client: Client, shutdown: impl Future<Output
     stop_admin.send_replace(true);
     tracing::info!("left: nothing is in flight");
     Ok(())
+}
+
+/// Keeps the pair as its source has it; the receiver tells how a Secret's stands.
+fn start_certificate(args: &Args, client: &Client, pair: &Arc<Pair>, mandate: &lease::Mandate, tasks: &mut Tasks) -> watch::Receiver<Certificates> {
+    let (report, certificates) = watch::channel(Certificates::default());
+    let pair = pair.clone();
+    if let Some(secret) = args.tls_secret.clone() {
+        let keeper = Keeper {
+            client: client.clone(),
+            namespace: args.namespace.clone(),
+            secret,
+            configuration: args.webhook_configuration.clone(),
+            hosts: certificates::hosts(&args.webhook_service, &args.namespace),
+            lifetimes: args.lifetimes.clone(),
+            mandate: mandate.clone(),
+            report,
+        };
+        tasks.spawn(async move { ("certificate", keeper.run(move |certificate, key| pair.take(certificate.into(), key.into())).await.map_err(Into::into)) });
+    } else if let Some(dir) = args.tls_dir.clone() {
+        tasks.spawn(async move {
+            pair.follow(dir, Duration::from_secs(5)).await;
+            ("certificate", Ok(()))
+        });
+    }
+    certificates
+}
+
+/// Whoever is ready may lead. The first certificate is what readiness waits for, so somebody must lead before that to make it.
+async fn lead(
+    leases: Api<Lease>,
+    replica: String,
+    mut ready: watch::Receiver<bool>,
+    mut certificates: watch::Receiver<Certificates>,
+    mandate: watch::Sender<Option<Instant>>,
+) -> (&'static str, anyhow::Result<()>) {
+    tokio::select! {
+        _ = ready.wait_for(|ready| *ready) => {}
+        Ok(_) = certificates.wait_for(|certificates| certificates.wanting) => {}
+    }
+    lease::run(leases, replica, mandate).await;
+    ("lease", Ok(()))
 }
 
 /// Says ten times a second whether every store that decides is full and fresh and there is a certificate, and which facts are forbidden.
@@ -289,7 +304,7 @@ pub fn watched() -> Vec<(Source, ApiResource)> {
 }
 
 /// Starts one watch a kind.
-fn start_watches(client: &Client, index: &Arc<Index>, tasks: &mut JoinSet<(&'static str, anyhow::Result<()>)>) -> Vec<(Source, Arc<Health>)> {
+fn start_watches(client: &Client, index: &Arc<Index>, tasks: &mut Tasks) -> Vec<(Source, Arc<Health>)> {
     watched()
         .into_iter()
         .map(|(source, resource)| {

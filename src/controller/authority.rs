@@ -99,7 +99,7 @@ pub struct Leaf {
 /// The other authority in the bundle, while one follows the other.
 enum Beside {
     /// It comes: known to the API servers first, then used.
-    Next(Ca, KeyPair),
+    Next(Ca, Box<KeyPair>),
     /// It goes: no new leaf is from it, and a replica may still serve an old one.
     Last(Ca),
 }
@@ -186,14 +186,14 @@ pub fn carry_out(
         }
         (Action::Announce, Some(mut held)) => {
             let (ca, key) = make_ca(now, lifetimes, fresh()?)?;
-            held.beside = Some(Beside::Next(ca, key));
+            held.beside = Some(Beside::Next(ca, Box::new(key)));
             Ok(held)
         }
         (Action::Switch, Some(mut held)) => {
             if let Some(Beside::Next(ca, key)) = held.beside.take() {
                 held.leaf = Some(make_leaf(&ca, &key, hosts, now, lifetimes, &fresh()?)?);
                 held.beside = Some(Beside::Last(std::mem::replace(&mut held.current, ca)));
-                held.key = Some(key);
+                held.key = Some(*key);
             }
             Ok(held)
         }
@@ -216,7 +216,7 @@ impl Authority {
         };
         let key = key_of(&current, "ca.key");
         let beside = authorities.next().map(|ca| match key_of(&ca, "next-ca.key") {
-            Some(key) => Beside::Next(ca, key),
+            Some(key) => Beside::Next(ca, Box::new(key)),
             None => Beside::Last(ca),
         });
         let leaf = text("tls.crt").zip(text("tls.key")).and_then(|(certificate, key)| read_leaf(&current, certificate, key));
