@@ -2,6 +2,7 @@
 //! To add one, write its file and add its row; CONTRIBUTING.md walks through it.
 
 mod encryption_declared;
+mod image_pinned_by_digest;
 mod image_registry_allowed;
 mod ingress_tls_required;
 mod pod_security_standard;
@@ -90,6 +91,7 @@ pub static CATALOG: &[Control] = &[
     ingress_tls_required::CONTROL,
     image_registry_allowed::CONTROL,
     pod_security_standard::CONTROL,
+    image_pinned_by_digest::CONTROL,
 ];
 
 impl Control {
@@ -109,9 +111,9 @@ pub fn find(id: &str) -> Option<usize> {
     CATALOG.iter().position(|c| c.id == id)
 }
 
-/// The known id that is most like `id`, for "did you mean".
+/// The known id that is most like `id`, for "did you mean"; one that holds it whole before any other.
 pub fn nearest(id: &str) -> &'static str {
-    CATALOG.iter().min_by_key(|c| strsim::damerau_levenshtein(c.id, id)).map_or("", |c| c.id)
+    CATALOG.iter().min_by_key(|c| (!c.id.contains(id), strsim::damerau_levenshtein(c.id, id))).map_or("", |c| c.id)
 }
 
 #[cfg(test)]
