@@ -7,6 +7,7 @@ mod image_registry_allowed;
 mod ingress_tls_required;
 mod pod_security_standard;
 mod pvc_storage_encrypted;
+mod serviceaccount_token_restricted;
 mod storage;
 mod workload_named_owner;
 
@@ -92,6 +93,7 @@ pub static CATALOG: &[Control] = &[
     image_registry_allowed::CONTROL,
     pod_security_standard::CONTROL,
     image_pinned_by_digest::CONTROL,
+    serviceaccount_token_restricted::CONTROL,
 ];
 
 impl Control {

@@ -139,6 +139,7 @@ pub(super) mod tests {
                 [("vol-off".to_owned(), Volume { driver: ebs.into(), class: Some("plain".into()), created: "2026-02-01T00:00:00Z".into(), ..Volume::default() })].into(),
             )),
             claims: Ok(Arc::new([("shop/data-off".to_owned(), ClaimFact { class: Some("plain".into()), volume: None })].into())),
+            ..Facts::empty()
         }
     }
 

@@ -3,6 +3,7 @@
 
 pub mod facts;
 pub mod read;
+pub mod selector;
 pub mod subject;
 pub mod text;
 

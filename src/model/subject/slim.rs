@@ -4,7 +4,7 @@
 /// Drops from an object whatever `Subject` does not read, so that a record stays small and holds no environment value or argument.
 pub fn slim(object: &mut serde_json::Value) {
     let Some(root) = object.as_object_mut() else { return };
-    for key in ["status", "data", "binaryData", "stringData", "apiVersion", "kind"] {
+    for key in ["status", "data", "binaryData", "stringData", "apiVersion", "kind", "secrets", "imagePullSecrets"] {
         root.remove(key);
     }
     if let Some(meta) = root.get_mut("metadata").and_then(|m| m.as_object_mut()) {
@@ -53,7 +53,6 @@ fn prune(value: &mut serde_json::Value) {
                 "exec",
                 "httpHeaders",
                 "items",
-                "sources",
                 "accessModes",
                 "replicas",
                 "revisionHistoryLimit",
@@ -70,6 +69,13 @@ fn prune(value: &mut serde_json::Value) {
                 "readOnlyRootFilesystem",
             ] {
                 map.remove(key);
+            }
+            if let Some(sources) = map.get_mut("sources").and_then(|s| s.as_array_mut()) {
+                // Of what a volume projects, a token alone is read; the rest may be a Secret's or ConfigMap's name.
+                sources.retain(|s| s["serviceAccountToken"].is_object());
+                for source in sources {
+                    *source = serde_json::json!({"serviceAccountToken": {"audience": source["serviceAccountToken"]["audience"]}});
+                }
             }
             // Labels and annotations are the author's own words: a label may be called `env`.
             map.iter_mut().filter(|(key, _)| *key != "metadata").for_each(|(_, value)| prune(value));
