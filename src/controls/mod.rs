@@ -2,6 +2,7 @@
 //! To add one, write its file and add its row; CONTRIBUTING.md walks through it.
 
 mod encryption_declared;
+mod exposure_declared;
 mod image_pinned_by_digest;
 mod image_registry_allowed;
 mod ingress_tls_required;
@@ -94,6 +95,7 @@ pub static CATALOG: &[Control] = &[
     pod_security_standard::CONTROL,
     image_pinned_by_digest::CONTROL,
     serviceaccount_token_restricted::CONTROL,
+    exposure_declared::CONTROL,
 ];
 
 impl Control {

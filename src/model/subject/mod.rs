@@ -15,7 +15,7 @@ use serde::{
 
 pub use self::{
     kind::Kind,
-    network::{IngressRule, IngressSpec, IngressTls, Listener},
+    network::{IngressHttp, IngressPath, IngressRule, IngressSpec, IngressTls, Listener, ServiceSpec},
     pod::{Capabilities, Container, Handler, Lifecycle, Os, Pod, PodSpec, Port, Profile, SeLinux, SecurityContext, Sysctl, Target, Volume, VolumeSource, Windows},
     slim::slim,
 };
@@ -38,6 +38,8 @@ pub struct Subject<'a> {
     pub ingress: Option<IngressSpec<'a>>,
     /// A Gateway's listeners.
     pub listeners: Vec<Listener<'a>>,
+    /// A Service's ways in.
+    pub service: Option<ServiceSpec<'a>>,
 }
 
 /// Reads one object of this kind; `null` is no object.
@@ -129,9 +131,13 @@ impl<'a> Subject<'a> {
                 subject.listeners = o.spec.listeners;
                 subject
             }
-            Kind::Service | Kind::ConfigMap | Kind::ServiceAccount | Kind::NetworkPolicy | Kind::Role | Kind::RoleBinding => {
-                Self::new(kind, PlainObject::deserialize(json)?.metadata)
+            Kind::Service => {
+                let o = ServiceObject::deserialize(json)?;
+                let mut subject = Self::new(kind, o.metadata);
+                subject.service = Some(o.spec);
+                subject
             }
+            Kind::ConfigMap | Kind::ServiceAccount | Kind::NetworkPolicy | Kind::Role | Kind::RoleBinding => Self::new(kind, PlainObject::deserialize(json)?.metadata),
         };
         if let Some(pod) = &mut subject.pod {
             for volume in &mut pod.spec.volumes {
@@ -151,7 +157,7 @@ impl<'a> Subject<'a> {
     }
 
     fn new(kind: Kind, meta: Meta<'a>) -> Self {
-        Self { kind, meta, pod: None, claims: Vec::new(), ingress: None, listeners: Vec::new() }
+        Self { kind, meta, pod: None, claims: Vec::new(), ingress: None, listeners: Vec::new(), service: None }
     }
 
     fn with_pod(mut self, meta: Meta<'a>, spec: PodSpec<'a>) -> Self {
@@ -299,6 +305,15 @@ struct IngressObject<'a> {
     metadata: Meta<'a>,
     #[serde(borrow)]
     spec: IngressSpec<'a>,
+}
+
+#[derive(Deserialize)]
+struct ServiceObject<'a> {
+    #[serde(borrow)]
+    metadata: Meta<'a>,
+    // A Service without a spec is ClusterIP, and the API server refuses it for its ports.
+    #[serde(borrow, default, deserialize_with = "nullable")]
+    spec: ServiceSpec<'a>,
 }
 
 #[derive(Deserialize)]
