@@ -6,6 +6,7 @@ mod exposure_declared;
 mod image_pinned_by_digest;
 mod image_registry_allowed;
 mod ingress_tls_required;
+mod network_policy_present;
 mod pod_security_standard;
 mod pvc_storage_encrypted;
 mod serviceaccount_token_restricted;
@@ -96,6 +97,7 @@ pub static CATALOG: &[Control] = &[
     image_pinned_by_digest::CONTROL,
     serviceaccount_token_restricted::CONTROL,
     exposure_declared::CONTROL,
+    network_policy_present::CONTROL,
 ];
 
 impl Control {
