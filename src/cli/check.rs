@@ -181,6 +181,8 @@ pub(super) struct Finding {
     pub outcome: &'static str,
     #[serde(skip)]
     pub at: (usize, Place),
+    #[serde(skip)]
+    pub confidential: bool,
 }
 
 fn judge(args: &Args, input: &Input, schema: &Schema, now: Timestamp) -> Result<Report, Vec<Bad>> {
@@ -304,5 +306,6 @@ fn finding(judged: &Judged, object: &Object, subject: &Subject<'_>, namespace: &
             Outcome::Unknown => "Unknown",
         },
         at: (object.file, place),
+        confidential: control.confidential,
     }
 }

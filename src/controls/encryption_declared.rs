@@ -31,6 +31,7 @@ pub const CONTROL: Control = Control {
     fix: "annotate demarc.dev/encryption-at-rest: csi",
     kinds: &[Kind::Pod, Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet, Kind::ReplicaSet, Kind::ReplicationController, Kind::Job, Kind::CronJob, Kind::PodTemplate],
     root_only: false,
+    confidential: false,
     check,
 };
 

@@ -34,6 +34,7 @@ pub const CONTROL: Control = Control {
     fix: "add its name to policy.exposure.allow, or make it internal",
     kinds: &[Kind::Service, Kind::Ingress],
     root_only: false,
+    confidential: false,
     check,
 };
 

@@ -21,6 +21,7 @@ pub const CONTROL: Control = Control {
     fix: "deploy <image>@sha256:<digest> from the build pipeline",
     kinds: WORKLOADS,
     root_only: false,
+    confidential: false,
     check,
 };
 

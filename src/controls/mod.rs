@@ -9,6 +9,7 @@ mod ingress_tls_required;
 mod network_policy_present;
 mod pod_security_standard;
 mod pvc_storage_encrypted;
+mod secrets_not_in_plain_env;
 mod serviceaccount_token_restricted;
 mod storage;
 mod workload_named_owner;
@@ -78,6 +79,8 @@ pub struct Control {
     pub kinds: &'static [Kind],
     /// It speaks of the object's own metadata, so an object that another one controls is not judged: its root is.
     pub root_only: bool,
+    /// Its findings point at secrets, so nobody quotes the line that they point at.
+    pub confidential: bool,
     /// The check.
     pub check: Check,
 }
@@ -98,6 +101,7 @@ pub static CATALOG: &[Control] = &[
     serviceaccount_token_restricted::CONTROL,
     exposure_declared::CONTROL,
     network_policy_present::CONTROL,
+    secrets_not_in_plain_env::CONTROL,
 ];
 
 impl Control {

@@ -29,6 +29,7 @@ pub const CONTROL: Control = Control {
     fix: "apply a NetworkPolicy with podSelector: {} that denies by default, and allow what is needed",
     kinds: WORKLOADS,
     root_only: false,
+    confidential: false,
     check,
 };
 

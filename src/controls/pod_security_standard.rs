@@ -34,6 +34,7 @@ pub const CONTROL: Control = Control {
     fix: "set securityContext: {allowPrivilegeEscalation: false, runAsNonRoot: true, capabilities: {drop: [ALL]}, seccompProfile: {type: RuntimeDefault}}",
     kinds: WORKLOADS,
     root_only: false,
+    confidential: false,
     check,
 };
 

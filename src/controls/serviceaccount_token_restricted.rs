@@ -46,6 +46,7 @@ pub const CONTROL: Control = Control {
         Kind::ServiceAccount,
     ],
     root_only: false,
+    confidential: false,
     check,
 };
 
@@ -136,6 +137,7 @@ mod tests {
         Facts { accounts: Ok(Arc::new(accounts.into())), grants: bound_to(&["shop/bound", "shop/early", "shop/named"]), ..Facts::empty() }
     }
 
+    #[allow(clippy::unnecessary_wraps)] // A store, as facts have it.
     fn bound_to(accounts: &[&str]) -> crate::model::facts::Store<BTreeSet<String>> {
         Ok(Arc::new(accounts.iter().map(|a| ((*a).to_owned(), BTreeSet::from(["RoleBinding/shop/r".to_owned()]))).collect()))
     }

@@ -136,8 +136,8 @@ pub struct NetworkPolicy {
 impl NetworkPolicy {
     /// Reads a NetworkPolicy's spec; one whose selector cannot be read covers nobody.
     pub fn read(spec: &Value) -> Option<Self> {
-        let named = spec["policyTypes"].as_array().filter(|types| !types.is_empty());
-        let names = |direction: &str| named.map(|types| types.iter().any(|t| t == direction));
+        let types = spec["policyTypes"].as_array().filter(|types| !types.is_empty());
+        let names = |direction: &str| types.map(|types| types.iter().any(|t| t == direction));
         // Without policyTypes: ingress always, egress if anything is said of it.
         Some(Self { pods: Selector::read(&spec["podSelector"])?, ingress: names("Ingress").unwrap_or(true), egress: names("Egress").unwrap_or(!spec["egress"].is_null()) })
     }

@@ -1,6 +1,7 @@
 //! The vocabulary that checks and decisions share: subjects, facts, findings.
 //! Nothing here reads a clock, a file or the network.
 
+pub mod credential;
 pub mod facts;
 pub mod read;
 pub mod selector;

@@ -6,7 +6,7 @@ use serde::{
     de::{self, IgnoredAny, MapAccess},
 };
 
-use super::{ClaimTemplate, Map};
+use super::{ClaimTemplate, Env, Map};
 use crate::model::{
     read::{nullable, once},
     text::Str,
@@ -146,6 +146,9 @@ pub struct Container<'a> {
     /// The image reference as written.
     #[serde(borrow, deserialize_with = "nullable")]
     pub image: Str<'a>,
+    /// What looks like a credential among its variables.
+    #[serde(borrow, deserialize_with = "nullable")]
+    pub env: Env<'a>,
     /// Its ports.
     #[serde(deserialize_with = "nullable")]
     pub ports: Vec<Port>,
