@@ -1,6 +1,7 @@
 //! The catalog: one row a control, one file a control. Everything that names a control (reports, `explain`, metrics, docs) reads this table.
 //! To add one, write its file and add its row; CONTRIBUTING.md walks through it.
 
+mod data_classification_declared;
 mod encryption_declared;
 mod exposure_declared;
 mod image_pinned_by_digest;
@@ -102,6 +103,7 @@ pub static CATALOG: &[Control] = &[
     exposure_declared::CONTROL,
     network_policy_present::CONTROL,
     secrets_not_in_plain_env::CONTROL,
+    data_classification_declared::CONTROL,
 ];
 
 impl Control {
