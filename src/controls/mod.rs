@@ -9,6 +9,7 @@ mod image_registry_allowed;
 mod ingress_tls_required;
 mod network_policy_present;
 mod pod_security_standard;
+mod pvc_customer_managed_key;
 mod pvc_storage_encrypted;
 mod secrets_not_in_plain_env;
 mod serviceaccount_token_restricted;
@@ -104,6 +105,7 @@ pub static CATALOG: &[Control] = &[
     network_policy_present::CONTROL,
     secrets_not_in_plain_env::CONTROL,
     data_classification_declared::CONTROL,
+    pvc_customer_managed_key::CONTROL,
 ];
 
 impl Control {
