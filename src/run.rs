@@ -298,7 +298,7 @@ pub fn watched() -> Vec<(Source, ApiResource)> {
         (Source::Backing(Backing::ApiServices), resource("apiregistration.k8s.io", "v1", "APIService", "apiservices")),
         (Source::Backing(Backing::ClusterRoleBindings), resource("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", "clusterrolebindings")),
     ];
-    let judged = Kind::ALL.iter().filter(|k| CATALOG.iter().any(|c| c.kinds.contains(k)));
+    let judged = Kind::ALL.iter().filter(|k| k.informs() || CATALOG.iter().any(|c| c.kinds.contains(k)));
     watched.extend(judged.map(|kind| (Source::Subjects(*kind), resource(kind.group(), kind.version(), kind.name(), kind.plural()))));
     watched
 }
