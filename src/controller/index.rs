@@ -162,7 +162,7 @@ impl Index {
         self.shared.book.store(Arc::new(book));
     }
 
-    /// Keeps the book as new as the watches, at most every [`BURST`]: a list of thousands is not thousands of books.
+    /// Keeps the book as new as the watches, at most every `BURST`: a list of thousands is not thousands of books.
     pub async fn keep_settled(&self) {
         loop {
             self.unsettled.notified().await;
