@@ -83,8 +83,8 @@ struct State {
     /// What each namespace backs, in words, by the kind, the object and the namespace.
     backing: HashMap<String, (String, String)>,
     dirty: BTreeSet<String>,
-    /// Kinds of facts that RBAC forbids: their controls are Unknown, and nothing else suffers (F38).
-    forbidden: Vec<Source>,
+    /// Kinds of facts that cannot be read, and why: their controls are Unknown, and nothing else suffers (F38).
+    unreadable: Vec<(Source, &'static str)>,
     /// Where each object is kept, by its uid: a fresh list tells what is gone by uid alone.
     kept: HashMap<String, (Source, String, String)>,
     generation: u64,
@@ -171,11 +171,11 @@ impl Index {
         }
     }
 
-    /// Says which kinds of facts RBAC forbids; a change is judged everywhere.
-    pub fn set_forbidden(&self, forbidden: Vec<Source>) {
+    /// Says which kinds of facts cannot be read, and why; a change is judged everywhere.
+    pub fn set_unreadable(&self, unreadable: Vec<(Source, &'static str)>) {
         let mut state = self.state();
-        if state.forbidden != forbidden {
-            state.forbidden = forbidden;
+        if state.unreadable != unreadable {
+            state.unreadable = unreadable;
             state.stale = true;
             drop(state);
             self.settle();
@@ -223,8 +223,6 @@ impl Index {
 /// The service accounts of Argo CD's and Flux's controllers that apply manifests, as both projects install them.
 const GITOPS: &[&str] = &["argocd-application-controller", "kustomize-controller", "helm-controller"];
 
-const FORBIDDEN: &str = "RBAC forbids reading them";
-
 /// A change is in the book within this; a twentieth of what P4 promises.
 const BURST: Duration = Duration::from_millis(50);
 
@@ -249,16 +247,19 @@ impl Source {
 
 impl State {
     fn store<T>(&self, source: Source, known: &Arc<BTreeMap<String, T>>) -> Store<T> {
-        if self.forbidden.contains(&source) { Err(FORBIDDEN.to_owned()) } else { Ok(known.clone()) }
+        match self.unreadable.iter().find(|(of, _)| *of == source) {
+            Some((_, why)) => Err((*why).to_owned()),
+            None => Ok(known.clone()),
+        }
     }
 
     /// What is judged and cannot be read.
     fn unseen(&self) -> BTreeMap<Kind, String> {
-        let kind = |source: &Source| match source {
-            Source::Subjects(kind) => Some((*kind, FORBIDDEN.to_owned())),
+        let kind = |(source, why): &(Source, &str)| match source {
+            Source::Subjects(kind) => Some((*kind, (*why).to_owned())),
             Source::Ownerships | Source::Namespaces | Source::StorageClasses | Source::Volumes | Source::Backing(_) => None,
         };
-        self.forbidden.iter().filter_map(kind).collect()
+        self.unreadable.iter().filter_map(kind).collect()
     }
 
     fn take(&mut self, source: Source, change: &Change) {
@@ -509,10 +510,10 @@ mod tests {
             index.shared.book.load().facts.clone()
         };
         assert!(facts().storage_classes.is_ok_and(|c| c.contains_key("fast")));
-        index.set_forbidden(vec![Source::StorageClasses]);
+        index.set_unreadable(vec![(Source::StorageClasses, "RBAC forbids reading them")]);
         assert_eq!(facts().storage_classes, Err("RBAC forbids reading them".to_owned()));
         assert!(facts().volumes.is_ok(), "the others stand");
-        index.set_forbidden(Vec::new());
+        index.set_unreadable(Vec::new());
         assert!(facts().storage_classes.is_ok_and(|c| c.contains_key("fast")));
     }
 
@@ -543,7 +544,7 @@ mod tests {
         assert!(facts().network_policies.unwrap()["shop"]["x"].ingress);
         index.take(policies, &Change::Listed(HashSet::new()));
         assert!(facts().network_policies.unwrap().is_empty());
-        index.set_forbidden(vec![cluster, Source::Subjects(Kind::ServiceAccount)]);
+        index.set_unreadable(vec![(cluster, "x"), (Source::Subjects(Kind::ServiceAccount), "x")]);
         let blind = facts();
         assert!(blind.grants.is_err() && blind.accounts.is_err() && blind.network_policies.is_ok());
         assert_eq!(blind.unseen.keys().collect::<Vec<_>>(), [&Kind::ServiceAccount]);
