@@ -11,7 +11,7 @@ use kube::api::DynamicObject;
 use serde_json::Value;
 use tokio::sync::Notify;
 
-use super::watch::Change;
+use super::{install, watch::Change};
 use crate::{
     api::ownership::Ownership,
     model::{
@@ -82,6 +82,8 @@ struct State {
     granted: HashMap<String, Vec<String>>,
     /// What each namespace backs, in words, by the kind, the object and the namespace.
     backing: HashMap<String, (String, String)>,
+    /// Our own webhook configuration, as far as it is there.
+    configuration: Option<Value>,
     dirty: BTreeSet<String>,
     /// Kinds of facts that cannot be read, and why: their controls are Unknown, and nothing else suffers (F38).
     unreadable: Vec<(Source, &'static str)>,
@@ -207,6 +209,11 @@ impl Index {
     pub fn mark(&self, namespace: &str) {
         self.state().dirty.insert(namespace.to_owned());
         self.changed.notify_one();
+    }
+
+    /// What keeps the API server from asking as it should.
+    pub fn fault(&self) -> Option<(&'static str, String)> {
+        install::fault(self.state().configuration.as_ref())
     }
 
     /// Why the cluster depends on a namespace, as far as objects of the whole cluster say so.
@@ -408,6 +415,9 @@ impl State {
     /// Keeps which namespaces an object names; one object may name several, each under a key of its own.
     fn backs(&mut self, kind: Backing, name: &str, object: &DynamicObject) {
         self.unback(kind, name);
+        if kind == Backing::ValidatingWebhooks && name == install::CONFIGURATION {
+            self.configuration = Some(object.data.clone());
+        }
         let service = |config: &Value| config["service"]["namespace"].as_str().map(str::to_owned);
         let named: Vec<(String, String)> = match kind {
             Backing::ValidatingWebhooks | Backing::MutatingWebhooks => {
@@ -428,6 +438,10 @@ impl State {
     }
 
     fn unback(&mut self, kind: Backing, name: &str) {
+        if kind == Backing::ValidatingWebhooks && name == install::CONFIGURATION {
+            self.configuration = None;
+            self.dirty.extend(self.ownerships.keys().cloned());
+        }
         let prefix = format!("{kind:?}/{name}/");
         let dirty = &mut self.dirty;
         self.backing.retain(|key, (namespace, _)| {

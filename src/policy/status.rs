@@ -28,6 +28,8 @@ pub struct Observed<'a> {
     pub broken: Option<&'a str>,
     /// Why the namespace must not be enrolled.
     pub critical: Option<&'a str>,
+    /// What keeps the API server from asking as it should, as reason and message.
+    pub fault: Option<(&'static str, &'a str)>,
 }
 
 /// The status to write, or `None` when the stored one says all of it.
@@ -51,6 +53,7 @@ pub fn plan_unreadable(old: Option<&OwnershipStatus>, reason: &str, observed: &O
     new.observed_generation = Some(observed.generation);
     let why = shown(&format!("the stored declaration cannot be read: {reason}"), 500);
     let enforcing = match (observed.critical, observed.enrolled) {
+        (None, true) if observed.fault.is_some() => fault(observed),
         (Some(why), _) => ("False", "CriticalNamespace", why.to_owned()),
         (None, true) => ("True", "FailClosed", "nothing new is admitted until the declaration can be read".to_owned()),
         (None, false) => ("False", "NotEnrolled", "the namespace does not carry the enrolment label".to_owned()),
@@ -161,6 +164,11 @@ fn digest(status: &OwnershipStatus) -> String {
     short(&hash.finalize())
 }
 
+fn fault(observed: &Observed<'_>) -> (&'static str, &'static str, String) {
+    let (reason, why) = observed.fault.unwrap_or_default();
+    ("False", reason, why.to_owned())
+}
+
 /// A condition's type, and its status, reason and message; `None` when it does not stand.
 type State = (&'static str, Option<(&'static str, &'static str, String)>);
 
@@ -176,6 +184,7 @@ fn conditions(before: &OwnershipStatus, matrix: &Matrix, report: &Report, observ
     let enforcing = match (observed.critical, matrix.mode.enrolled(), observed.enrolled) {
         (Some(why), ..) => ("False", "CriticalNamespace", why.to_owned()),
         (None, false, _) => ("False", "ModeAudit", "mode Audit: drift is reported and nothing is refused".to_owned()),
+        (None, true, true) if observed.fault.is_some() => fault(observed),
         (None, true, true) => ("True", "Enrolled", "the API server asks Demarc about this namespace".to_owned()),
         (None, true, false) => ("False", "NotEnrolled", "the namespace does not carry the enrolment label yet".to_owned()),
     };
@@ -245,7 +254,7 @@ mod tests {
         policy::{drift, objects::Objects},
     };
 
-    const ENROLLED: Observed<'static> = Observed { generation: 0, enrolled: true, broken: None, critical: None };
+    const ENROLLED: Observed<'static> = Observed { generation: 0, enrolled: true, broken: None, critical: None, fault: None };
 
     fn at(s: &str) -> Timestamp {
         s.parse().unwrap()
