@@ -25,9 +25,6 @@ use crate::{
     policy::matrix::Matrix,
 };
 
-/// A CronJob has three: itself, its Job and that one's Pod. More than these are a ring.
-const MAX_GENERATIONS: usize = 9;
-
 /// What the files say beside what is judged.
 pub struct Context {
     /// What each declared namespace promises.
@@ -167,14 +164,13 @@ fn ownership(schema: &Schema, object: &Object, file: &File) -> Result<Ownership,
     if objections.is_empty() { Ok(ownership) } else { Err(objections.into_iter().map(|o| bad(object.node.at(&steps(&o.path)), format!("{}: {}", o.path, o.what))).collect()) }
 }
 
-/// Who controls whom, by uid and within a namespace, as drift believes it. A ring of owners has no root that is judged, so nobody in it is owned.
+/// Who controls whom, by uid and within a namespace, as drift believes it: only of kinds that a built-in controller makes.
 fn parents(namespace: &str, input: &Input) -> HashMap<usize, usize> {
     let judged = || input.objects.iter().enumerate().filter(|(_, o)| judged_kind(o).is_some()).filter_map(|(i, o)| Some((i, o.node.get("metadata")?)));
     let by_uid: HashMap<(&str, &str), usize> = judged().filter_map(|(i, meta)| Some(((text_at(meta, "namespace").unwrap_or(namespace), text_at(meta, "uid")?), i))).collect();
     let parent = |meta| by_uid.get(&(text_at(meta, "namespace").unwrap_or(namespace), controller(meta)?)).copied();
-    let all: HashMap<usize, usize> = judged().filter_map(|(i, meta)| Some((i, parent(meta)?))).collect();
-    let rooted = |start: usize| std::iter::successors(Some(start), |i| all.get(i).copied()).take(MAX_GENERATIONS).count() < MAX_GENERATIONS;
-    all.iter().filter(|(child, _)| rooted(**child)).map(|(child, parent)| (*child, *parent)).collect()
+    let makes = |parent: usize, child: usize| judged_kind(&input.objects[parent]).zip(judged_kind(&input.objects[child])).is_some_and(|(parent, child)| parent.makes(child));
+    judged().filter_map(|(i, meta)| Some((i, parent(meta)?))).filter(|(child, parent)| makes(*parent, *child)).collect()
 }
 
 fn text_at<'n>(node: &'n Node, key: &str) -> Option<&'n str> {

@@ -123,8 +123,12 @@ impl Index {
     fn put(&self, kind: Kind, change: &Change) -> Vec<String> {
         match change {
             Change::Applied(object) => serde_json::to_value(&**object).ok().and_then(|value| self.shared.objects_mut().put(kind, value)).into_iter().collect(),
-            Change::Deleted(object) => object.metadata.uid.as_deref().and_then(|uid| self.shared.objects_mut().remove(uid)).into_iter().collect(),
-            Change::Listed(uids) => self.shared.objects_mut().retain(kind, uids).into_iter().collect(),
+            Change::Deleted(object) => {
+                let namespace = object.metadata.namespace.clone().unwrap_or_default();
+                self.shared.objects_mut().remove(&namespace, object.metadata.uid.as_deref().unwrap_or_default());
+                vec![namespace]
+            }
+            Change::Listed(uids) => self.shared.objects_mut().retain(kind, uids),
         }
     }
 

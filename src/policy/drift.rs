@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::{
     matrix::Matrix,
-    objects::{Objects, Record},
+    objects::{Record, Room},
     verdict::evaluate,
 };
 use crate::{
@@ -54,13 +54,13 @@ pub struct Report {
 }
 
 /// Judges everything in one namespace.
-pub fn report(namespace: &Namespace, matrix: &Matrix, objects: &Objects, facts: &Facts, now: Timestamp) -> Report {
+pub fn report(namespace: &Namespace, matrix: &Matrix, room: &Room, facts: &Facts, now: Timestamp) -> Report {
     let mut applied = vec![false; CATALOG.len()];
     let mut drift = Vec::new();
     // A parent is judged once, however many children it has.
     let mut parents: HashMap<&str, HashSet<Sameness>> = HashMap::new();
     let none = HashSet::new();
-    for (uid, record) in objects.in_namespace(&namespace.name) {
+    for (_, record) in room.iter() {
         let subject = match record.subject() {
             Ok(subject) => subject,
             Err(error) => {
@@ -68,9 +68,9 @@ pub fn report(namespace: &Namespace, matrix: &Matrix, objects: &Objects, facts: 
                 continue;
             }
         };
-        let parent = record.parent.as_deref().and_then(|p| objects.get(p).map(|r| (p, r)));
-        let inherited = parent.map_or(&none, |(uid, parent)| parents.entry(uid).or_insert_with(|| violations_of(parent, namespace, matrix, facts)));
-        let created = objects.root(uid).and_then(|r| r.created);
+        let parent = room.parent_of(record);
+        let inherited = parent.map_or(&none, |(uid, parent)| parents.entry(uid).or_insert_with(|| violations_of(parent, namespace, matrix, facts, room)));
+        let created = room.root(record).created;
         let evaluation = evaluate(&subject, namespace, matrix, facts, parent.is_some());
         for control in evaluation.applied {
             applied[control] = true;
@@ -111,6 +111,7 @@ fn unreadable(record: &Record, matrix: &Matrix, error: &serde_json::Error) -> Ve
 }
 
 /// What `record` does not hold, for its children to inherit; Unknown counts too, so that one gap is told once.
-fn violations_of(record: &Record, namespace: &Namespace, matrix: &Matrix, facts: &Facts) -> HashSet<Sameness> {
-    record.subject().map(|s| evaluate(&s, namespace, matrix, facts, record.parent.is_some()).judged.iter().map(super::verdict::Judged::sameness).collect()).unwrap_or_default()
+fn violations_of(record: &Record, namespace: &Namespace, matrix: &Matrix, facts: &Facts, room: &Room) -> HashSet<Sameness> {
+    let owned = room.parent_of(record).is_some();
+    record.subject().map(|s| evaluate(&s, namespace, matrix, facts, owned).judged.iter().map(super::verdict::Judged::sameness).collect()).unwrap_or_default()
 }

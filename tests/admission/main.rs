@@ -127,7 +127,7 @@ async fn webhook_drift_and_check_agree() {
         let book = index.shared.book.load_full();
         let denied: Vec<String> = match book.promises.get("shop") {
             Some(Promise::Declared(matrix)) => {
-                let report = drift::report(&book.namespaces["shop"], matrix, &index.shared.objects(), &book.facts, now());
+                let report = drift::report(&book.namespaces["shop"], matrix, index.shared.objects().room("shop").unwrap(), &book.facts, now());
                 let denies =
                     |d: &&drift::Drift| matrix.entries[d.control].enforcement == demarc::api::ownership::Enforcement::Deny && d.outcome == demarc::model::Outcome::Violated;
                 report.drift.iter().filter(denies).map(|d| demarc::controls::CATALOG[d.control].id.to_owned()).collect()

@@ -11,5 +11,6 @@ mod certificates;
 mod drift;
 mod enrolment;
 mod grace;
+mod limits;
 mod workloads;
 mod world;

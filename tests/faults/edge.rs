@@ -61,6 +61,7 @@ impl Server {
         ] {
             index.take(source, &Change::Applied(Box::new(serde_json::from_value(object).unwrap())));
         }
+        index.settle();
         index.shared.set_ready(true);
         let (certificate, key) = self_made(&["localhost"]).unwrap();
         let pair = Arc::new(Pair::from_pem(certificate.clone(), key).unwrap());

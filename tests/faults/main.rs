@@ -8,6 +8,7 @@ mod certificates;
 mod edge;
 mod leases;
 mod program;
+mod quiet;
 mod tls;
 mod watches;
 mod writes;

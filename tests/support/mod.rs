@@ -52,12 +52,15 @@ pub fn free_port() -> u16 {
 /// Waits until `attempt` succeeds; its last word is in the panic.
 pub fn eventually<T>(what: &str, within: Duration, mut attempt: impl FnMut() -> Result<T, String>) -> T {
     let start = Instant::now();
+    // Most attempts start a kubectl: one that waits long asks less often, or the waiting costs more than the work.
+    let mut pause = Duration::from_millis(50);
     loop {
         match attempt() {
             Ok(value) => return value,
             Err(error) if start.elapsed() > within => panic!("{what}: not within {within:?}: {error}"),
-            Err(_) => std::thread::sleep(Duration::from_millis(50)),
+            Err(_) => std::thread::sleep(pause),
         }
+        pause = (pause * 3 / 2).min(Duration::from_millis(300));
     }
 }
 

@@ -55,3 +55,16 @@ kinds! {
     Role                   "rbac.authorization.k8s.io" "v1" "roles"              "role"                   "-";
     RoleBinding            "rbac.authorization.k8s.io" "v1" "rolebindings"       "rolebinding"            "-";
 }
+
+impl Kind {
+    /// Whether a built-in controller makes `child` for an object of this kind. Anybody may write an owner reference; only these are believed.
+    pub const fn makes(self, child: Self) -> bool {
+        matches!(
+            (self, child),
+            (Self::Deployment, Self::ReplicaSet)
+                | (Self::ReplicaSet | Self::StatefulSet | Self::DaemonSet | Self::ReplicationController | Self::Job, Self::Pod)
+                | (Self::CronJob, Self::Job)
+                | (Self::Pod | Self::StatefulSet, Self::PersistentVolumeClaim)
+        )
+    }
+}
