@@ -145,8 +145,10 @@ pub fn decide(request: &Request<'_>, book: &Book, objects: &Objects, trusted: &[
     if evaluation.violations().next().is_none() {
         return Answer::allow(uid);
     }
-    let stood = match stood_before(request, kind, matrix, namespace, book, owned) {
-        Ok(stood) => stood,
+    // What stood before matters to a denial alone; what merely warns does not cost a second reading.
+    let may_deny = evaluation.violations().any(|j| matrix.entries[j.control].enforcement == Enforcement::Deny);
+    let stood = match may_deny.then(|| stood_before(request, kind, matrix, namespace, book, owned)).transpose() {
+        Ok(stood) => stood.flatten(),
         Err(answer) => return answer,
     };
     let mut denied = Vec::new();

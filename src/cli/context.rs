@@ -2,7 +2,7 @@
 //! A declaration is taken only if the API server and the webhook would take it.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -18,7 +18,7 @@ use crate::{
     api::ownership::Ownership,
     controls::CATALOG,
     model::{
-        facts::{ClaimFact, Facts, Namespace, StorageClass, Store, Volume},
+        facts::{Account, ClaimFact, Facts, Namespace, NetworkPolicy, StorageClass, Store, Volume, grantees},
         subject::Kind,
         text::shown,
     },
@@ -52,6 +52,8 @@ pub fn context(namespace: &str, input: &Input, schema: &Schema) -> Result<Contex
     let mut declared: BTreeMap<String, String> = BTreeMap::new();
     let mut namespaces = BTreeMap::new();
     let (mut classes, mut volumes, mut claims) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+    let mut policies: BTreeMap<String, BTreeMap<String, NetworkPolicy>> = BTreeMap::new();
+    let (mut accounts, mut grants, mut bindings) = (BTreeMap::new(), BTreeMap::<String, BTreeSet<String>>::new(), false);
     for object in &input.objects {
         let meta = |key: &str| object.node.get("metadata").and_then(|m| m.get(key)).and_then(Node::text).filter(|t| !t.is_empty());
         let name = meta("name").unwrap_or_default().to_owned();
@@ -111,10 +113,31 @@ pub fn context(namespace: &str, input: &Input, schema: &Schema) -> Result<Contex
                 let claim = ClaimFact { class: text_of(&value["spec"]["storageClassName"]), volume: text_of(&value["spec"]["volumeName"]) };
                 claims.insert(format!("{namespace}/{name}"), claim);
             }
+            ("", "ServiceAccount") => {
+                accounts.insert(format!("{namespace}/{name}"), Account { automount: value(object)["automountServiceAccountToken"].as_bool() });
+            }
+            ("networking.k8s.io", "NetworkPolicy") => {
+                let of_namespace = policies.entry(namespace).or_default();
+                of_namespace.extend(NetworkPolicy::read(&value(object)["spec"]).map(|policy| (name, policy)));
+            }
+            ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => {
+                bindings = true;
+                for grantee in grantees(&value(object)) {
+                    grants.entry(grantee).or_default().insert(format!("{}/{namespace}/{name}", object.kind));
+                }
+            }
             _ => bad.extend(stranger(object, &input.files[object.file])),
         }
     }
-    let facts = Facts { storage_classes: store(classes, "StorageClass"), volumes: store(volumes, "PersistentVolume"), claims: store(claims, "PersistentVolumeClaim") };
+    let facts = Facts {
+        storage_classes: store(classes, "StorageClass"),
+        volumes: store(volumes, "PersistentVolume"),
+        claims: store(claims, "PersistentVolumeClaim"),
+        accounts: store(accounts, "ServiceAccount"),
+        grants: if bindings { Ok(Arc::new(grants)) } else { store(grants, "RoleBinding") },
+        network_policies: store(policies, "NetworkPolicy"),
+        unseen: Arc::default(),
+    };
     if bad.is_empty() { Ok(Context { matrices, namespaces, facts, parents: parents(namespace, input) }) } else { Err(bad) }
 }
 

@@ -16,6 +16,7 @@ use crate::{
     model::{
         Outcome, Sameness,
         facts::{Facts, Namespace},
+        subject::Kind,
         text::shown,
     },
 };
@@ -84,6 +85,7 @@ pub fn report(namespace: &Namespace, matrix: &Matrix, room: &Room, facts: &Facts
             drift.push(Drift::new(judged.control, judged.finding.outcome, subject.display_name(), &message, grandfathered));
         }
     }
+    drift.extend(facts.unseen.iter().flat_map(|(kind, why)| asked_of(*kind, matrix, kind.plural(), &format!("cannot be read: {why}"))));
     drift.sort_unstable();
     let verdicts = matrix
         .entries
@@ -106,8 +108,13 @@ pub fn report(namespace: &Namespace, matrix: &Matrix, room: &Room, facts: &Facts
 
 /// An object that cannot be read may violate anything that is asked of its kind: Unknown, for each.
 fn unreadable(record: &Record, matrix: &Matrix, error: &serde_json::Error) -> Vec<Drift> {
-    let asked = CATALOG.iter().zip(&matrix.entries).enumerate().filter(|(_, (row, entry))| row.kinds.contains(&record.kind) && entry.judged());
-    asked.map(|(control, _)| Drift::new(control, Outcome::Unknown, record.name(), &format!("cannot be read: {error}"), false)).collect()
+    asked_of(record.kind, matrix, &record.name(), &format!("cannot be read: {error}"))
+}
+
+/// Unknown, for each control that is asked of `kind`.
+fn asked_of(kind: Kind, matrix: &Matrix, object: &str, why: &str) -> Vec<Drift> {
+    let asked = CATALOG.iter().zip(&matrix.entries).enumerate().filter(|(_, (row, entry))| row.kinds.contains(&kind) && entry.judged());
+    asked.map(|(control, _)| Drift::new(control, Outcome::Unknown, object.to_owned(), why, false)).collect()
 }
 
 /// What `record` does not hold, for its children to inherit; Unknown counts too, so that one gap is told once.

@@ -15,7 +15,10 @@ use axum::{
 };
 use demarc::{
     admission::server::{Edge, MAX_BODY, routes},
-    controller::{index::Index, index::Source, watch::Change},
+    controller::{
+        index::{Backing, Index, Source},
+        watch::Change,
+    },
     model::subject::Kind,
     policy::{book::Promise, drift},
 };
@@ -50,6 +53,7 @@ fn feed(index: &Index, document: Value) {
         "Ownership" => Source::Ownerships,
         "Namespace" => Source::Namespaces,
         "StorageClass" => Source::StorageClasses,
+        "ClusterRoleBinding" => Source::Backing(Backing::ClusterRoleBindings),
         kind => Source::Subjects(Kind::find(&group, kind).unwrap()),
     };
     index.take(source, &Change::Applied(Box::new(serde_json::from_value(document).unwrap())));
