@@ -47,7 +47,7 @@ fn main() -> ExitCode {
 
 fn dispatch(command: Command) -> anyhow::Result<u8> {
     match command {
-        Command::Controller(args) => controller(*args),
+        Command::Controller(args) => controller(run::Args { incarnation: incarnation(), ..*args }),
         Command::Check(args) => cli::check::run(&args, &mut stdin(), &mut Out(stdout()), &mut stderr(), jiff::Timestamp::now()),
         Command::Crds => {
             Out(stdout()).write_all(install::crds_yaml()?.as_bytes())?;
@@ -55,6 +55,12 @@ fn dispatch(command: Command) -> anyhow::Result<u8> {
         }
         Command::Explain(args) => cli::explain::run(&args, &mut Out(stdout()), &mut stderr()),
     }
+}
+
+/// The standard library's hash keys are the randomness that is at hand; nothing secret hangs on it.
+fn incarnation() -> String {
+    use std::hash::{BuildHasher, RandomState};
+    format!("{:016x}", RandomState::new().hash_one(std::process::id()))
 }
 
 /// The standard output. Whoever hangs up, as in `demarc explain | head -1`, has what they wanted: that is no error.

@@ -41,9 +41,9 @@ pub struct Args {
     /// For a cluster that cannot reach pods (a laptop, a test): install the CRDs, the webhook by loopback URL and the enrolment policy
     #[arg(long)]
     pub local: bool,
-    /// Where the webhook listens (TLS); port 0 picks a free one with --local
-    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:10250")]
-    pub webhook_address: SocketAddr,
+    /// Where the webhook listens (TLS): 0.0.0.0:10250 unless said, with --local a free port of 127.0.0.1
+    #[arg(long, value_name = "ADDRESS")]
+    pub webhook_address: Option<SocketAddr>,
     /// Where /livez and /readyz answer (plain HTTP)
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
     pub admin_address: SocketAddr,
@@ -68,6 +68,9 @@ pub struct Args {
     /// Username of a controller whose Pods inherit from their parent, beside Kubernetes' own; may be repeated
     #[arg(long, value_name = "USERNAME")]
     pub trusted_controller: Vec<String>,
+    /// Tells this process from another of the same name, in the Lease: two that took each other for themselves would both write.
+    #[arg(skip)]
+    pub incarnation: String,
     /// How long the certificates of --tls-secret last: no option, and shorter in tests.
     #[arg(skip)]
     pub lifetimes: Lifetimes,
@@ -95,7 +98,8 @@ const TRUSTED: &[&str] = &[
 /// # Errors
 /// When the cluster cannot be reached at the start, an address is taken, or a part ends early.
 pub async fn controller(args: Args, client: Client, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
-    let webhook = TcpListener::bind(args.webhook_address).await.with_context(|| format!("--webhook-address {}: choose one that is free", args.webhook_address))?;
+    let address = webhook_address(&args)?;
+    let webhook = TcpListener::bind(address).await.with_context(|| format!("--webhook-address {address}: choose one that is free"))?;
     let admin = TcpListener::bind(args.admin_address).await.with_context(|| format!("--admin-address {}: choose one that is free", args.admin_address))?;
     let (pair, ca) = match (&args.tls_dir, &args.tls_secret) {
         (Some(dir), _) => (Pair::from_dir(dir).context("--tls-dir needs tls.crt and tls.key that fit")?, None),
@@ -140,7 +144,7 @@ pub async fn controller(args: Args, client: Client, shutdown: impl Future<Output
         keep_ready(&watched, &healths, &pair, &ready_sender).await;
         ("readiness", Ok(()))
     });
-    let replica = format!("{}-{}", args.replica, std::process::id());
+    let replica = format!("{}-{}", args.replica, args.incarnation);
     let leases: Api<Lease> = Api::namespaced(client.clone(), if args.local { "kube-system" } else { &args.namespace });
     tasks.spawn(lead(leases, replica.clone(), ready.clone(), certificates, mandate_sender));
 
@@ -183,8 +187,26 @@ pub async fn controller(args: Args, client: Client, shutdown: impl Future<Output
     };
     let _ = tokio::time::timeout(DRAIN + Duration::from_secs(1), served).await;
     stop_admin.send_replace(true);
+    if args.local {
+        let configuration = install::CONFIGURATION;
+        tracing::warn!(
+            "ValidatingWebhookConfiguration {configuration} stays: workloads in enrolled namespaces are refused until demarc runs again, or: kubectl delete validatingwebhookconfiguration {configuration}"
+        );
+    }
     tracing::info!("left: nothing is in flight");
     Ok(())
+}
+
+/// With `--local` the API server calls the very address that is listened on, by a certificate for loopback.
+fn webhook_address(args: &Args) -> anyhow::Result<SocketAddr> {
+    match args.webhook_address {
+        Some(address) if args.local && !address.ip().is_loopback() => {
+            bail!("--webhook-address {address}: with --local it must be a loopback address, such as 127.0.0.1:0, for the API server calls just that")
+        }
+        Some(address) => Ok(address),
+        None if args.local => Ok(SocketAddr::from(([127, 0, 0, 1], 0))),
+        None => Ok(SocketAddr::from(([0, 0, 0, 0], 10250))),
+    }
 }
 
 /// Keeps the pair as its source has it; the receiver tells how a Secret's stands.

@@ -12,7 +12,7 @@ use axum::{
     routing::{get, post},
 };
 use http_body_util::{BodyExt, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto, graceful::GracefulShutdown},
@@ -31,6 +31,8 @@ use crate::policy::book::Shared;
 
 /// The API server takes objects of up to 3 MiB as JSON; a review carries the object and the old object, and an envelope below 1 MiB.
 pub const MAX_BODY: usize = 7 * 1024 * 1024;
+/// All bodies at once: thousands of usual reviews of 4 to 25 KB, and no more than a few of the largest, whoever sends them.
+const BODIES: usize = 48 * 1024 * 1024;
 /// Handshake, first headers and body each: the API server itself gives up after `timeoutSeconds: 5`.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Between the requests of one connection. Go's client closes an idle one after 90 s; were this side the first to close, a request could cross
@@ -53,13 +55,21 @@ pub struct Edge {
 /// The webhook's routes. Tests call them without a socket.
 pub fn routes(edge: Edge) -> Router {
     let shared = edge.shared.clone();
-    Router::new().route("/workloads", post(workloads)).route("/declarations", post(declarations)).with_state(edge).layer(axum::middleware::map_response_with_state(shared, part))
+    let door = Door { edge, bodies: Arc::new(Semaphore::new(BODIES / 1024)) };
+    Router::new().route("/workloads", post(workloads)).route("/declarations", post(declarations)).with_state(door).layer(axum::middleware::map_response_with_state(shared, part))
+}
+
+/// What the handlers share: the edge, and the room for bodies in KiB.
+#[derive(Clone)]
+struct Door {
+    edge: Edge,
+    bodies: Arc<Semaphore>,
 }
 
 /// A connection that is kept alive would outlast the Service's endpoint, and a request sent while it is being closed is lost: so a replica that
-/// leaves ends each connection with an answer.
+/// leaves ends each connection with an answer. Whoever asks what is no review is no API server, and does not keep a slot either.
 async fn part(State(shared): State<Arc<Shared>>, mut response: Response) -> Response {
-    if shared.leaving() {
+    if shared.leaving() || response.status().is_client_error() {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
@@ -84,25 +94,33 @@ pub fn admin_routes(shared: Arc<Shared>) -> Router {
         .with_state(shared)
 }
 
-async fn workloads(State(edge): State<Edge>, request: HttpRequest) -> Response {
+async fn workloads(State(Door { edge, bodies }): State<Door>, request: HttpRequest) -> Response {
     if !edge.shared.ready() {
         return (StatusCode::SERVICE_UNAVAILABLE, "not ready: nothing is decided from an empty or stale book\n").into_response();
     }
-    answer(request, move |review| {
+    answer(request, &bodies, move |review| {
         let book = edge.shared.book.load();
         super::answer::decide(review, &book, &edge.shared.objects(), &edge.trusted, (edge.now)())
     })
     .await
 }
 
-async fn declarations(request: HttpRequest) -> Response {
-    answer(request, super::declarations::decide).await
+async fn declarations(State(Door { bodies, .. }): State<Door>, request: HttpRequest) -> Response {
+    answer(request, &bodies, super::declarations::decide).await
 }
 
-async fn answer(request: HttpRequest, decide: impl FnOnce(&review::Request<'_>) -> Answer) -> Response {
+async fn answer(request: HttpRequest, bodies: &Semaphore, decide: impl FnOnce(&review::Request<'_>) -> Answer) -> Response {
     if !is_json(request.headers()) {
         return (StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body must be application/json\n").into_response();
     }
+    let announced = request.body().size_hint().upper().and_then(|n| usize::try_from(n).ok()).unwrap_or(MAX_BODY);
+    if announced > MAX_BODY {
+        return (StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 7 MiB\n").into_response();
+    }
+    let room = u32::try_from(announced.div_ceil(1024)).unwrap_or(u32::MAX);
+    let Ok(Ok(_room)) = tokio::time::timeout(PATIENCE, bodies.acquire_many(room)).await else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "too many large bodies at once\n").into_response();
+    };
     let body = match tokio::time::timeout(PATIENCE, Limited::new(request.into_body(), MAX_BODY).collect()).await {
         Ok(Ok(collected)) => collected.to_bytes(),
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => return (StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 7 MiB\n").into_response(),

@@ -12,6 +12,7 @@ use kube::{
     runtime::events::{Event, EventType, Recorder, Reporter},
 };
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::{
     index::{Index, Stored},
@@ -63,6 +64,8 @@ enum WriteError {
 impl Reconciler {
     /// Judges and writes for ever.
     pub async fn run(mut self) {
+        // One for all: it counts what repeats into one Event.
+        let recorder = Recorder::new(self.client.clone(), Reporter { controller: "demarc".to_owned(), instance: Some(self.replica.clone()) });
         let mut clock = tokio::time::interval(CLOCK);
         loop {
             tokio::select! {
@@ -78,7 +81,7 @@ impl Reconciler {
                 continue;
             }
             for namespace in self.index.drain_dirty() {
-                if let Err(error) = self.namespace(&namespace).await {
+                if let Err(error) = self.namespace(&namespace, &recorder).await {
                     tracing::debug!(namespace, %error, "write failed, trying again");
                     self.retry(namespace);
                 }
@@ -94,7 +97,7 @@ impl Reconciler {
         });
     }
 
-    async fn namespace(&self, name: &str) -> Result<(), WriteError> {
+    async fn namespace(&self, name: &str, recorder: &Recorder) -> Result<(), WriteError> {
         let book = self.index.shared.book.load_full();
         let Some(namespace) = book.namespaces.get(name) else { return Ok(()) };
         let (matrix, broken) = match book.promises.get(name) {
@@ -134,7 +137,7 @@ impl Reconciler {
         };
         let Some(new) = new else { return Ok(()) };
         self.write(name, &stored, &new).await?;
-        self.tell(name, &stored, old.as_ref(), &new).await;
+        self.tell(recorder, name, &stored, old.as_ref(), &new).await;
         Ok(())
     }
 
@@ -158,6 +161,12 @@ impl Reconciler {
         self.index.backs(name).or_else(runs).map(|why| format!("{name} is not enrolled, so an outage of Demarc cannot hold up the cluster: {why}"))
     }
 
+    /// A write ends with the mandate: one that outlasted it could cross with the next holder's.
+    fn patience(&self) -> Duration {
+        let left = self.mandate.borrow().map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()));
+        left.min(CALL)
+    }
+
     async fn label(&self, name: &str, wanted: bool) -> Result<(), WriteError> {
         if !leading(&self.mandate) {
             return Ok(());
@@ -165,7 +174,7 @@ impl Reconciler {
         let api: Api<KubeNamespace> = Api::all(self.client.clone());
         let value = wanted.then_some(ENROLLED_VALUE);
         let patch = json!({"metadata": {"labels": {ENROLLED_LABEL: value}}});
-        tokio::time::timeout(CALL, api.patch_metadata(name, &PatchParams::default(), &Patch::Merge(&patch))).await??;
+        tokio::time::timeout(self.patience(), api.patch_metadata(name, &PatchParams::default(), &Patch::Merge(&patch))).await??;
         tracing::info!(namespace = name, enrolled = wanted, "enrolment");
         Ok(())
     }
@@ -182,16 +191,14 @@ impl Reconciler {
         ]);
         let patch: kube::api::Patch<()> = Patch::Json(serde_json::from_value(patch).map_err(kube::Error::SerdeError)?);
         // The answer may not parse as this version's type; that it was taken is enough.
-        match tokio::time::timeout(CALL, api.patch_status("default", &PatchParams::default(), &patch)).await? {
+        match tokio::time::timeout(self.patience(), api.patch_status("default", &PatchParams::default(), &patch)).await? {
             Ok(_) | Err(kube::Error::SerdeError(_)) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
 
     /// Events on transitions of conditions only.
-    async fn tell(&self, name: &str, stored: &Stored, old: Option<&OwnershipStatus>, new: &OwnershipStatus) {
-        let reporter = Reporter { controller: "demarc".to_owned(), instance: Some(self.replica.clone()) };
-        let recorder = Recorder::new(self.client.clone(), reporter);
+    async fn tell(&self, recorder: &Recorder, name: &str, stored: &Stored, old: Option<&OwnershipStatus>, new: &OwnershipStatus) {
         let about = ObjectReference {
             api_version: Some("demarc.dev/v1alpha1".to_owned()),
             kind: Some("Ownership".to_owned()),
@@ -212,7 +219,7 @@ impl Reconciler {
                 action: "Judge".to_owned(),
                 secondary: None,
             };
-            if let Ok(Err(error)) = tokio::time::timeout(CALL, recorder.publish(&event, &about)).await {
+            if let Ok(Err(error)) = tokio::time::timeout(self.patience(), recorder.publish(&event, &about)).await {
                 tracing::debug!(namespace = name, %error, "event not written");
             }
         }

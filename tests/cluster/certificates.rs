@@ -216,7 +216,7 @@ fn no_admission_fails_while_leaf_and_authority_are_replaced_under_load() {
         let admin = free_port();
         let args = run::Args {
             local: false,
-            webhook_address: ([0, 0, 0, 0], port).into(),
+            webhook_address: Some(([0, 0, 0, 0], port).into()),
             admin_address: ([127, 0, 0, 1], admin).into(),
             tls_dir: None,
             tls_secret: Some(SECRET.to_owned()),
@@ -226,6 +226,7 @@ fn no_admission_fails_while_leaf_and_authority_are_replaced_under_load() {
             replica: name.to_owned(),
             trusted_controller: Vec::new(),
             lifetimes: LIFETIMES,
+            incarnation: "1".to_owned(),
         };
         let client = runtime.block_on(client(&kubeconfig));
         runtime.spawn(async move {

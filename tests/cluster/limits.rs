@@ -65,6 +65,21 @@ fn what_the_cluster_depends_on_is_not_enrolled_and_a_kind_served_later_is_judged
     world.rejects("shop", &workload("Pod", "violator", &spec("nginx", true)), "pod-security-standard");
     says(&world, "shop", "Enrolled");
 
+    // Enforcement that was turned off is told, and not fought (P15).
+    let configuration = world.plane.kubectl(&["get", "validatingwebhookconfiguration", "demarc", "-o", "json"], None).result().unwrap();
+    world.plane.kubectl(&["delete", "validatingwebhookconfiguration", "demarc"], None).result().unwrap();
+    says(&world, "shop", "WebhookMissing");
+    let mut configuration: Value = serde_json::from_str(&configuration).unwrap();
+    for field in ["resourceVersion", "uid", "creationTimestamp", "generation", "managedFields"] {
+        configuration["metadata"].as_object_mut().unwrap().remove(field);
+    }
+    configuration["webhooks"][0]["failurePolicy"] = json!("Ignore");
+    world.accepts("shop", &configuration);
+    says(&world, "shop", "FailingOpen");
+    configuration["webhooks"][0]["failurePolicy"] = json!("Fail");
+    world.accepts("shop", &configuration);
+    says(&world, "shop", "Enrolled");
+
     // The Gateway API, as far as a Gateway's listeners go, served while Demarc runs.
     let open = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
     let crd = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",

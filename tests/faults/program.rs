@@ -200,7 +200,7 @@ async fn told_to_stop_it_decides_on_and_sends_callers_elsewhere_and_told_twice_i
     running.until("leaving");
     let answer = ask(&mut kept, &review).await.expect("the connection still holds");
     assert_eq!((answer.status, answer.closes()), (200, true), "{answer:?}");
-    assert_eq!(answer.review()["response"]["allowed"], true);
+    assert_eq!(answer.review()["response"]["uid"], "u-1", "decided: nothing is declared at this API server");
     let mut health = tokio::net::TcpStream::connect(&admin).await.unwrap();
     health.write_all(b"GET /readyz HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     assert_eq!(read(&mut health).await.unwrap().status, 503);
