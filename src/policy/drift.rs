@@ -70,9 +70,9 @@ pub fn report(namespace: &Namespace, matrix: &Matrix, objects: &Objects, facts: 
             }
         };
         let parent = record.parent.as_deref().and_then(|p| objects.get(p).map(|r| (p, r)));
-        let inherited = parent.map_or(&none, |(uid, parent)| parents.entry(uid).or_insert_with(|| violations_of(parent, namespace, matrix, facts)));
+        let inherited = parent.map_or(&none, |(uid, parent)| parents.entry(uid).or_insert_with(|| violations_of(parent, namespace, matrix, facts, now)));
         let created = objects.root(uid).and_then(|r| r.created);
-        let evaluation = evaluate(&subject, namespace, matrix, facts, parent.is_some());
+        let evaluation = evaluate(&subject, namespace, matrix, facts, parent.is_some(), now);
         for control in evaluation.applied {
             applied[control] = true;
         }
@@ -118,6 +118,6 @@ fn asked_of(kind: Kind, matrix: &Matrix, object: &str, why: &str) -> Vec<Drift> 
 }
 
 /// What `record` does not hold, for its children to inherit; Unknown counts too, so that one gap is told once.
-fn violations_of(record: &Record, namespace: &Namespace, matrix: &Matrix, facts: &Facts) -> HashSet<Sameness> {
-    record.subject().map(|s| evaluate(&s, namespace, matrix, facts, record.parent.is_some()).judged.iter().map(super::verdict::Judged::sameness).collect()).unwrap_or_default()
+fn violations_of(record: &Record, namespace: &Namespace, matrix: &Matrix, facts: &Facts, now: Timestamp) -> HashSet<Sameness> {
+    record.subject().map(|s| evaluate(&s, namespace, matrix, facts, record.parent.is_some(), now).judged.iter().map(super::verdict::Judged::sameness).collect()).unwrap_or_default()
 }
