@@ -12,6 +12,7 @@ mod network_policy_present;
 mod pod_security_standard;
 mod pvc_customer_managed_key;
 mod pvc_storage_encrypted;
+mod rbac_cluster_admin_restricted;
 mod secrets_not_in_plain_env;
 mod serviceaccount_token_restricted;
 mod storage;
@@ -112,6 +113,7 @@ pub static CATALOG: &[Control] = &[
     data_classification_declared::CONTROL,
     pvc_customer_managed_key::CONTROL,
     image_age_within_patch_policy::CONTROL,
+    rbac_cluster_admin_restricted::CONTROL,
 ];
 
 impl Control {
