@@ -13,6 +13,7 @@ mod pod_security_standard;
 mod pvc_customer_managed_key;
 mod pvc_storage_encrypted;
 mod rbac_cluster_admin_restricted;
+mod rbac_least_privilege;
 mod secrets_not_in_plain_env;
 mod serviceaccount_token_restricted;
 mod storage;
@@ -114,6 +115,7 @@ pub static CATALOG: &[Control] = &[
     pvc_customer_managed_key::CONTROL,
     image_age_within_patch_policy::CONTROL,
     rbac_cluster_admin_restricted::CONTROL,
+    rbac_least_privilege::CONTROL,
 ];
 
 impl Control {
