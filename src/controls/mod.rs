@@ -1,6 +1,7 @@
 //! The catalog: one row a control, one file a control. Everything that names a control (reports, `explain`, metrics, docs) reads this table.
 //! To add one, write its file and add its row; CONTRIBUTING.md walks through it.
 
+mod anonymous_access_forbidden;
 mod data_classification_declared;
 mod encryption_declared;
 mod exposure_declared;
@@ -116,6 +117,7 @@ pub static CATALOG: &[Control] = &[
     image_age_within_patch_policy::CONTROL,
     rbac_cluster_admin_restricted::CONTROL,
     rbac_least_privilege::CONTROL,
+    anonymous_access_forbidden::CONTROL,
 ];
 
 impl Control {
