@@ -33,6 +33,7 @@ use tokio::{
 };
 
 const IMAGE: &str = "ghcr.io/acme/payments:1@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+const BUILT: &str = "2026-01-01T00:00:00Z";
 
 /// A review of a compliant Deployment, padded with environment variables to about `bytes`.
 fn review(bytes: usize, update: bool) -> Vec<u8> {
@@ -41,7 +42,7 @@ fn review(bytes: usize, update: bool) -> Vec<u8> {
         let labels = json!({"app": "payments", "app.kubernetes.io/name": "payments", "team": "shop"});
         let container = json!({"name": "web", "image": IMAGE, "env": env, "ports": [{"containerPort": 8080}], "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}}});
         let pod = json!({"automountServiceAccountToken": false, "containers": [container], "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}], "restartPolicy": "Always"});
-        let template = json!({"metadata": {"labels": labels, "annotations": {"demarc.dev/encryption-at-rest": "csi"}}, "spec": pod});
+        let template = json!({"metadata": {"labels": labels, "annotations": {"demarc.dev/encryption-at-rest": "csi", "org.opencontainers.image.created": BUILT}}, "spec": pod});
         let meta = json!({"name": "payments", "namespace": "shop", "uid": "2f6a", "creationTimestamp": "2026-01-01T00:00:00Z", "labels": labels, "annotations": {"a8r.io/owner": "payments@acme.example"}});
         let object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": {"replicas": 3, "selector": {"matchLabels": labels}, "template": template}});
         let mut request = json!({"uid": "705ab4f5-6393-11e8-b7cc-42010a800002", "kind": {"group": "apps", "version": "v1", "kind": "Deployment"}, "resource": {"group": "apps", "version": "v1", "resource": "deployments"},
@@ -61,7 +62,7 @@ fn index() -> Index {
         (
             Source::Ownerships,
             json!({"apiVersion": "demarc.dev/v1alpha1", "kind": "Ownership", "metadata": {"name": "default", "namespace": "shop", "uid": "o"},
-                "spec": {"serviceModel": "PaaS", "policy": {"images": {"allowedPrefixes": ["ghcr.io/acme"]}}}}),
+                "spec": {"serviceModel": "PaaS", "policy": {"images": {"allowedPrefixes": ["ghcr.io/acme"]}, "patch": {"maxImageAge": "P99999D"}}}}),
         ),
         (
             Source::Subjects(Kind::NetworkPolicy),

@@ -141,13 +141,13 @@ pub fn decide(request: &Request<'_>, book: &Book, objects: &Objects, trusted: &[
     let Some(subject) = &request.subject else { return Answer::deny(uid, 400, "malformed: no object") };
     let parent = believed_parent(subject, request, objects.room(namespace_name), trusted);
     let owned = matches!(parent, Parent::Known(_) | Parent::Unknown);
-    let evaluation = evaluate(subject, namespace, matrix, &book.facts, owned);
+    let evaluation = evaluate(subject, namespace, matrix, &book.facts, owned, now);
     if evaluation.violations().next().is_none() {
         return Answer::allow(uid);
     }
     // What stood before matters to a denial alone; what merely warns does not cost a second reading.
     let may_deny = evaluation.violations().any(|j| matrix.entries[j.control].enforcement == Enforcement::Deny);
-    let stood = match may_deny.then(|| stood_before(request, kind, matrix, namespace, book, owned)).transpose() {
+    let stood = match may_deny.then(|| stood_before(request, kind, matrix, namespace, book, owned, now)).transpose() {
         Ok(stood) => stood.flatten(),
         Err(answer) => return answer,
     };
@@ -212,7 +212,15 @@ struct Stood {
     violations: HashSet<Sameness>,
 }
 
-fn stood_before(request: &Request<'_>, kind: Kind, matrix: &Matrix, namespace: &crate::model::facts::Namespace, book: &Book, owned: bool) -> Result<Option<Stood>, Answer> {
+fn stood_before(
+    request: &Request<'_>,
+    kind: Kind,
+    matrix: &Matrix,
+    namespace: &crate::model::facts::Namespace,
+    book: &Book,
+    owned: bool,
+    now: Timestamp,
+) -> Result<Option<Stood>, Answer> {
     if &*request.operation != "UPDATE" {
         return Ok(None);
     }
@@ -223,7 +231,7 @@ fn stood_before(request: &Request<'_>, kind: Kind, matrix: &Matrix, namespace: &
     Ok(Some(Stood {
         created: old.meta.creation_timestamp.parse().ok(),
         only_scaled,
-        violations: evaluate(&old, namespace, matrix, &book.facts, owned).violations().map(Judged::sameness).collect(),
+        violations: evaluate(&old, namespace, matrix, &book.facts, owned, now).violations().map(Judged::sameness).collect(),
     }))
 }
 

@@ -214,10 +214,10 @@ fn judge(args: &Args, input: &Input, schema: &Schema, now: Timestamp) -> Result<
         let bare = Namespace { name: name.to_owned(), ..Namespace::default() };
         let namespace = context.namespaces.get(name).unwrap_or(&bare);
         let inherited = match context.parents.get(&i) {
-            Some(parent) => inherited(*parent, input, &context, namespace, matrix)?,
+            Some(parent) => inherited(*parent, input, &context, namespace, matrix, now)?,
             None => HashSet::new(),
         };
-        let levels: Vec<Level> = evaluate(&subject, namespace, matrix, &context.facts, context.parents.contains_key(&i))
+        let levels: Vec<Level> = evaluate(&subject, namespace, matrix, &context.facts, context.parents.contains_key(&i), now)
             .judged
             .into_iter()
             .filter(|judged| !inherited.contains(&judged.sameness()))
@@ -253,12 +253,12 @@ fn subject<'j>(kind: Kind, object: &Object, json: &'j Json, input: &Input) -> Re
 }
 
 /// What the parent does not hold is told there, and not again of its child, as in drift.
-fn inherited(parent: usize, input: &Input, context: &Context, namespace: &Namespace, matrix: &Matrix) -> Result<HashSet<Sameness>, Vec<Bad>> {
+fn inherited(parent: usize, input: &Input, context: &Context, namespace: &Namespace, matrix: &Matrix, now: Timestamp) -> Result<HashSet<Sameness>, Vec<Bad>> {
     let object = &input.objects[parent];
     let Some(kind) = judged_kind(object) else { return Ok(HashSet::new()) };
     let json = object.node.json();
     let subject = subject(kind, object, &json, input)?;
-    Ok(evaluate(&subject, namespace, matrix, &context.facts, context.parents.contains_key(&parent)).judged.iter().map(Judged::sameness).collect())
+    Ok(evaluate(&subject, namespace, matrix, &context.facts, context.parents.contains_key(&parent), now).judged.iter().map(Judged::sameness).collect())
 }
 
 /// Kinds that are looked up and not judged.

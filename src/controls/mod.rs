@@ -1,9 +1,11 @@
 //! The catalog: one row a control, one file a control. Everything that names a control (reports, `explain`, metrics, docs) reads this table.
 //! To add one, write its file and add its row; CONTRIBUTING.md walks through it.
 
+mod anonymous_access_forbidden;
 mod data_classification_declared;
 mod encryption_declared;
 mod exposure_declared;
+mod image_age_within_patch_policy;
 mod image_pinned_by_digest;
 mod image_registry_allowed;
 mod ingress_tls_required;
@@ -11,10 +13,14 @@ mod network_policy_present;
 mod pod_security_standard;
 mod pvc_customer_managed_key;
 mod pvc_storage_encrypted;
+mod rbac_cluster_admin_restricted;
+mod rbac_least_privilege;
 mod secrets_not_in_plain_env;
 mod serviceaccount_token_restricted;
 mod storage;
 mod workload_named_owner;
+
+use jiff::Timestamp;
 
 use crate::{
     api::ownership::{Enforcement, OwnerClass, Policy, ServiceModel, Severity},
@@ -25,7 +31,7 @@ use crate::{
     },
 };
 
-/// What a check may read. No clock, no client: the same input gives the same verdict anywhere.
+/// What a check may read. No clock, no client: the same input, the time among it, gives the same verdict anywhere.
 #[derive(Clone, Copy)]
 pub struct Context<'c, 'a> {
     /// The object.
@@ -38,6 +44,8 @@ pub struct Context<'c, 'a> {
     pub default_owner: Option<&'c str>,
     /// The rest of the cluster.
     pub facts: &'c Facts,
+    /// When it is judged.
+    pub now: Timestamp,
 }
 
 /// Whether a control has anything to say about a subject.
@@ -106,6 +114,10 @@ pub static CATALOG: &[Control] = &[
     secrets_not_in_plain_env::CONTROL,
     data_classification_declared::CONTROL,
     pvc_customer_managed_key::CONTROL,
+    image_age_within_patch_policy::CONTROL,
+    rbac_cluster_admin_restricted::CONTROL,
+    rbac_least_privilege::CONTROL,
+    anonymous_access_forbidden::CONTROL,
 ];
 
 impl Control {
@@ -135,6 +147,9 @@ pub(crate) mod testing {
     //! One line a case: a manifest as YAML, the settings, what the check says.
     use super::*;
 
+    /// The day on which every table is judged.
+    pub const NOW: &str = "2026-04-01T00:00:00Z";
+
     /// Runs `control` over a manifest in YAML; each finding as `Violated path fingerprint`, or `[-]` when nothing applies.
     pub fn judge(control: &Control, yaml: &str, policy: &Policy, facts: &Facts) -> Vec<String> {
         judge_in(control, yaml, &Namespace::default(), policy, None, facts)
@@ -150,7 +165,7 @@ pub(crate) mod testing {
         if !control.kinds.contains(&kind) {
             return vec!["-".to_owned()];
         }
-        match (control.check)(&Context { subject: &subject, namespace, policy, default_owner, facts }, &mut findings) {
+        match (control.check)(&Context { subject: &subject, namespace, policy, default_owner, facts, now: NOW.parse().unwrap() }, &mut findings) {
             Applies::No => vec!["-".to_owned()],
             Applies::Yes => findings.iter().map(|f| format!("{:?} {} {}", f.outcome, f.path, f.fingerprint).trim_end().to_owned()).collect(),
         }

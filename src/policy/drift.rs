@@ -70,9 +70,9 @@ pub fn report(namespace: &Namespace, matrix: &Matrix, room: &Room, facts: &Facts
             }
         };
         let parent = room.parent_of(record);
-        let inherited = parent.map_or(&none, |(uid, parent)| parents.entry(uid).or_insert_with(|| violations_of(parent, namespace, matrix, facts, room)));
+        let inherited = parent.map_or(&none, |(uid, parent)| parents.entry(uid).or_insert_with(|| violations_of(parent, namespace, matrix, facts, room, now)));
         let created = room.root(record).created;
-        let evaluation = evaluate(&subject, namespace, matrix, facts, parent.is_some());
+        let evaluation = evaluate(&subject, namespace, matrix, facts, parent.is_some(), now);
         for control in evaluation.applied {
             applied[control] = true;
         }
@@ -118,7 +118,7 @@ fn asked_of(kind: Kind, matrix: &Matrix, object: &str, why: &str) -> Vec<Drift> 
 }
 
 /// What `record` does not hold, for its children to inherit; Unknown counts too, so that one gap is told once.
-fn violations_of(record: &Record, namespace: &Namespace, matrix: &Matrix, facts: &Facts, room: &Room) -> HashSet<Sameness> {
+fn violations_of(record: &Record, namespace: &Namespace, matrix: &Matrix, facts: &Facts, room: &Room, now: Timestamp) -> HashSet<Sameness> {
     let owned = room.parent_of(record).is_some();
-    record.subject().map(|s| evaluate(&s, namespace, matrix, facts, owned).judged.iter().map(super::verdict::Judged::sameness).collect()).unwrap_or_default()
+    record.subject().map(|s| evaluate(&s, namespace, matrix, facts, owned, now).judged.iter().map(super::verdict::Judged::sameness).collect()).unwrap_or_default()
 }

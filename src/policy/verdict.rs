@@ -1,6 +1,8 @@
 //! `evaluate`, the only decision: which controls apply to a subject, and what does not hold.
 //! The webhook, drift and `check` all call it; they differ only in what follows from a finding.
 
+use jiff::Timestamp;
+
 use super::matrix::Matrix;
 use crate::{
     controls::{Applies, CATALOG, Context},
@@ -33,8 +35,8 @@ pub struct Evaluation {
 ///
 /// `owned` says that another object that is judged itself controls this one, and that this may be believed; controls about an object's own
 /// metadata then leave it to that root.
-pub fn evaluate(subject: &Subject<'_>, namespace: &Namespace, matrix: &Matrix, facts: &Facts, owned: bool) -> Evaluation {
-    let cx = Context { subject, namespace, policy: &matrix.policy, default_owner: matrix.default_owner.as_deref(), facts };
+pub fn evaluate(subject: &Subject<'_>, namespace: &Namespace, matrix: &Matrix, facts: &Facts, owned: bool, now: Timestamp) -> Evaluation {
+    let cx = Context { subject, namespace, policy: &matrix.policy, default_owner: matrix.default_owner.as_deref(), facts, now };
     let mut evaluation = Evaluation::default();
     let mut findings = Vec::new();
     for (control, (row, entry)) in CATALOG.iter().zip(&matrix.entries).enumerate() {

@@ -5,6 +5,7 @@ mod env;
 mod kind;
 mod network;
 mod pod;
+mod rbac;
 mod slim;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ pub use self::{
     kind::Kind,
     network::{IngressHttp, IngressPath, IngressRule, IngressSpec, IngressTls, Listener, ServiceSpec},
     pod::{Capabilities, Container, Handler, Lifecycle, Os, Pod, PodSpec, Port, Profile, SeLinux, SecurityContext, Sysctl, Target, Volume, VolumeSource, Windows},
+    rbac::{Binding, Grantee, RoleRef, Rule},
     slim::slim,
 };
 use super::{read::nullable, text::Str};
@@ -44,6 +46,10 @@ pub struct Subject<'a> {
     pub service: Option<ServiceSpec<'a>>,
     /// What looks like a credential in a ConfigMap's data.
     pub data: Vec<Plain<'a>>,
+    /// A Role's rules.
+    pub rules: Vec<Rule<'a>>,
+    /// What a RoleBinding gives.
+    pub binding: Option<Binding<'a>>,
 }
 
 /// Reads one object of this kind; `null` is no object.
@@ -147,7 +153,19 @@ impl<'a> Subject<'a> {
                 subject.data = o.data.0;
                 subject
             }
-            Kind::ServiceAccount | Kind::NetworkPolicy | Kind::Role | Kind::RoleBinding => Self::new(kind, PlainObject::deserialize(json)?.metadata),
+            Kind::Role => {
+                let o = RoleObject::deserialize(json)?;
+                let mut subject = Self::new(kind, o.metadata);
+                subject.rules = o.rules;
+                subject
+            }
+            Kind::RoleBinding => {
+                let o = BindingObject::deserialize(json)?;
+                let mut subject = Self::new(kind, o.metadata);
+                subject.binding = Some(Binding { role_ref: o.role_ref, subjects: o.subjects });
+                subject
+            }
+            Kind::ServiceAccount | Kind::NetworkPolicy => Self::new(kind, PlainObject::deserialize(json)?.metadata),
         };
         if let Some(pod) = &mut subject.pod {
             for volume in &mut pod.spec.volumes {
@@ -167,7 +185,7 @@ impl<'a> Subject<'a> {
     }
 
     fn new(kind: Kind, meta: Meta<'a>) -> Self {
-        Self { kind, meta, pod: None, claims: Vec::new(), ingress: None, listeners: Vec::new(), service: None, data: Vec::new() }
+        Self { kind, meta, pod: None, claims: Vec::new(), ingress: None, listeners: Vec::new(), service: None, data: Vec::new(), rules: Vec::new(), binding: None }
     }
 
     fn with_pod(mut self, meta: Meta<'a>, spec: PodSpec<'a>) -> Self {
@@ -323,6 +341,23 @@ struct ConfigMapObject<'a> {
     metadata: Meta<'a>,
     #[serde(borrow, default, deserialize_with = "nullable")]
     data: Data<'a>,
+}
+#[derive(Deserialize)]
+struct RoleObject<'a> {
+    #[serde(borrow)]
+    metadata: Meta<'a>,
+    #[serde(borrow, default, deserialize_with = "nullable")]
+    rules: Vec<Rule<'a>>,
+}
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct BindingObject<'a> {
+    #[serde(borrow)]
+    metadata: Meta<'a>,
+    #[serde(borrow)]
+    role_ref: RoleRef<'a>,
+    #[serde(borrow, default, deserialize_with = "nullable")]
+    subjects: Vec<Grantee<'a>>,
 }
 #[derive(Deserialize)]
 struct ServiceObject<'a> {
