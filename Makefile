@@ -4,7 +4,7 @@
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "%-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 demo: ## a real API server, and the story played with kubectl; ARGS=--once plays it and ends
-	@assets="$$(hack/controlplane.sh)" && cargo build --quiet && KUBEBUILDER_ASSETS="$$assets" cargo run --quiet --example demo -- $(ARGS)
+	@assets="$$(hack/controlplane.sh)" && echo "building demarc and its demo (2 to 4 min the first time) …" >&2 && cargo build --bin demarc --example demo && KUBEBUILDER_ASSETS="$$assets" cargo run --quiet --example demo -- $(ARGS)
 test: ## every test, the ones on a real API server and with real Helm included
 	@assets="$$(hack/controlplane.sh)" && tools="$$(hack/tools.sh)" && KUBEBUILDER_ASSETS="$$assets" DEMARC_TOOLS="$$tools" RUST_TEST_THREADS=4 cargo test # they wait more than they work
 check: ## compile and lint, as fast as it goes

@@ -21,6 +21,7 @@ metadata: {name: default, namespace: shop}
 spec:
   serviceModel: PaaS
   parties: {provider: azure, customer: acme}
+  policy: {patch: {maxImageAge: P90D}}
 ";
 const BAD: &str = r"apiVersion: apps/v1
 kind: Deployment
@@ -33,22 +34,37 @@ spec:
       containers: [{name: web, image: 'ghcr.io/acme/payments:1'}]
       volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]
 ";
-const GOOD: &str = r"apiVersion: apps/v1
-kind: Deployment
-metadata: {name: payments, namespace: shop, annotations: {a8r.io/owner: payments@acme.example}}
-spec:
-  selector: {matchLabels: {app: payments}}
-  template:
-    metadata: {labels: {app: payments}, annotations: {demarc.dev/encryption-at-rest: application}}
-    spec:
-      containers: [{name: web, image: 'ghcr.io/acme/payments:1'}]
-      volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]
+const POLICY: &str = r"apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: payments, namespace: shop}
+spec: {podSelector: {matchLabels: {app: payments}}, policyTypes: [Ingress]}
 ";
 const CLAIM: &str = r"apiVersion: v1
 kind: PersistentVolumeClaim
-metadata: {name: data, namespace: shop}
+metadata: {name: data, namespace: shop, labels: {data-classification: internal}}
 spec: {accessModes: [ReadWriteOnce], storageClassName: fast, resources: {requests: {storage: 1Gi}}}
 ";
+
+/// All that is asked of it, whoever enforces it; `built` is when its image was.
+fn good(built: jiff::Timestamp) -> String {
+    let digest = "sha256:0b0f3e4e8d1c5f5b6a7989a0b1c2d3e4f5061728394a5b6c7d8e9f0a1b2c3d4e";
+    format!(
+        r"apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: payments, namespace: shop, labels: {{data-classification: internal}}, annotations: {{a8r.io/owner: payments@acme.example}}}}
+spec:
+  selector: {{matchLabels: {{app: payments}}}}
+  template:
+    metadata:
+      labels: {{app: payments}}
+      annotations: {{demarc.dev/encryption-at-rest: application, org.opencontainers.image.created: '{built}'}}
+    spec:
+      automountServiceAccountToken: false
+      containers: [{{name: web, image: 'ghcr.io/acme/payments@{digest}'}}]
+      volumes: [{{name: data, persistentVolumeClaim: {{claimName: data}}}}]
+"
+    )
+}
 
 fn class(encrypted: &str) -> String {
     format!("apiVersion: storage.k8s.io/v1\nkind: StorageClass\nmetadata: {{name: fast}}\nprovisioner: driver.longhorn.io\nparameters: {{encrypted: '{encrypted}'}}\n")
@@ -145,8 +161,9 @@ fn play(story: &mut Story<'_>) {
 
     Story::tell("With both, it is admitted.");
     story.shows(Some(CLAIM), &["apply", "-f", "-"], "created");
-    story.shows(Some(GOOD), &["apply", "-f", "-"], "created");
-    story.waits("judged", &["get", "ownership", "default", "-n", "shop", "-o", "yaml"], "verdict: Satisfied");
+    story.shows(Some(POLICY), &["apply", "-f", "-"], "created");
+    story.shows(Some(&good(jiff::Timestamp::now())), &["apply", "-f", "-"], "created");
+    story.waits("judged", &["get", "ownership", "default", "-n", "shop", "-o", "yaml"], "reason: AllHold");
     story.shows(None, &["get", "ownerships", "-A"], "True");
 
     Story::tell("Somebody replaces the StorageClass by one without encryption: drift.");

@@ -173,8 +173,8 @@ pub async fn controller(args: Args, client: Client, shutdown: impl Future<Output
         () = &mut shutdown => {}
         ended = tasks.join_next() => return early(ended),
     }
-    tracing::info!("leaving: not ready, serving on until the API server has stopped asking");
     index.shared.leave();
+    tracing::info!("leaving: not ready, serving on until the API server has stopped asking");
     // A webhook that is called by URL has no endpoint to leave.
     tokio::time::sleep(if args.local { Duration::from_millis(300) } else { LINGER }).await;
     stop_webhook.send_replace(true);

@@ -7,13 +7,13 @@ use serde_json::json;
 
 use crate::{
     support::eventually,
-    world::{SOON, World, nothing_slipped_in, spec, workload},
+    world::{SOON, World, nothing_slipped_in, only, spec, workload},
 };
 
 #[test]
 fn drift_appears_and_clears_and_outages_leave_nothing_stuck() {
     let mut world = World::start();
-    world.declare("shop", &json!({"mode": "Audit"}));
+    world.declare("shop", &json!({"mode": "Audit", "controls": only(&["pod-security-standard"])}));
     world.accepts("shop", &workload("Deployment", "web", &spec("nginx", false)));
     let status = |path: &str| world.field("shop", "ownership/default", path);
     eventually("a clean report", SOON, || if status(".status.counts.satisfied") != "0" && status(".status.counts.violated") == "0" { Ok(()) } else { Err(status(".status")) });

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     support::eventually,
-    world::{SOON, World, binary, nothing_slipped_in, spec, workload},
+    world::{SOON, World, binary, nothing_slipped_in, only, spec, workload},
 };
 
 /// The list that `demarc check` is held to as well.
@@ -101,7 +101,7 @@ const AUDITED: &str = r#"{"type": "Audited", "status": "True", "reason": "ByHand
 #[test]
 fn nobody_elses_status_holds_and_nobody_elses_condition_is_lost() {
     let world = World::start();
-    world.declare("shop", &json!({"mode": "Audit"}));
+    world.declare("shop", &json!({"mode": "Audit", "controls": only(&["pod-security-standard"])}));
     world.accepts("shop", &workload("Pod", "bad", &spec("nginx", true)));
     let status = |path: &str| world.field("shop", "ownership/default", path);
     eventually("the truth", SOON, || if status(".status.counts.violated") == "1" { Ok(()) } else { Err(status(".status")) });

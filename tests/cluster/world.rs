@@ -3,6 +3,7 @@
 
 use std::{path::Path, time::Duration};
 
+use demarc::controls::CATALOG;
 use serde_json::{Value, json};
 
 use crate::support::{ControlPlane, Demarc, Said, eventually};
@@ -99,6 +100,11 @@ pub fn workload(kind: &str, name: &str, pod: &Value) -> Value {
         }
         _ => named(kind, "apps/v1", name, selected),
     }
+}
+
+/// Controls of a declaration that asks for these alone.
+pub fn only(asked: &[&str]) -> Value {
+    CATALOG.iter().filter(|c| !asked.contains(&c.id)).map(|c| json!({"control": c.id, "enforcement": "Off"})).collect()
 }
 
 /// A class whose volumes are not encrypted, as its driver's parameter shows.
