@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{
     support::{ControlPlane, Demarc, eventually},
-    world::{SOON, World, binary, claim, class, nothing_slipped_in, rejected, spec, workload},
+    world::{SOON, World, binary, claim, class, nothing_slipped_in, only, rejected, spec, workload},
 };
 
 pub const RIGHTS: &str = include_str!("rights.yaml");
@@ -45,7 +45,7 @@ fn the_least_rights_are_enough_and_a_missing_one_costs_what_it_is_for() {
     // Everything but StorageClasses.
     let demarc = plane.demarc_as(binary(), "one", &plane.kubeconfig_of("one", &token(&plane, "demarc")));
     let mut world = World { demarc: Some(demarc), plane };
-    world.declare("shop", &json!({}));
+    world.declare("shop", &json!({"controls": only(&["pvc-storage-encrypted", "pod-security-standard"])}));
     world.accepts("shop", &class("plain"));
     world.accepts("shop", &claim("kept", "plain"));
     let status = |path: &str| world.field("shop", "ownership/default", path);
