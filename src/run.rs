@@ -56,7 +56,7 @@ pub struct Args {
     /// The Service by which the API server calls the webhook, with --tls-secret
     #[arg(long, value_name = "NAME", default_value = "demarc")]
     pub webhook_service: String,
-    /// The webhook configuration whose caBundle is filled in, with --tls-secret
+    /// The webhook configuration that is watched for changes, and whose caBundle is filled in with --tls-secret
     #[arg(long, value_name = "NAME", default_value = "demarc")]
     pub webhook_configuration: String,
     /// The namespace of the Lease and of --tls-secret; it is never enrolled itself
@@ -116,7 +116,7 @@ pub async fn controller(args: Args, client: Client, shutdown: impl Future<Output
         established(&client).await?;
     }
 
-    let index = Arc::new(Index::default());
+    let index = Arc::new(Index::new(if args.local { install::CONFIGURATION } else { &args.webhook_configuration }));
     let mut tasks: Tasks = JoinSet::new();
     let healths = start_watches(&client, &index, &mut tasks);
     let settled = index.clone();

@@ -82,7 +82,9 @@ struct State {
     granted: HashMap<String, Vec<String>>,
     /// What each namespace backs, in words, by the kind, the object and the namespace.
     backing: HashMap<String, (String, String)>,
-    /// Our own webhook configuration, as far as it is there.
+    /// The name of our own webhook configuration.
+    own: String,
+    /// It, as far as it is there.
     configuration: Option<Value>,
     dirty: BTreeSet<String>,
     /// Kinds of facts that cannot be read, and why: their controls are Unknown, and nothing else suffers (F38).
@@ -107,6 +109,11 @@ pub struct Index {
 impl Index {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An empty index; `configuration` is the name of our own webhook configuration.
+    pub fn new(configuration: &str) -> Self {
+        Self { state: Mutex::new(State { own: configuration.to_owned(), ..State::default() }), ..Self::default() }
     }
 
     /// Takes in one change. The book shows it after [`Index::settle`].
@@ -415,7 +422,7 @@ impl State {
     /// Keeps which namespaces an object names; one object may name several, each under a key of its own.
     fn backs(&mut self, kind: Backing, name: &str, object: &DynamicObject) {
         self.unback(kind, name);
-        if kind == Backing::ValidatingWebhooks && name == install::CONFIGURATION {
+        if kind == Backing::ValidatingWebhooks && name == self.own {
             self.configuration = Some(object.data.clone());
         }
         let service = |config: &Value| config["service"]["namespace"].as_str().map(str::to_owned);
@@ -438,7 +445,7 @@ impl State {
     }
 
     fn unback(&mut self, kind: Backing, name: &str) {
-        if kind == Backing::ValidatingWebhooks && name == install::CONFIGURATION {
+        if kind == Backing::ValidatingWebhooks && name == self.own {
             self.configuration = None;
             self.dirty.extend(self.ownerships.keys().cloned());
         }

@@ -62,7 +62,7 @@ const CAN_MATTER: &str = "request.operation != 'UPDATE' \
      || object.metadata.?labels.orValue({}) != oldObject.metadata.?labels.orValue({}) \
      || object.metadata.?annotations.orValue({}) != oldObject.metadata.?annotations.orValue({})";
 
-/// The name of the webhook configuration.
+/// The name of the webhook configuration that `--local` makes.
 pub const CONFIGURATION: &str = "demarc";
 const WORKLOADS: &str = "workloads.demarc.dev";
 
@@ -72,7 +72,7 @@ pub fn fault(configuration: Option<&Value>) -> Option<(&'static str, String)> {
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     let entry = configuration.and_then(|c| list(&c["webhooks"]).into_iter().find(|w| w["name"] == WORKLOADS));
     let Some(entry) = entry else {
-        return Some(("WebhookMissing", format!("the API server asks nobody: ValidatingWebhookConfiguration {CONFIGURATION} has no entry {WORKLOADS}")));
+        return Some(("WebhookMissing", format!("the API server asks nobody: Demarc's ValidatingWebhookConfiguration is gone, or has no entry {WORKLOADS}")));
     };
     let expected = workloads_entry();
     let selects = |selector: &Value| {
