@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     support::eventually,
-    world::{SOON, World, binary, class, rejected, spec, workload},
+    world::{SOON, World, binary, class, nothing_slipped_in, rejected, spec, workload},
 };
 
 #[test]
@@ -143,4 +143,57 @@ fn every_built_in_controller_makes_children_of_what_stood_before() {
     });
     // A person who makes a job of the same template is no controller: nothing is inherited.
     rejected(&world.plane.kubectl(&["create", "job", "violator", "--from=cronjob/cron", "-n", "old"], None), "pod-security-standard");
+}
+
+#[test]
+fn what_is_forbidden_later_keeps_running_too_and_nobody_makes_up_a_parent() {
+    let world = World::start();
+    world.accepts("default", &class("plain"));
+    world.declare("live", &json!({"mode": "Audit"}));
+    let mut set = workload("StatefulSet", "db", &spec("ghcr.io/acme/db:1", false));
+    set["spec"]["volumeClaimTemplates"] =
+        json!([{"metadata": {"name": "data"}, "spec": {"accessModes": ["ReadWriteOnce"], "storageClassName": "plain", "resources": {"requests": {"storage": "1Gi"}}}}]);
+    set["spec"]["podManagementPolicy"] = json!("Parallel");
+    set["spec"]["template"]["metadata"]["annotations"] = json!({"demarc.dev/encryption-at-rest": "application"});
+    world.accepts("live", &set);
+    let exists = |what: &str| eventually(what, SOON, || world.plane.kubectl(&["get", what, "-n", "live"], None).result());
+    exists("pod/db-0");
+    std::thread::sleep(Duration::from_millis(1100));
+    world.redeclare("live", &json!({"policy": {"images": {"allowedPrefixes": ["ghcr.io/acme"]}}}));
+
+    // The volume binder finishes what the set's controller began.
+    for name in ["pv-0", "pv-1"] {
+        let volume = json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "spec": {
+            "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "storageClassName": "plain", "csi": {"driver": "driver.longhorn.io", "volumeHandle": name}}});
+        world.accepts("default", &volume);
+    }
+    world.plane.kubectl(&["scale", "statefulset/db", "-n", "live", "--replicas=2"], None).result().unwrap();
+    eventually("the second claim is bound", SOON, || match world.field("live", "persistentvolumeclaim/data-db-1", ".status.phase").as_str() {
+        "Bound" => Ok(()),
+        other => Err(other.to_owned()),
+    });
+
+    // Settings that grow tighter spare what ran under the looser ones, and nothing new.
+    world.accepts("live", &workload("Deployment", "web", &spec("ghcr.io/acme/web:1", false)));
+    let pods = || world.plane.kubectl(&["get", "pods", "-n", "live", "-l", "app=web", "-o", "jsonpath={.items[*].metadata.uid}"], None).result().unwrap_or_default();
+    let first = eventually("the pod", SOON, || if pods().is_empty() { Err(String::new()) } else { Ok(pods()) });
+    std::thread::sleep(Duration::from_millis(1100));
+    world
+        .plane
+        .kubectl(&["patch", "ownership", "default", "-n", "live", "--type=merge", "-p", r#"{"spec":{"policy":{"podSecurity":{"level":"Restricted"}}}}"#], None)
+        .result()
+        .unwrap();
+    world.rejects("live", &workload("Deployment", "violator", &spec("ghcr.io/acme/web:1", false)), "pod-security-standard");
+    world.plane.kubectl(&["delete", "pods", "-n", "live", "-l", "app=web", "--wait=false"], None).result().unwrap();
+    eventually("a pod in its place", SOON, || match pods() {
+        now if !now.is_empty() && now != first => Ok(()),
+        now => Err(now),
+    });
+
+    // An owner reference is anybody's to write.
+    let uid = world.field("live", "persistentvolumeclaim/data-db-0", ".metadata.uid");
+    let forged = json!({"metadata": {"ownerReferences": [{"apiVersion": "v1", "kind": "PersistentVolumeClaim", "name": "data-db-0", "uid": uid, "controller": true}]}});
+    world.plane.kubectl(&["patch", "deployment", "web", "-n", "live", "--type=merge", "-p", &forged.to_string()], None).result().unwrap();
+    rejected(&world.plane.kubectl(&["annotate", "deployment", "web", "-n", "live", "a8r.io/owner-"], None), "workload-named-owner");
+    nothing_slipped_in(&world);
 }
