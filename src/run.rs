@@ -29,9 +29,9 @@ use crate::{
 };
 
 /// How long a terminating replica goes on serving after it says that it is not ready: endpoints take some seconds to leave the Service.
-const LINGER: Duration = Duration::from_secs(10);
+pub const LINGER: Duration = Duration::from_secs(10);
 /// The longest that requests in flight may take after that: the API server waits 5 s for each.
-const DRAIN: Duration = Duration::from_secs(6);
+pub const DRAIN: Duration = Duration::from_secs(6);
 
 /// What `demarc controller` is told.
 #[derive(Clone, Debug, clap::Args)]

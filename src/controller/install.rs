@@ -26,7 +26,11 @@ pub fn crds_yaml() -> Result<String, serde_saphyr::ser::Error> {
 }
 
 /// Kinds that are drift only unless asked for: they serve one control each and are written often.
-const DRIFT_ONLY: &[Kind] = &[Kind::ConfigMap, Kind::ServiceAccount];
+pub const DRIFT_ONLY: &[Kind] = &[Kind::ConfigMap, Kind::ServiceAccount];
+
+fn rule(group: &str, resources: &[&str]) -> Value {
+    json!({"apiGroups": [group], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": resources, "scope": "Namespaced"})
+}
 
 /// The webhook's rules: every kind that is judged at admission, and the subresources that can change a pod.
 pub fn rules() -> Vec<Value> {
@@ -40,9 +44,14 @@ pub fn rules() -> Vec<Value> {
         if group.is_empty() {
             resources.extend(["pods/ephemeralcontainers", "pods/resize"]);
         }
-        rules.push(json!({"apiGroups": [group], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": resources, "scope": "Namespaced"}));
+        rules.push(rule(group, &resources));
     }
     rules
+}
+
+/// The rule for one kind more: the chart's `webhook.kinds`.
+pub fn rule_for(kind: Kind) -> Value {
+    rule(kind.group(), &[kind.plural()])
 }
 
 /// Skips an UPDATE that changes nothing outside metadata and status, and neither labels nor annotations: finalizers must go while Demarc is

@@ -1,0 +1,90 @@
+{{- define "demarc.name" -}}
+{{- .Values.nameOverride | default .Chart.Name | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "demarc.fullname" -}}
+{{- $name := include "demarc.name" . -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" -}}
+{{- else if contains $name .Release.Name -}}
+{{- .Release.Name | trunc 63 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "demarc.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "demarc.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- /* commonLabels give way to the chart's own. */ -}}
+{{- define "demarc.labels" -}}
+{{- $own := include "demarc.selectorLabels" . | fromYaml -}}
+{{- $_ := set $own "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-") -}}
+{{- $_ := set $own "app.kubernetes.io/version" .Chart.AppVersion -}}
+{{- $_ := set $own "app.kubernetes.io/managed-by" .Release.Service -}}
+{{- $_ := set $own "app.kubernetes.io/part-of" "demarc" -}}
+{{- merge $own .Values.commonLabels | toYaml -}}
+{{- end -}}
+
+{{- define "demarc.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- .Values.serviceAccount.name | default (include "demarc.fullname" .) -}}
+{{- else -}}
+{{- .Values.serviceAccount.name | default "default" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "demarc.username" -}}
+{{- printf "system:serviceaccount:%s:%s" .Release.Namespace (include "demarc.serviceAccountName" .) -}}
+{{- end -}}
+
+{{- define "demarc.image" -}}
+{{- $registry := .Values.global.imageRegistry | default .Values.image.registry -}}
+{{- with $registry }}{{ . | trimSuffix "/" }}/{{ end -}}
+{{- .Values.image.repository -}}
+{{- if or .Values.image.tag (not .Values.image.digest) }}:{{ .Values.image.tag | default .Chart.AppVersion }}{{ end -}}
+{{- with .Values.image.digest }}@{{ . }}{{ end -}}
+{{- end -}}
+
+{{- define "demarc.priorityClassName" -}}
+{{- .Values.priorityClassName | default (ternary (include "demarc.fullname" .) "" .Values.priorityClass.create) -}}
+{{- end -}}
+
+{{- /* Where the certificate comes from: own, existing or cert-manager. What does not go together is told in one sentence. */ -}}
+{{- define "demarc.tls" -}}
+{{- $tls := .Values.tls -}}
+{{- if and $tls.existingSecret $tls.certManager.enabled -}}
+{{- fail "tls.existingSecret and tls.certManager.enabled are two sources of one certificate: set one of them" -}}
+{{- else if and $tls.existingSecret (not $tls.caBundle) -}}
+{{- fail "tls.existingSecret needs tls.caBundle, or the API server trusts nobody: --set-file tls.caBundle=ca.crt" -}}
+{{- else if and $tls.caBundle (not $tls.existingSecret) -}}
+{{- fail "tls.caBundle goes with tls.existingSecret only: otherwise the CA is made and filled in by Demarc or cert-manager" -}}
+{{- else if and $tls.certManager.issuerRef (not $tls.certManager.issuerRef.name) -}}
+{{- fail "tls.certManager.issuerRef has no name: name the issuer, or leave issuerRef empty for a CA of Demarc's own" -}}
+{{- else if $tls.existingSecret -}}existing
+{{- else if $tls.certManager.enabled -}}cert-manager
+{{- else -}}own
+{{- end -}}
+{{- end -}}
+
+{{- define "demarc.tlsSecretName" -}}
+{{- .Values.tls.existingSecret | default (printf "%s-tls" (include "demarc.fullname" .)) -}}
+{{- end -}}
+
+{{- /* What cannot work at all, beside the certificate. */ -}}
+{{- define "demarc.validate" -}}
+{{- if has .Release.Namespace (list "kube-system" "kube-public" "kube-node-lease") -}}
+{{- fail (printf "namespace %s is the cluster's own: install Demarc in a namespace of its own, for example demarc-system" .Release.Namespace) -}}
+{{- end -}}
+{{- if and (not .Values.serviceAccount.create) (not .Values.serviceAccount.name) -}}
+{{- fail "serviceAccount.create is false and serviceAccount.name is empty: every pod of the namespace would have Demarc's rights; name a service account" -}}
+{{- end -}}
+{{- if and .Values.priorityClassName .Values.priorityClass.create -}}
+{{- fail "priorityClassName and priorityClass.create are two sources of one class: set one of them" -}}
+{{- end -}}
+{{- if eq (int .Values.webhook.port) 8080 -}}
+{{- fail "webhook.port 8080 is where the probes are answered: choose another one" -}}
+{{- end -}}
+{{- end -}}
