@@ -6,13 +6,16 @@ shift
 
 namespaces() { # STATE KUBERNETES CONTAINERD NAME OUTSIDE INSIDE
   # Whoever mounts in here (kubelet, containerd) mounts for the node and its pods only.
-  mount --make-rprivate /
-  mount --make-rshared /
+  # Without a note of it in the machine's /run.
+  mount --no-mtab --make-rprivate /
+  mount --no-mtab --make-rshared /
   ip link set lo up
   # The other end is the caller's: the machine's network.
   ip link add eth0 type veth peer name "$4" netns "$PPID"
   ip address add "$6/30" dev eth0
   ip link set eth0 up
+  # There is no way out, but a packet to a Service needs a route before kube-proxy's rules give it another address.
+  ip route add 10.96.0.0/16 dev eth0
   nsenter --net="/proc/$PPID/ns/net" sh -c "ip address add '$5/30' dev '$4' && ip link set '$4' up"
   echo 1 >/proc/sys/net/ipv4/ip_forward
   exec unshare --pid --fork --kill-child --mount-proc "$0" first "$1" "$2" "$3" "$6"
@@ -21,7 +24,7 @@ namespaces() { # STATE KUBERNETES CONTAINERD NAME OUTSIDE INSIDE
 first() { # STATE KUBERNETES CONTAINERD INSIDE
   local state=$1 inside=$4
   # The usual places, but the node's own: daemons keep their defaults, and nothing of the machine's is seen or written.
-  mount -t tmpfs tmpfs /run
+  mount --no-mtab -t tmpfs tmpfs /run
   mkdir -p /run/node /run/kubernetes.bin /run/containerd.bin /run/sysctl
   mount --bind "$state" /run/node
   mount --bind "$2" /run/kubernetes.bin
