@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# One machine as a Kubernetes cluster, with kubelet and containerd: node.sh up | down | load OCI-ARCHIVE... | exec COMMAND...
+# One machine as a Kubernetes cluster, with kubelet and containerd: node.sh up | down | load ARCHIVE... | image FILE | exec COMMAND...
 # All of it lives in namespaces of its own (processes, mounts, network), in one cgroup, one folder and one pair of interfaces:
 # the machine's own mounts, firewall, routes and settings are never touched, and ending the first process ends everything.
 set -euo pipefail
@@ -39,9 +39,9 @@ binaries() {
 
 # The image of every pod's sandbox; tests run it too. One static file in the format of `docker save`: nothing has to build it.
 pod_image() {
-  local work=$state/build architecture digest
+  local work architecture digest
+  work=$(mktemp -d)
   architecture=$(case $(uname -m) in aarch64) echo arm64 ;; *) echo amd64 ;; esac)
-  mkdir -p "$work"
   cc -static -O2 -s -o "$work/pod" "$here/node/pod.c"
   tar -C "$work" --owner=0 --group=0 --numeric-owner -cf "$work/layer.tar" pod
   digest=$(sha256sum "$work/layer.tar" | cut -d' ' -f1)
@@ -189,6 +189,8 @@ case ${1:-} in
   up) need_root; up ;;
   down) need_root; down ;;
   load) need_root; shift; load "$@" ;;
+  # For other clusters: they have a sandbox image, and run the same tests.
+  image) pod_image "$2" ;;
   exec) need_root; shift; inside_node "$@" ;;
-  *) fail "node.sh up | down | load OCI-ARCHIVE... | exec COMMAND..." ;;
+  *) fail "node.sh up | down | load ARCHIVE... | image FILE | exec COMMAND..." ;;
 esac

@@ -427,7 +427,8 @@ pub struct Patch {
     pub max_image_age: Option<String>,
     /// Days to fix a vulnerability, by severity (critical, high, medium, low).
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(length(max = 4), extend("maxProperties" = 4))]
+    // Spelled out: of `uint16` the API server warns that it does not know it.
+    #[schemars(extend("maxProperties" = 4, "additionalProperties" = {"type": "integer", "format": "int32", "minimum": 0, "maximum": 65535}))]
     pub remediation_days: BTreeMap<String, u16>,
 }
 

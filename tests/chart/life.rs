@@ -1,0 +1,145 @@
+//! The chart's life on a real API server with the real controllers, by both Helms and by kubectl alone.
+//! There is no node, so no pod runs; that the pods are made, in a namespace that holds them to the restricted standard, is seen.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use serde_json::{Value, json};
+
+use crate::{
+    helm::{BOTH, FILES, Helm, NAMESPACE, rendered},
+    support::{ControlPlane, eventually},
+};
+
+const SOON: Duration = Duration::from_secs(30);
+const CRD: &str = "ownerships.demarc.dev";
+const CONFIGURATION: &str = "validatingwebhookconfiguration";
+
+fn plane() -> ControlPlane {
+    let plane = ControlPlane::start();
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": {"pod-security.kubernetes.io/enforce": "restricted", "pod-security.kubernetes.io/warn": "restricted"}}});
+    plane.kubectl(&["apply", "-f", "-"], Some(&namespace.to_string())).result().unwrap();
+    eventually("the default service account", SOON, || plane.kubectl(&["get", "serviceaccount", "default", "-n", NAMESPACE], None).result());
+    plane
+}
+
+/// A kind of cert-manager's, as a name: here it is only seen that the API server finds it.
+fn foreign(kind: &str, plural: &str) -> String {
+    json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": format!("{plural}.cert-manager.io")}, "spec": {
+        "group": "cert-manager.io", "scope": "Namespaced", "names": {"kind": kind, "plural": plural},
+        "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}}]}})
+    .to_string()
+}
+
+#[test]
+fn the_api_server_takes_every_object_as_it_is() {
+    let plane = plane();
+    for (kind, plural) in [("Certificate", "certificates"), ("Issuer", "issuers")] {
+        plane.kubectl(&["apply", "-f", "-"], Some(&foreign(kind, plural))).result().unwrap();
+        plane.kubectl(&["wait", "--for=condition=Established", &format!("crd/{plural}.cert-manager.io"), "--timeout=30s"], None).result().unwrap();
+    }
+    for values in FILES {
+        for object in rendered(values) {
+            let said = plane.kubectl(&["apply", "--dry-run=server", "--validate=strict", "-f", "-"], Some(&object.to_string()));
+            // Neither an error nor a warning: unknown fields, the restricted standard, an expression that has no type.
+            assert!(said.ok && said.err.is_empty(), "{values:?}: {said:?}\n{object}");
+        }
+    }
+}
+
+#[test]
+fn applied_twice_by_kubectl_nothing_changes() {
+    let plane = plane();
+    let manifests = crate::helm::HELM4.render(&[]);
+    let apply = || plane.kubectl(&["apply", "--server-side", "-f", "-"], Some(&manifests)).result().unwrap();
+    let diff = || plane.kubectl(&["diff", "--server-side", "-f", "-"], Some(&manifests));
+    assert!(!diff().ok, "nothing is there yet");
+    apply();
+    let said = diff();
+    assert!(said.ok && said.out.is_empty(), "{said:?}");
+    // What the leader fills in is nobody's difference either, and stays.
+    fill_in(&plane);
+    apply();
+    let said = diff();
+    assert!(said.ok && said.out.is_empty(), "{said:?}");
+    assert_eq!(bundles(&plane), FILLED);
+    // The oracle can see: a rule taken away is a difference.
+    let shorter = json!([{"op": "remove", "path": "/webhooks/0/rules/0"}]).to_string();
+    plane.kubectl(&["patch", CONFIGURATION, "demarc", "--type=json", "-p", &shorter], None).result().unwrap();
+    assert!(!diff().ok);
+}
+
+/// The leader's part, by whoever holds the right: one CA for both entries.
+fn fill_in(plane: &ControlPlane) {
+    let ca = rcgen::generate_simple_self_signed(["demarc".to_owned()]).unwrap().cert.pem();
+    let ca = serde_json::to_value(k8s_openapi::ByteString(ca.into_bytes())).unwrap();
+    let patch: Vec<Value> = (0..2).map(|i| json!({"op": "add", "path": format!("/webhooks/{i}/clientConfig/caBundle"), "value": ca})).collect();
+    let account = format!("system:serviceaccount:{NAMESPACE}:demarc");
+    plane.kubectl(&["patch", CONFIGURATION, "demarc", "--type=json", "-p", &json!(patch).to_string(), "--as", &account], None).result().unwrap();
+}
+
+const FILLED: [bool; 2] = [true, true];
+
+/// Whether each entry has a CA.
+fn bundles(plane: &ControlPlane) -> [bool; 2] {
+    let said = plane.kubectl(&["get", CONFIGURATION, "demarc", "-o", "json"], None).result().unwrap();
+    let configuration: Value = serde_json::from_str(&said).unwrap();
+    [0, 1].map(|i| configuration["webhooks"][i]["clientConfig"]["caBundle"].as_str().is_some_and(|ca| ca.len() > 100))
+}
+
+/// Everything that a chart can leave behind, but Events.
+fn everything(plane: &ControlPlane) -> BTreeSet<String> {
+    let list = |scope: &str| plane.kubectl(&["api-resources", "--verbs=list", &format!("--namespaced={scope}"), "-o", "name"], None).result().unwrap();
+    let mut kinds: Vec<String> = [list("true"), list("false")].iter().flat_map(|l| l.lines()).map(str::to_owned).collect();
+    // Kept by the cluster for its own: usage of addresses, leases of API servers, components that are gone.
+    kinds.retain(|k| !k.starts_with("events") && !k.starts_with("componentstatuses") && !k.starts_with("ipaddresses") && !k.starts_with("apiservices"));
+    let said = plane.kubectl(&["get", &kinds.join(","), "-A", "-o", r#"jsonpath={range .items[*]}{.kind} {.metadata.namespace} {.metadata.name}{"\n"}{end}"#], None);
+    said.result().unwrap().lines().map(str::to_owned).collect()
+}
+
+fn life(helm: Helm) {
+    let plane = plane();
+    let kubeconfig = plane.kubeconfig();
+    let run = |args: &[&str]| helm.with(Some(&kubeconfig), args).result().unwrap_or_else(|error| panic!("{helm:?} {args:?}: {error}"));
+    let field = |path: &str| plane.kubectl(&["get", "deployment", "demarc", "-n", NAMESPACE, "-o", &format!("jsonpath={{{path}}}")], None).result().unwrap();
+    let before = everything(&plane);
+
+    run(&["install", "demarc", "charts/demarc"]);
+    // As many pods as there should be: the restricted standard refuses none of them.
+    eventually("the pods", SOON, || {
+        let pods = plane.kubectl(&["get", "pods", "-n", NAMESPACE, "-o", "name"], None).result()?;
+        if pods.lines().count() == 2 { Ok(()) } else { Err(format!("{pods}{}", field(".status"))) }
+    });
+    assert_eq!(bundles(&plane), [false, false]);
+    fill_in(&plane);
+    assert_eq!(bundles(&plane), FILLED);
+
+    run(&["upgrade", "demarc", "charts/demarc", "-f", "charts/demarc/values-ha.yaml", "--set", "webhook.kinds={ConfigMap}"]);
+    assert_eq!((field(".spec.replicas").as_str(), bundles(&plane)), ("3", FILLED));
+    run(&["upgrade", "demarc", "charts/demarc", "--reset-values"]);
+    assert_eq!((field(".spec.replicas").as_str(), bundles(&plane)), ("2", FILLED));
+    // With nothing changed, nothing is written: the pods stay.
+    let generation = field(".metadata.generation");
+    run(&["upgrade", "demarc", "charts/demarc", "--reset-values"]);
+    assert_eq!(field(".metadata.generation"), generation);
+    run(&["rollback", "demarc", "2"]);
+    assert_eq!((field(".spec.replicas").as_str(), bundles(&plane)), ("3", FILLED));
+    run(&["rollback", "demarc", "1"]);
+    assert_eq!((field(".spec.replicas").as_str(), bundles(&plane)), ("2", FILLED));
+
+    let left = |before: &BTreeSet<String>| -> Vec<String> { everything(&plane).difference(before).cloned().collect() };
+    run(&["uninstall", "demarc"]);
+    let kept = vec![format!("CustomResourceDefinition  {CRD}")];
+    eventually("nothing but the definition", SOON, || if left(&before) == kept { Ok(()) } else { Err(format!("{:?}", left(&before))) });
+    // Installed again over the definition that was kept, and this time all of it goes.
+    run(&["install", "demarc", "charts/demarc", "--set", "crds.keep=false"]);
+    run(&["uninstall", "demarc"]);
+    eventually("nothing", SOON, || if left(&before).is_empty() { Ok(()) } else { Err(format!("{:?}", left(&before))) });
+    assert!(before.difference(&everything(&plane)).next().is_none(), "what was there before is still there");
+}
+
+#[test]
+fn installed_upgraded_rolled_back_and_gone() {
+    for helm in BOTH {
+        life(helm);
+    }
+}

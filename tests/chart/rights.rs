@@ -1,0 +1,186 @@
+//! The rights of the controller, held against what the code calls, and those of people.
+//! What is read follows from `run::watched`; each right beyond that stands in a table, with the place that uses it.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use demarc::run;
+use serde_json::{Value, json};
+
+use crate::{
+    helm::{FULL, HELM4, NAMESPACE, find, rendered},
+    support::{ControlPlane, Said, eventually},
+};
+
+const SOON: Duration = Duration::from_secs(30);
+
+/// Where, group, resource, name, verb; and who calls it.
+const BEYOND_READING: &[(&str, &str, &str, &str, &str)] = &[
+    ("ClusterRole", "demarc.dev", "ownerships", "", "get"),          // reconcile: status_of_unreadable
+    ("ClusterRole", "demarc.dev", "ownerships/status", "", "patch"), // reconcile: write
+    ("ClusterRole", "", "namespaces", "", "patch"),                  // reconcile: label
+    ("ClusterRole", "events.k8s.io", "events", "", "create"),        // reconcile: tell
+    ("ClusterRole", "events.k8s.io", "events", "", "patch"),         // the same Event again: kube counts it up
+    ("Role", "coordination.k8s.io", "leases", "", "create"),         // lease: turn
+    ("Role", "coordination.k8s.io", "leases", "demarc", "get"),
+    ("Role", "coordination.k8s.io", "leases", "demarc", "patch"),
+];
+
+/// Only where the leader makes the certificate itself.
+const OWN_CERTIFICATE: &[(&str, &str, &str, &str, &str)] = &[
+    ("ClusterRole", "admissionregistration.k8s.io", "validatingwebhookconfigurations", "demarc", "get"),
+    ("ClusterRole", "admissionregistration.k8s.io", "validatingwebhookconfigurations", "demarc", "patch"),
+    ("Role", "", "secrets", "", "create"),
+    ("Role", "", "secrets", "demarc-tls", "get"),
+    ("Role", "", "secrets", "demarc-tls", "update"),
+    ("Role", "", "secrets", "demarc-tls", "patch"),
+];
+
+type Right = (String, String, String, String, String);
+
+fn right((role, group, resource, name, verb): (&str, &str, &str, &str, &str)) -> Right {
+    (role.to_owned(), group.to_owned(), resource.to_owned(), name.to_owned(), verb.to_owned())
+}
+
+fn texts(value: &Value) -> Vec<&str> {
+    value.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+}
+
+fn granted(objects: &[Value]) -> BTreeSet<Right> {
+    let mut rights = BTreeSet::new();
+    for role in ["ClusterRole", "Role"] {
+        for rule in find(objects, &format!("{role} demarc"))["rules"].as_array().unwrap() {
+            let names = texts(&rule["resourceNames"]);
+            for (group, resource, verb) in texts(&rule["apiGroups"])
+                .iter()
+                .flat_map(|g| texts(&rule["resources"]).into_iter().map(move |r| (g, r)))
+                .flat_map(|(g, r)| texts(&rule["verbs"]).into_iter().map(move |v| (g, r, v)))
+            {
+                for name in if names.is_empty() { &[""][..] } else { &names } {
+                    rights.insert(right((role, group, resource, name, verb)));
+                }
+            }
+        }
+    }
+    rights
+}
+
+#[test]
+fn the_controller_has_the_rights_that_it_uses_and_no_other() {
+    let watched = run::watched();
+    let reads = watched.iter().flat_map(|(_, r)| ["list", "watch"].map(|verb| right(("ClusterRole", &r.group, &r.plural, "", verb))));
+    let always: BTreeSet<Right> = reads.chain(BEYOND_READING.iter().copied().map(right)).collect();
+    assert_eq!(granted(&rendered(&["--set", "tls.certManager.enabled=true"])), always);
+    let own: BTreeSet<Right> = always.into_iter().chain(OWN_CERTIFICATE.iter().copied().map(right)).collect();
+    assert_eq!(granted(&rendered(&[])), own);
+}
+
+#[test]
+fn no_role_holds_an_asterisk_and_none_is_bound_to_more_than_the_controller() {
+    for values in [&[][..], FULL] {
+        let objects = rendered(values);
+        let roles: Vec<&Value> = objects.iter().filter(|o| o["kind"].as_str().unwrap().ends_with("Role")).collect();
+        assert_eq!(roles.len(), 4);
+        for rule in roles.iter().flat_map(|r| r["rules"].as_array().unwrap()) {
+            let all = ["apiGroups", "resources", "verbs"].map(|part| texts(&rule[part])).concat();
+            assert!(!all.iter().any(|part| part.contains('*')), "{rule}");
+        }
+        let account = find(&objects, if values.is_empty() { "ServiceAccount demarc" } else { "ServiceAccount guardian" });
+        let bindings: Vec<&Value> = objects.iter().filter(|o| o["kind"].as_str().unwrap().ends_with("RoleBinding")).collect();
+        assert_eq!(bindings.len(), 2);
+        for binding in bindings {
+            assert_eq!(binding["subjects"], json!([{"kind": "ServiceAccount", "name": account["metadata"]["name"], "namespace": NAMESPACE}]));
+            find(&objects, &format!("{} {}", binding["roleRef"]["kind"].as_str().unwrap(), binding["roleRef"]["name"].as_str().unwrap()));
+        }
+    }
+}
+
+fn may(said: &Said) -> bool {
+    match said.out.trim() {
+        "yes" => true,
+        "no" => false,
+        _ => panic!("{said:?}"),
+    }
+}
+
+/// Demarc as the chart's ServiceAccount, with the chart's webhook led to a process of this machine: there is no node here.
+#[test]
+fn with_the_charts_rights_demarc_does_its_work_and_is_held_to_it() {
+    let plane = ControlPlane::start();
+    let kubectl = |args: &[&str], stdin: Option<&str>| plane.kubectl(args, stdin).result().unwrap_or_else(|error| panic!("{args:?}: {error}"));
+    kubectl(&["create", "namespace", NAMESPACE], None);
+    HELM4.with(Some(&plane.kubeconfig()), &["install", "demarc", "charts/demarc", "--set", "replicaCount=1"]).result().unwrap();
+    let user = format!("system:serviceaccount:{NAMESPACE}:demarc");
+    let token = kubectl(&["create", "token", "demarc", "-n", NAMESPACE], None);
+    let demarc = plane.demarc_in_cluster(std::path::Path::new(env!("CARGO_BIN_EXE_demarc")), "one", &plane.kubeconfig_of("one", token.trim()));
+    let address = eventually("the address in the log", SOON, || {
+        let log = demarc.log();
+        let ready = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).find(|line| line["fields"]["message"] == "ready");
+        ready.and_then(|line| line["fields"]["webhook"].as_str().map(str::to_owned)).ok_or(log)
+    });
+    let port = address.rsplit(':').next().unwrap();
+    let ca = std::fs::read(plane.kubeconfig().with_file_name("certs").join("apiserver.crt")).unwrap();
+    let ca = serde_json::to_value(k8s_openapi::ByteString(ca)).unwrap();
+    let led: Vec<Value> = ["workloads", "declarations"]
+        .iter()
+        .enumerate()
+        .map(|(i, path)| json!({"op": "replace", "path": format!("/webhooks/{i}/clientConfig"), "value": {"url": format!("https://localhost:{port}/{path}"), "caBundle": ca}}))
+        .collect();
+    kubectl(&["patch", "validatingwebhookconfiguration", "demarc", "--type=json", "-p", &json!(led).to_string()], None);
+
+    // Label, status, Event and Lease.
+    kubectl(&["create", "namespace", "shop"], None);
+    let ownership = json!({"apiVersion": "demarc.dev/v1alpha1", "kind": "Ownership", "metadata": {"name": "default", "namespace": "shop"},
+        "spec": {"serviceModel": "PaaS", "parties": {"customer": "acme", "provider": "azure"}}});
+    // The API server may not have heard of the new address yet.
+    eventually("the declaration", SOON, || plane.kubectl(&["apply", "-f", "-"], Some(&ownership.to_string())).result());
+    kubectl(&["wait", "ownership/default", "-n", "shop", "--for=condition=Enforcing=True", "--timeout=30s"], None);
+    eventually("an Event", SOON, || match plane.kubectl(&["get", "events.events.k8s.io", "-n", "shop", "-o", "name"], None).result()?.as_str() {
+        "" => Err(demarc.log()),
+        _ => Ok(()),
+    });
+    assert!(kubectl(&["get", "lease", "demarc", "-n", NAMESPACE, "-o", "jsonpath={.spec.holderIdentity}"], None).starts_with("one-"));
+    // And its word counts.
+    let pod =
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "bad"}, "spec": {"containers": [{"name": "a", "image": "b", "securityContext": {"privileged": true}}]}});
+    eventually("the default service account", SOON, || plane.kubectl(&["get", "serviceaccount", "default", "-n", "shop"], None).result());
+    let said = plane.kubectl(&["apply", "-n", "shop", "-f", "-"], Some(&pod.to_string()));
+    assert!(!said.ok && said.err.contains("denied the request"), "{said:?}");
+
+    // Nothing that it tried was forbidden.
+    let refused: Vec<Value> = plane.audit().into_iter().filter(|e| e["user"]["username"] == user.as_str() && e["responseStatus"]["code"] == 403).collect();
+    assert!(refused.is_empty(), "{refused:?}");
+    assert!(!demarc.log().contains("forbidden"), "{}", demarc.log());
+    assert_eq!(demarc.readyz(), 200);
+
+    // The policies know this ServiceAccount by name: it alone enrols, and of a namespace it changes nothing else.
+    let said = plane.kubectl(&["label", "namespace", "default", "demarc.dev/admission=enabled"], None);
+    assert!(!said.ok && said.err.contains("set by Demarc alone"), "{said:?}");
+    let said = plane.kubectl(&["patch", "namespace", "default", "-p", r#"{"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "privileged"}}}"#, "--as", &user], None);
+    assert!(!said.ok && said.err.contains("changes nothing but its own label"), "{said:?}");
+
+    // The Secret: its own by name.
+    let can = |verb: &str, what: &str| may(&plane.kubectl(&["auth", "can-i", verb, what, "-n", NAMESPACE, "--as", &user], None));
+    assert!(can("get", "secret/demarc-tls") && can("update", "secret/demarc-tls") && can("create", "secrets"));
+    assert!(!can("get", "secrets") && !can("list", "secrets") && !can("get", "secret/other") && !can("delete", "secret/demarc-tls"));
+
+    people(&plane);
+    demarc.kill();
+}
+
+fn people(plane: &ControlPlane) {
+    for (user, role) in [("alice", "edit"), ("bob", "admin")] {
+        plane.kubectl(&["create", "rolebinding", role, "-n", "shop", &format!("--clusterrole={role}"), &format!("--user={user}")], None).result().unwrap();
+    }
+    let can = |user: &str, verb: &str, what: &str, namespace: &str| may(&plane.kubectl_as(user, &["auth", "can-i", verb, what, "-n", namespace], None));
+    // The cluster's roles take the chart's up a moment after they are made.
+    eventually("aggregation", SOON, || if can("bob", "update", "ownerships.demarc.dev", "shop") { Ok(()) } else { Err("not yet".into()) });
+    for verb in ["get", "list", "watch"] {
+        assert!(can("alice", verb, "ownerships.demarc.dev", "shop") && can("bob", verb, "ownerships.demarc.dev", "shop"), "{verb}");
+        assert!(!can("alice", verb, "ownerships.demarc.dev", "default"), "{verb}");
+    }
+    for verb in ["create", "update", "patch", "delete"] {
+        assert!(can("bob", verb, "ownerships.demarc.dev", "shop"), "{verb}");
+        assert!(!can("alice", verb, "ownerships.demarc.dev", "shop"), "edit must not {verb}");
+        assert!(!can("bob", verb, "ownerships.demarc.dev/status", "shop"), "{verb}");
+    }
+}
