@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "%-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 demo: ## a real API server, and the story played with kubectl; ARGS=--once plays it and ends
 	@assets="$$(hack/controlplane.sh)" && cargo build --quiet && KUBEBUILDER_ASSETS="$$assets" cargo run --quiet --example demo -- $(ARGS)
 test: ## every test, the ones on a real API server and with real Helm included
