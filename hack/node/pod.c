@@ -25,9 +25,16 @@ static int serve(int port, const char *text) {
   fflush(stdout);
   for (;;) {
     int guest = accept(door, NULL, NULL);
-    char request[4096];
+    char request[4096] = "";
+    size_t length = 0;
+    ssize_t n = 1;
     if (guest < 0) continue;
-    if (read(guest, request, sizeof request) > 0)
+    /* All of the head: what is left unread would reset the connection. */
+    while (n > 0 && length < sizeof request - 1 && !strstr(request, "\r\n\r\n")) {
+      n = read(guest, request + length, sizeof request - 1 - length);
+      if (n > 0) request[length += (size_t)n] = 0;
+    }
+    if (n > 0)
       dprintf(guest, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s", strlen(text), text);
     close(guest);
   }
