@@ -57,6 +57,10 @@ pub fn apply(namespace: &str, object: &Value) -> Said {
     run(&given("DEMARC_E2E_KUBECTL"), &["apply", "-n", namespace, "-f", "-"], Some(&object.to_string()))
 }
 
+pub fn create_raw(path: &str, object: &Value) -> Said {
+    run(&given("DEMARC_E2E_KUBECTL"), &["create", "--raw", path, "-f", "-"], Some(&object.to_string()))
+}
+
 /// A namespace that pods can be made in.
 pub fn namespace(name: &str) {
     kubectl(&["create", "namespace", name]).result().unwrap();

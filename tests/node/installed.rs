@@ -13,7 +13,7 @@ use kube::{Api, Client, Config, api::PostParams, config::Kubeconfig};
 use serde_json::{Value, json};
 
 use crate::{
-    cluster::{SOON, apply, delete_namespace, given, helm, kubectl, namespace, pod},
+    cluster::{SOON, apply, create_raw, delete_namespace, given, helm, kubectl, namespace, pod},
     support::eventually,
 };
 
@@ -42,6 +42,29 @@ fn install() {
     let values = ["--set", "tls.existingSecret=webhook,crds.keep=false", "--set-file", &authority];
     let said = helm(&[&["install", RELEASE, "charts/demarc", "-n", NAMESPACE, "--wait", "--timeout=2m"], &values[..]].concat());
     assert!(said.ok, "{said:?}\n{}", kubectl(&["get", "pods,events", "-n", NAMESPACE, "-o", "wide"]).out);
+}
+
+/// The names of the release's pods, the leaving ones included.
+fn replicas() -> Vec<String> {
+    let names = kubectl(&["get", "pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/name=demarc", "-o", "jsonpath={.items[*].metadata.name}"]).result().unwrap();
+    names.split_whitespace().map(str::to_owned).collect()
+}
+
+/// Until the new ones are ready and the old ones gone: those answer until then.
+fn settled() {
+    kubectl(&["rollout", "status", "deployment/demarc", "-n", NAMESPACE, "--timeout=120s"]).result().unwrap();
+    eventually("two pods and no more", SOON, || if replicas().len() == 2 { Ok(()) } else { Err(replicas().join(" ")) });
+}
+
+fn available(name: &str) {
+    kubectl(&["rollout", "status", "-n", "shop", &format!("deployment/{name}"), "--timeout=60s"]).result().unwrap();
+}
+
+fn deployment(name: &str, privileged: bool) -> Value {
+    let pod = pod(name, &[], privileged);
+    let template = json!({"metadata": {"labels": {"app": name}}, "spec": pod["spec"]});
+    let metadata = json!({"name": name, "annotations": pod["metadata"]["annotations"]});
+    json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": {"selector": {"matchLabels": {"app": name}}, "template": template}})
 }
 
 fn declare(namespace: &str) {
@@ -93,34 +116,44 @@ fn under_requests(namespace: &str, meanwhile: impl FnOnce()) -> Vec<Stream> {
 
 #[test]
 #[ignore = "needs a cluster: make e2e"]
-fn helm_installs_it_and_it_decides_through_a_restart_and_leaves_nothing() {
+fn helm_installs_it_and_it_decides_through_every_change_of_pods_and_leaves_nothing() {
     let before = inventory();
     install();
-    let running = kubectl(&["get", "pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/name=demarc", "--field-selector=status.phase=Running", "-o", "name"]).result().unwrap();
-    assert_eq!(running.lines().count(), 2, "{running}");
+    assert_eq!(replicas().len(), 2);
 
     namespace("shop");
-    apply("shop", &pod("before", &[], true)).result().unwrap();
+    apply("shop", &deployment("before", true)).result().unwrap();
+    available("before");
     declare("shop");
     let said = apply("shop", &pod("violator", &[], true));
     assert!(!said.ok && said.err.contains("denied the request"), "{said:?}");
     apply("shop", &pod("good", &[], false)).result().unwrap();
     kubectl(&["wait", "-n", "shop", "pod", "--all", "--for=condition=Ready", "--timeout=60s"]).result().unwrap();
 
-    let streams = under_requests("shop", || {
-        for _ in 0..2 {
-            kubectl(&["rollout", "restart", "deployment/demarc", "-n", NAMESPACE]).result().unwrap();
-            kubectl(&["rollout", "status", "deployment/demarc", "-n", NAMESPACE, "--timeout=120s"]).result().unwrap();
-        }
-        // The old ones answer until they are gone.
-        eventually("two pods and no more", SOON, || {
-            let pods = kubectl(&["get", "pods", "-n", NAMESPACE, "-o", "name"]).result()?;
-            if pods.lines().count() == 2 { Ok(()) } else { Err(pods) }
-        });
+    // What ran before runs on, also when its pods go.
+    kubectl(&["delete", "pods", "-n", "shop", "-l", "app=before"]).result().unwrap();
+    available("before");
+
+    let mut streams = under_requests("shop", || {
+        kubectl(&["rollout", "restart", "deployment/demarc", "-n", NAMESPACE]).result().unwrap();
+        settled();
     });
+    streams.extend(under_requests("shop", || {
+        let said = helm(&["upgrade", RELEASE, "charts/demarc", "-n", NAMESPACE, "--reuse-values", "--set", "logLevel=debug", "--wait", "--timeout=2m"]);
+        assert!(said.ok, "{said:?}");
+        settled();
+    }));
+    streams.extend(under_requests("shop", || {
+        // As a drain does it, one after the other.
+        for pod in replicas() {
+            let eviction = json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": NAMESPACE}});
+            eventually("the eviction", SOON, || create_raw(&format!("/api/v1/namespaces/{NAMESPACE}/pods/{pod}/eviction"), &eviction).result());
+            settled();
+        }
+    }));
     let (admitted, denied) = streams.iter().fold((0, 0), |(a, d), s| (a + s.admitted, d + s.denied));
     let wrong: Vec<&String> = streams.iter().flat_map(|s| &s.wrong).collect();
-    println!("two rolling restarts: {admitted} admitted, {denied} denied, {} otherwise", wrong.len());
+    println!("restart, upgrade, evictions: {admitted} admitted, {denied} denied, {} otherwise", wrong.len());
     assert!(wrong.is_empty(), "{} of {}: {:?}", wrong.len(), admitted + denied + wrong.len(), &wrong[..wrong.len().min(5)]);
     assert!(admitted > 100 && denied > 100, "{admitted} {denied}");
 
