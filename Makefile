@@ -6,7 +6,7 @@ help: ## list the targets
 demo: ## a real API server, and the story played with kubectl; ARGS=--once plays it and ends
 	@assets="$$(hack/controlplane.sh)" && cargo build --quiet && KUBEBUILDER_ASSETS="$$assets" cargo run --quiet --example demo -- $(ARGS)
 test: ## every test, the ones on a real API server and with real Helm included
-	@assets="$$(hack/controlplane.sh)" && tools="$$(hack/tools.sh)" && KUBEBUILDER_ASSETS="$$assets" DEMARC_TOOLS="$$tools" cargo test
+	@assets="$$(hack/controlplane.sh)" && tools="$$(hack/tools.sh)" && KUBEBUILDER_ASSETS="$$assets" DEMARC_TOOLS="$$tools" RUST_TEST_THREADS=4 cargo test # they wait more than they work
 check: ## compile and lint, as fast as it goes
 	cargo fmt --check && cargo clippy --all-targets -- -D warnings
 crds: ## write the generated custom resource definitions

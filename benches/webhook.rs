@@ -32,13 +32,15 @@ use tokio::{
     runtime::Runtime,
 };
 
+const IMAGE: &str = "ghcr.io/acme/payments:1@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
 /// A review of a compliant Deployment, padded with environment variables to about `bytes`.
 fn review(bytes: usize, update: bool) -> Vec<u8> {
     let build = |env: usize| {
         let env: Vec<Value> = (0..env).map(|i| json!({"name": format!("SETTING_{i}"), "value": "some-value-of-usual-length"})).collect();
         let labels = json!({"app": "payments", "app.kubernetes.io/name": "payments", "team": "shop"});
-        let container = json!({"name": "web", "image": "ghcr.io/acme/payments:1", "env": env, "ports": [{"containerPort": 8080}], "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}}});
-        let pod = json!({"containers": [container], "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}], "restartPolicy": "Always"});
+        let container = json!({"name": "web", "image": IMAGE, "env": env, "ports": [{"containerPort": 8080}], "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}}});
+        let pod = json!({"automountServiceAccountToken": false, "containers": [container], "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}], "restartPolicy": "Always"});
         let template = json!({"metadata": {"labels": labels, "annotations": {"demarc.dev/encryption-at-rest": "csi"}}, "spec": pod});
         let meta = json!({"name": "payments", "namespace": "shop", "uid": "2f6a", "creationTimestamp": "2026-01-01T00:00:00Z", "labels": labels, "annotations": {"a8r.io/owner": "payments@acme.example"}});
         let object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": {"replicas": 3, "selector": {"matchLabels": labels}, "template": template}});
@@ -55,11 +57,15 @@ fn review(bytes: usize, update: bool) -> Vec<u8> {
 fn index() -> Index {
     let index = Index::default();
     for (source, object) in [
-        (Source::Namespaces, json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop", "uid": "n"}})),
+        (Source::Namespaces, json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop", "uid": "n", "labels": {"data-classification": "internal"}}})),
         (
             Source::Ownerships,
             json!({"apiVersion": "demarc.dev/v1alpha1", "kind": "Ownership", "metadata": {"name": "default", "namespace": "shop", "uid": "o"},
                 "spec": {"serviceModel": "PaaS", "policy": {"images": {"allowedPrefixes": ["ghcr.io/acme"]}}}}),
+        ),
+        (
+            Source::Subjects(Kind::NetworkPolicy),
+            json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "default", "namespace": "shop", "uid": "p"}, "spec": {"podSelector": {}}}),
         ),
     ] {
         index.take(source, &Change::Applied(Box::new(serde_json::from_value(object).unwrap())));

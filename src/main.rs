@@ -21,7 +21,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run the webhook and the reconciler against a cluster (KUBECONFIG or in-cluster)
-    Controller(run::Args),
+    Controller(Box<run::Args>),
     /// Judge manifests as a cluster would, without one: exit 0 clean, 1 a denial, 2 bad input
     Check(cli::check::Args),
     /// Print the custom resource definitions
@@ -47,7 +47,7 @@ fn main() -> ExitCode {
 
 fn dispatch(command: Command) -> anyhow::Result<u8> {
     match command {
-        Command::Controller(args) => controller(args),
+        Command::Controller(args) => controller(*args),
         Command::Check(args) => cli::check::run(&args, &mut stdin(), &mut Out(stdout()), &mut stderr(), jiff::Timestamp::now()),
         Command::Crds => {
             Out(stdout()).write_all(install::crds_yaml()?.as_bytes())?;

@@ -1,6 +1,6 @@
 //! Wiring: who starts when, and who stops in which order. Every task stands in one `JoinSet`; one that ends early ends the process.
 //!
-//! Start: watches → ready → webhook answers. Stop: not ready → decide on, ending each connection with its answer → finish what is in flight → exit.
+//! Start: watches and a certificate → ready → webhook answers. Stop: not ready → decide on, ending each connection with its answer → finish what is in flight → exit.
 
 use std::{future::Future, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -11,7 +11,7 @@ use kube::{
     api::{DynamicObject, PostParams},
     core::{ApiResource, GroupVersionKind},
 };
-use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+use tokio::{net::TcpListener, sync::watch, task::JoinSet, time::Instant};
 
 use crate::{
     admission::{
@@ -19,6 +19,8 @@ use crate::{
         tls::{self, Pair},
     },
     controller::{
+        authority::Lifetimes,
+        certificates::{self, Certificates, Keeper},
         index::{Backing, Index, Source},
         install, lease,
         reconcile::Reconciler,
@@ -45,10 +47,19 @@ pub struct Args {
     /// Where /livez and /readyz answer (plain HTTP)
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
     pub admin_address: SocketAddr,
-    /// A folder with tls.crt and tls.key, read again when their content changes; not needed with --local
-    #[arg(long, value_name = "DIR", required_unless_present = "local", conflicts_with = "local")]
+    /// A folder with tls.crt and tls.key, read again when their content changes; not needed with --local or --tls-secret
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["local", "tls_secret"], conflicts_with_all = ["local", "tls_secret"])]
     pub tls_dir: Option<PathBuf>,
-    /// The namespace of the Lease; it is never enrolled itself
+    /// A Secret in which Demarc keeps a certificate authority and a certificate of its own making, and renews them
+    #[arg(long, value_name = "NAME", conflicts_with = "local")]
+    pub tls_secret: Option<String>,
+    /// The Service by which the API server calls the webhook, with --tls-secret
+    #[arg(long, value_name = "NAME", default_value = "demarc")]
+    pub webhook_service: String,
+    /// The webhook configuration whose caBundle is filled in, with --tls-secret
+    #[arg(long, value_name = "NAME", default_value = "demarc")]
+    pub webhook_configuration: String,
+    /// The namespace of the Lease and of --tls-secret; it is never enrolled itself
     #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE", default_value = "demarc-system")]
     pub namespace: String,
     /// The name of this replica in the Lease and in Events
@@ -57,7 +68,13 @@ pub struct Args {
     /// Username of a controller whose Pods inherit from their parent, beside Kubernetes' own; may be repeated
     #[arg(long, value_name = "USERNAME")]
     pub trusted_controller: Vec<String>,
+    /// How long the certificates of --tls-secret last: no option, and shorter in tests.
+    #[arg(skip)]
+    pub lifetimes: Lifetimes,
 }
+
+/// Each with its name.
+type Tasks = JoinSet<(&'static str, anyhow::Result<()>)>;
 
 /// Kubernetes' own controllers that make children, as the API server names them.
 const TRUSTED: &[&str] = &[
@@ -80,9 +97,10 @@ const TRUSTED: &[&str] = &[
 pub async fn controller(args: Args, client: Client, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
     let webhook = TcpListener::bind(args.webhook_address).await.with_context(|| format!("--webhook-address {}: choose one that is free", args.webhook_address))?;
     let admin = TcpListener::bind(args.admin_address).await.with_context(|| format!("--admin-address {}: choose one that is free", args.admin_address))?;
-    let (pair, ca) = match &args.tls_dir {
-        Some(dir) => (Pair::from_dir(dir).context("--tls-dir needs tls.crt and tls.key that fit")?, None),
-        None => {
+    let (pair, ca) = match (&args.tls_dir, &args.tls_secret) {
+        (Some(dir), _) => (Pair::from_dir(dir).context("--tls-dir needs tls.crt and tls.key that fit")?, None),
+        (None, Some(_)) => (Pair::none(), None),
+        (None, None) => {
             let (certificate, key) = tls::self_made(&["127.0.0.1", "localhost"])?;
             (Pair::from_pem(certificate.clone(), key)?, Some(certificate))
         }
@@ -95,7 +113,7 @@ pub async fn controller(args: Args, client: Client, shutdown: impl Future<Output
     }
 
     let index = Arc::new(Index::default());
-    let mut tasks: JoinSet<(&'static str, anyhow::Result<()>)> = JoinSet::new();
+    let mut tasks: Tasks = JoinSet::new();
     let healths = start_watches(&client, &index, &mut tasks);
     let settled = index.clone();
     tasks.spawn(async move {
@@ -106,27 +124,25 @@ pub async fn controller(args: Args, client: Client, shutdown: impl Future<Output
     let (stop_admin, stopped) = watch::channel(false);
     let shared = index.shared.clone();
     tasks.spawn(async move { ("admin port", server::serve_admin(admin, shared, until(stopped)).await.map_err(Into::into)) });
-    if let Some(dir) = args.tls_dir.clone() {
-        let pair = pair.clone();
-        tasks.spawn(async move {
-            pair.follow(dir, Duration::from_secs(5)).await;
-            ("certificate", Ok(()))
-        });
-    }
+    let (mandate_sender, mandate) = watch::channel(None);
+    let certificates = start_certificate(&args, &client, &pair, &mandate, &mut tasks);
 
     let address = webhook.local_addr()?;
     let trusted = TRUSTED.iter().map(|t| (*t).to_owned()).chain(args.trusted_controller.clone()).collect();
     let edge = Edge { shared: index.shared.clone(), trusted: Arc::new(trusted), now: jiff::Timestamp::now };
-    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(pair.server_config()?));
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(pair.clone().server_config()?));
     let (stop_webhook, stopped) = watch::channel(false);
     tasks.spawn(async move { ("webhook", server::serve(webhook, acceptor, server::routes(edge), until(stopped), DRAIN).await.map_err(Into::into)) });
 
     let (ready_sender, mut ready) = watch::channel(false);
     let watched = index.clone();
     tasks.spawn(async move {
-        keep_ready(&watched, &healths, &ready_sender).await;
+        keep_ready(&watched, &healths, &pair, &ready_sender).await;
         ("readiness", Ok(()))
     });
+    let replica = format!("{}-{}", args.replica, std::process::id());
+    let leases: Api<Lease> = Api::namespaced(client.clone(), if args.local { "kube-system" } else { &args.namespace });
+    tasks.spawn(lead(leases, replica.clone(), ready.clone(), certificates, mandate_sender));
 
     let mut shutdown = std::pin::pin!(shutdown);
     tokio::select! {
@@ -143,14 +159,6 @@ pub async fn controller(args: Args, client: Client, shutdown: impl Future<Output
     tracing::info!(webhook = %address, admin = %args.admin_address, user = me, "ready");
     index.mark_all();
 
-    let (mandate_sender, mandate) = watch::channel(None);
-    let leases: Api<Lease> = Api::namespaced(client.clone(), if args.local { "kube-system" } else { &args.namespace });
-    let replica = format!("{}-{}", args.replica, std::process::id());
-    let holder = replica.clone();
-    tasks.spawn(async move {
-        lease::run(leases, holder, mandate_sender).await;
-        ("lease", Ok(()))
-    });
     let reconciler = Reconciler { index: index.clone(), client, mandate, own_namespace: (!args.local).then_some(args.namespace), replica };
     tasks.spawn(async move {
         reconciler.run().await;
@@ -179,11 +187,52 @@ pub async fn controller(args: Args, client: Client, shutdown: impl Future<Output
     Ok(())
 }
 
-/// Says ten times a second whether every store that decides is full and fresh, and which facts are forbidden.
-async fn keep_ready(index: &Index, healths: &[(Source, Arc<Health>)], ready: &watch::Sender<bool>) {
+/// Keeps the pair as its source has it; the receiver tells how a Secret's stands.
+fn start_certificate(args: &Args, client: &Client, pair: &Arc<Pair>, mandate: &lease::Mandate, tasks: &mut Tasks) -> watch::Receiver<Certificates> {
+    let (report, certificates) = watch::channel(Certificates::default());
+    let pair = pair.clone();
+    if let Some(secret) = args.tls_secret.clone() {
+        let keeper = Keeper {
+            client: client.clone(),
+            namespace: args.namespace.clone(),
+            secret,
+            configuration: args.webhook_configuration.clone(),
+            hosts: certificates::hosts(&args.webhook_service, &args.namespace),
+            lifetimes: args.lifetimes.clone(),
+            mandate: mandate.clone(),
+            report,
+        };
+        tasks.spawn(async move { ("certificate", keeper.run(move |certificate, key| pair.take(certificate.into(), key.into())).await.map_err(Into::into)) });
+    } else if let Some(dir) = args.tls_dir.clone() {
+        tasks.spawn(async move {
+            pair.follow(dir, Duration::from_secs(5)).await;
+            ("certificate", Ok(()))
+        });
+    }
+    certificates
+}
+
+/// Whoever is ready may lead. The first certificate is what readiness waits for, so somebody must lead before that to make it.
+async fn lead(
+    leases: Api<Lease>,
+    replica: String,
+    mut ready: watch::Receiver<bool>,
+    mut certificates: watch::Receiver<Certificates>,
+    mandate: watch::Sender<Option<Instant>>,
+) -> (&'static str, anyhow::Result<()>) {
+    tokio::select! {
+        _ = ready.wait_for(|ready| *ready) => {}
+        Ok(_) = certificates.wait_for(|certificates| certificates.wanting) => {}
+    }
+    lease::run(leases, replica, mandate).await;
+    ("lease", Ok(()))
+}
+
+/// Says ten times a second whether every store that decides is full and fresh and there is a certificate, and which facts are forbidden.
+async fn keep_ready(index: &Index, healths: &[(Source, Arc<Health>)], pair: &Pair, ready: &watch::Sender<bool>) {
     loop {
         let forbidden: Vec<Source> = healths.iter().filter(|(source, h)| source.is_fact() && h.denied()).map(|(source, _)| *source).collect();
-        let fresh = healths.iter().all(|(source, h)| h.fresh() || forbidden.contains(source));
+        let fresh = pair.present() && healths.iter().all(|(source, h)| h.fresh() || forbidden.contains(source));
         index.set_forbidden(forbidden);
         // Full is what the watches have said, and so must be the book.
         index.settle();
@@ -249,13 +298,13 @@ pub fn watched() -> Vec<(Source, ApiResource)> {
         (Source::Backing(Backing::ApiServices), resource("apiregistration.k8s.io", "v1", "APIService", "apiservices")),
         (Source::Backing(Backing::ClusterRoleBindings), resource("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", "clusterrolebindings")),
     ];
-    let judged = Kind::ALL.iter().filter(|k| CATALOG.iter().any(|c| c.kinds.contains(k)));
+    let judged = Kind::ALL.iter().filter(|k| k.informs() || CATALOG.iter().any(|c| c.kinds.contains(k)));
     watched.extend(judged.map(|kind| (Source::Subjects(*kind), resource(kind.group(), kind.version(), kind.name(), kind.plural()))));
     watched
 }
 
 /// Starts one watch a kind.
-fn start_watches(client: &Client, index: &Arc<Index>, tasks: &mut JoinSet<(&'static str, anyhow::Result<()>)>) -> Vec<(Source, Arc<Health>)> {
+fn start_watches(client: &Client, index: &Arc<Index>, tasks: &mut Tasks) -> Vec<(Source, Arc<Health>)> {
     watched()
         .into_iter()
         .map(|(source, resource)| {

@@ -25,7 +25,7 @@ use crate::{
     policy::{
         book::{Book, Promise},
         matrix::Matrix,
-        objects::{Objects, Record},
+        objects::{Objects, Record, Room},
         verdict::{Judged, evaluate},
     },
 };
@@ -120,8 +120,12 @@ pub fn decide(request: &Request<'_>, book: &Book, objects: &Objects, trusted: &[
     let Some(kind) = Kind::find(&request.kind.group, &request.kind.kind) else { return Answer::allow(uid) };
     let namespace_name = &*request.namespace;
     let matrix = match book.promises.get(namespace_name) {
-        // Enrolled and not declared: the label outlived its Ownership for a moment. Nothing is promised, so nothing is refused.
-        None => return Answer::allow(uid),
+        // Enrolled and not declared: this replica has not heard of the Ownership yet, or the label outlives it for a moment. Which of the two
+        // cannot be told from here, and what is not known is not admitted (H59).
+        None => {
+            let namespace = shown(namespace_name, 63);
+            return Answer::deny(uid, 409, format!("namespace {namespace} is enrolled, and its declaration is not known here yet or no more: try again in a moment"));
+        }
         Some(Promise::Declared(matrix) | Promise::Broken { last_good: Some(matrix), .. }) => matrix,
         Some(Promise::Broken { last_good: None, .. }) => {
             return Answer::deny(
@@ -135,14 +139,16 @@ pub fn decide(request: &Request<'_>, book: &Book, objects: &Objects, trusted: &[
         return Answer::deny(uid, 409, format!("namespace {} is not known here yet: try again in a moment", shown(namespace_name, 63)));
     };
     let Some(subject) = &request.subject else { return Answer::deny(uid, 400, "malformed: no object") };
-    let parent = believed_parent(subject, request, objects, namespace_name, trusted);
+    let parent = believed_parent(subject, request, objects.room(namespace_name), trusted);
     let owned = matches!(parent, Parent::Known(_) | Parent::Unknown);
     let evaluation = evaluate(subject, namespace, matrix, &book.facts, owned);
     if evaluation.violations().next().is_none() {
         return Answer::allow(uid);
     }
-    let stood = match stood_before(request, kind, matrix, namespace, book, owned) {
-        Ok(stood) => stood,
+    // What stood before matters to a denial alone; what merely warns does not cost a second reading.
+    let may_deny = evaluation.violations().any(|j| matrix.entries[j.control].enforcement == Enforcement::Deny);
+    let stood = match may_deny.then(|| stood_before(request, kind, matrix, namespace, book, owned)).transpose() {
+        Ok(stood) => stood.flatten(),
         Err(answer) => return answer,
     };
     let mut denied = Vec::new();
@@ -179,27 +185,23 @@ enum Parent<'o> {
     Known(&'o Record),
 }
 
-fn believed_parent<'o>(subject: &Subject<'_>, request: &Request<'_>, objects: &'o Objects, namespace: &str, trusted: &[String]) -> Parent<'o> {
-    // Only a new object is made by its controller; and only a controller's own word makes a parent.
-    if &*request.operation != "CREATE" || !trusted.iter().any(|t| **t == *request.username) {
-        return match (&*request.operation, subject.controller()) {
-            // An existing child keeps the parent that it was made for: the API server holds the reference, not this request.
-            ("UPDATE", Some(_)) => objects.get(&subject.meta.uid).and_then(|r| r.parent.as_deref()).and_then(|p| objects.root(p)).map_or(Parent::None, Parent::Known),
-            _ => Parent::None,
-        };
+fn believed_parent<'o>(subject: &Subject<'_>, request: &Request<'_>, room: Option<&'o Room>, trusted: &[String]) -> Parent<'o> {
+    let controller = subject.controller().map(|r| &*r.uid);
+    let parent = room.and_then(|room| Some(room.root(room.parent(subject.kind, &subject.meta.name, controller)?.1)));
+    if &*request.operation == "UPDATE" {
+        // The reference of an object that exists may be anybody's words, and of the right kind it says nothing that its own pods would not.
+        return parent.map_or(Parent::None, Parent::Known);
     }
-    if let Some(reference) = subject.controller() {
-        return find_root(objects, &reference.uid).map_or(Parent::Unknown, Parent::Known);
+    // Only a controller makes a child; and only its own word makes a parent.
+    if !trusted.iter().any(|t| **t == *request.username) {
+        return Parent::None;
     }
-    if subject.kind == Kind::PersistentVolumeClaim && request.username.ends_with(":statefulset-controller") {
-        return objects.claim_parent(namespace, &subject.meta.name).map_or(Parent::Unknown, Parent::Known);
+    match parent {
+        Some(known) => Parent::Known(known),
+        // A claim of a set names no owner, and neither does what a controller makes for itself.
+        None if controller.is_none() && subject.kind != Kind::PersistentVolumeClaim => Parent::None,
+        None => Parent::Unknown,
     }
-    Parent::None
-}
-
-fn find_root<'o>(objects: &'o Objects, uid: &str) -> Option<&'o Record> {
-    let record = objects.get(uid)?;
-    Some(record.parent.as_deref().and_then(|p| objects.root(p)).unwrap_or(record))
 }
 
 /// What an UPDATE finds already there: when the object was made, and what it violated.

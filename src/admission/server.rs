@@ -77,7 +77,7 @@ pub fn admin_routes(shared: Arc<Shared>) -> Router {
                 } else if shared.ready() {
                     (StatusCode::OK, "ok\n")
                 } else {
-                    (StatusCode::SERVICE_UNAVAILABLE, "not ready: the stores that decide are not full or not fresh\n")
+                    (StatusCode::SERVICE_UNAVAILABLE, "not ready: the stores that decide are not full or not fresh, or there is no certificate yet\n")
                 }
             }),
         )

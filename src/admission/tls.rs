@@ -1,10 +1,10 @@
-//! The webhook's certificate: read from files by content, or made on the spot for `--local`.
+//! The webhook's certificate: read from files by content, handed over from a Secret, or made on the spot for `--local`.
 //! A kubelet replaces a mounted pair by swapping a symlink, which file watches miss after the first time; so the content is polled, a pair is
 //! taken only when both halves fit, and the last good one stays.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use arc_swap::ArcSwap;
+use arc_swap::ArcSwapOption;
 use rustls::{
     ServerConfig,
     crypto::CryptoProvider,
@@ -33,26 +33,36 @@ pub enum TlsError {
 /// The certificate in use; every new connection takes the newest.
 #[derive(Debug)]
 pub struct Pair {
-    key: ArcSwap<CertifiedKey>,
+    key: ArcSwapOption<CertifiedKey>,
     provider: Arc<CryptoProvider>,
     seen: std::sync::Mutex<(Vec<u8>, Vec<u8>)>,
 }
 
 impl ResolvesServerCert for Pair {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.key.load_full())
+        self.key.load_full()
     }
 }
 
 impl Pair {
+    /// No pair yet: every handshake is refused until one is taken.
+    pub fn none() -> Self {
+        Self { key: ArcSwapOption::empty(), provider: Arc::new(rustls::crypto::ring::default_provider()), seen: std::sync::Mutex::default() }
+    }
+
     /// A pair from PEM.
     ///
     /// # Errors
     /// When it is not PEM or the halves do not fit.
     pub fn from_pem(certificate: Vec<u8>, key: Vec<u8>) -> Result<Self, TlsError> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let parsed = parse(&certificate, &key, &provider)?;
-        Ok(Self { key: ArcSwap::from_pointee(parsed), provider, seen: std::sync::Mutex::new((certificate, key)) })
+        let pair = Self::none();
+        pair.take(certificate, key)?;
+        Ok(pair)
+    }
+
+    /// Whether there is a pair to serve.
+    pub fn present(&self) -> bool {
+        self.key.load().is_some()
     }
 
     /// A pair from `tls.crt` and `tls.key` in a folder, as a kubelet mounts a Secret.
@@ -69,12 +79,21 @@ impl Pair {
     /// # Errors
     /// When it does not fit; the last good pair stays in use.
     pub fn refresh(&self, dir: &Path) -> Result<bool, TlsError> {
-        let pair = read(dir)?;
+        let (certificate, key) = read(dir)?;
+        self.take(certificate, key)
+    }
+
+    /// Takes a pair from PEM if it is another and fits; says whether it did.
+    ///
+    /// # Errors
+    /// When it does not fit; the last good pair stays in use.
+    pub fn take(&self, certificate: Vec<u8>, key: Vec<u8>) -> Result<bool, TlsError> {
+        let pair = (certificate, key);
         let mut seen = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if *seen == pair {
             return Ok(false);
         }
-        self.key.store(Arc::new(parse(&pair.0, &pair.1, &self.provider)?));
+        self.key.store(Some(Arc::new(parse(&pair.0, &pair.1, &self.provider)?)));
         *seen = pair;
         Ok(true)
     }
@@ -160,13 +179,13 @@ mod tests {
             publish(n, &certificate, &key);
             assert!(pair.refresh(&mount).unwrap(), "swap {n}");
             assert!(!pair.refresh(&mount).unwrap(), "nothing changed since swap {n}");
-            assert_eq!(pair.key.load().cert, parse(&certificate, &key, &pair.provider).unwrap().cert);
+            assert_eq!(pair.key.load_full().unwrap().cert, parse(&certificate, &key, &pair.provider).unwrap().cert);
             last = certificate;
         }
-        let before = pair.key.load_full();
+        let before = pair.key.load_full().unwrap();
         let (_, other) = self_made(&["localhost"]).unwrap();
         publish(9, &last, &other);
         assert!(matches!(pair.refresh(&mount), Err(TlsError::Mismatch(_))));
-        assert!(Arc::ptr_eq(&before, &pair.key.load_full()), "the last good pair stays");
+        assert!(Arc::ptr_eq(&before, &pair.key.load_full().unwrap()), "the last good pair stays");
     }
 }

@@ -181,6 +181,8 @@ pub(super) struct Finding {
     pub outcome: &'static str,
     #[serde(skip)]
     pub at: (usize, Place),
+    #[serde(skip)]
+    pub confidential: bool,
 }
 
 fn judge(args: &Args, input: &Input, schema: &Schema, now: Timestamp) -> Result<Report, Vec<Bad>> {
@@ -261,7 +263,14 @@ fn inherited(parent: usize, input: &Input, context: &Context, namespace: &Namesp
 
 /// Kinds that are looked up and not judged.
 fn is_context(object: &Object) -> bool {
-    matches!((object.group.as_str(), object.kind.as_str()), ("demarc.dev", "Ownership") | ("storage.k8s.io", "StorageClass") | ("", "Namespace" | "PersistentVolume"))
+    match object.group.as_str() {
+        "" => matches!(object.kind.as_str(), "Namespace" | "PersistentVolume" | "ServiceAccount"),
+        "demarc.dev" => object.kind == "Ownership",
+        "networking.k8s.io" => object.kind == "NetworkPolicy",
+        "rbac.authorization.k8s.io" => matches!(object.kind.as_str(), "RoleBinding" | "ClusterRoleBinding"),
+        "storage.k8s.io" => object.kind == "StorageClass",
+        _ => false,
+    }
 }
 
 /// A kind that is judged in another group, or spelt otherwise, is told with its apiVersion, since it looks as if it were judged.
@@ -297,5 +306,6 @@ fn finding(judged: &Judged, object: &Object, subject: &Subject<'_>, namespace: &
             Outcome::Unknown => "Unknown",
         },
         at: (object.file, place),
+        confidential: control.confidential,
     }
 }

@@ -2,7 +2,7 @@
 //! A declaration is taken only if the API server and the webhook would take it.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -18,15 +18,12 @@ use crate::{
     api::ownership::Ownership,
     controls::CATALOG,
     model::{
-        facts::{ClaimFact, Facts, Namespace, StorageClass, Store, Volume},
+        facts::{Account, ClaimFact, Facts, Namespace, NetworkPolicy, StorageClass, Store, Volume, grantees},
         subject::Kind,
         text::shown,
     },
     policy::matrix::Matrix,
 };
-
-/// A CronJob has three: itself, its Job and that one's Pod. More than these are a ring.
-const MAX_GENERATIONS: usize = 9;
 
 /// What the files say beside what is judged.
 pub struct Context {
@@ -55,6 +52,8 @@ pub fn context(namespace: &str, input: &Input, schema: &Schema) -> Result<Contex
     let mut declared: BTreeMap<String, String> = BTreeMap::new();
     let mut namespaces = BTreeMap::new();
     let (mut classes, mut volumes, mut claims) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+    let mut policies: BTreeMap<String, BTreeMap<String, NetworkPolicy>> = BTreeMap::new();
+    let (mut accounts, mut grants, mut bindings) = (BTreeMap::new(), BTreeMap::<String, BTreeSet<String>>::new(), false);
     for object in &input.objects {
         let meta = |key: &str| object.node.get("metadata").and_then(|m| m.get(key)).and_then(Node::text).filter(|t| !t.is_empty());
         let name = meta("name").unwrap_or_default().to_owned();
@@ -114,10 +113,31 @@ pub fn context(namespace: &str, input: &Input, schema: &Schema) -> Result<Contex
                 let claim = ClaimFact { class: text_of(&value["spec"]["storageClassName"]), volume: text_of(&value["spec"]["volumeName"]) };
                 claims.insert(format!("{namespace}/{name}"), claim);
             }
+            ("", "ServiceAccount") => {
+                accounts.insert(format!("{namespace}/{name}"), Account { automount: value(object)["automountServiceAccountToken"].as_bool() });
+            }
+            ("networking.k8s.io", "NetworkPolicy") => {
+                let of_namespace = policies.entry(namespace).or_default();
+                of_namespace.extend(NetworkPolicy::read(&value(object)["spec"]).map(|policy| (name, policy)));
+            }
+            ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => {
+                bindings = true;
+                for grantee in grantees(&value(object)) {
+                    grants.entry(grantee).or_default().insert(format!("{}/{namespace}/{name}", object.kind));
+                }
+            }
             _ => bad.extend(stranger(object, &input.files[object.file])),
         }
     }
-    let facts = Facts { storage_classes: store(classes, "StorageClass"), volumes: store(volumes, "PersistentVolume"), claims: store(claims, "PersistentVolumeClaim") };
+    let facts = Facts {
+        storage_classes: store(classes, "StorageClass"),
+        volumes: store(volumes, "PersistentVolume"),
+        claims: store(claims, "PersistentVolumeClaim"),
+        accounts: store(accounts, "ServiceAccount"),
+        grants: if bindings { Ok(Arc::new(grants)) } else { store(grants, "RoleBinding") },
+        network_policies: store(policies, "NetworkPolicy"),
+        unseen: Arc::default(),
+    };
     if bad.is_empty() { Ok(Context { matrices, namespaces, facts, parents: parents(namespace, input) }) } else { Err(bad) }
 }
 
@@ -167,14 +187,13 @@ fn ownership(schema: &Schema, object: &Object, file: &File) -> Result<Ownership,
     if objections.is_empty() { Ok(ownership) } else { Err(objections.into_iter().map(|o| bad(object.node.at(&steps(&o.path)), format!("{}: {}", o.path, o.what))).collect()) }
 }
 
-/// Who controls whom, by uid and within a namespace, as drift believes it. A ring of owners has no root that is judged, so nobody in it is owned.
+/// Who controls whom, by uid and within a namespace, as drift believes it: only of kinds that a built-in controller makes.
 fn parents(namespace: &str, input: &Input) -> HashMap<usize, usize> {
     let judged = || input.objects.iter().enumerate().filter(|(_, o)| judged_kind(o).is_some()).filter_map(|(i, o)| Some((i, o.node.get("metadata")?)));
     let by_uid: HashMap<(&str, &str), usize> = judged().filter_map(|(i, meta)| Some(((text_at(meta, "namespace").unwrap_or(namespace), text_at(meta, "uid")?), i))).collect();
     let parent = |meta| by_uid.get(&(text_at(meta, "namespace").unwrap_or(namespace), controller(meta)?)).copied();
-    let all: HashMap<usize, usize> = judged().filter_map(|(i, meta)| Some((i, parent(meta)?))).collect();
-    let rooted = |start: usize| std::iter::successors(Some(start), |i| all.get(i).copied()).take(MAX_GENERATIONS).count() < MAX_GENERATIONS;
-    all.iter().filter(|(child, _)| rooted(**child)).map(|(child, parent)| (*child, *parent)).collect()
+    let makes = |parent: usize, child: usize| judged_kind(&input.objects[parent]).zip(judged_kind(&input.objects[child])).is_some_and(|(parent, child)| parent.makes(child));
+    judged().filter_map(|(i, meta)| Some((i, parent(meta)?))).filter(|(child, parent)| makes(*parent, *child)).collect()
 }
 
 fn text_at<'n>(node: &'n Node, key: &str) -> Option<&'n str> {

@@ -39,7 +39,7 @@ impl Schema {
     /// # Errors
     /// The generated CRD cannot be read; a test builds it.
     pub fn of<K: CustomResourceExt>() -> anyhow::Result<Self> {
-        let version = K::crd().spec.versions.into_iter().next().context("the CRD has no version")?;
+        let version = crate::api::crd::<K>().spec.versions.into_iter().next().context("the CRD has no version")?;
         let mut openapi = serde_json::to_value(version.schema.and_then(|s| s.open_api_v3_schema).context("the CRD has no schema")?)?;
         let mut settings = schemars::generate::SchemaSettings::openapi3();
         settings.inline_subschemas = true;

@@ -19,8 +19,13 @@ pub fn text(args: &Args, input: &Input, report: &Report, out: &mut dyn Write) ->
         writeln!(out, "{}[{}]: {}: {}", finding.level.word(), finding.control, finding.object, finding.message)?;
         writeln!(out, "{margin}--> {}:{}:{}", finding.file, finding.line, finding.column)?;
         writeln!(out, "{margin} |")?;
-        writeln!(out, "{number} | {line}")?;
-        writeln!(out, "{margin} | {carets} {}", finding.path)?;
+        if finding.confidential {
+            // The line may hold what must not be shown again, in a build log least of all.
+            writeln!(out, "{number} | (not quoted) {}", finding.path)?;
+        } else {
+            writeln!(out, "{number} | {line}")?;
+            writeln!(out, "{margin} | {carets} {}", finding.path)?;
+        }
         writeln!(out, "{margin} = owed by {}, {}", finding.owed_by, consequence(finding))?;
         writeln!(out, "{margin} = fix: {}", finding.fix)?;
         writeln!(out, "{margin} = more: demarc explain {}\n", finding.control)?;

@@ -15,7 +15,7 @@ use super::watch::Change;
 use crate::{
     api::ownership::Ownership,
     model::{
-        facts::{ClaimFact, Facts, Namespace, StorageClass, Store, Volume},
+        facts::{Account, ClaimFact, Facts, Namespace, NetworkPolicy, StorageClass, Store, Volume, grantees},
         subject::Kind,
         text::shown,
     },
@@ -75,6 +75,11 @@ struct State {
     classes: Arc<BTreeMap<String, StorageClass>>,
     volumes: Arc<BTreeMap<String, Volume>>,
     claims: Arc<BTreeMap<String, ClaimFact>>,
+    accounts: Arc<BTreeMap<String, Account>>,
+    grants: Arc<BTreeMap<String, BTreeSet<String>>>,
+    network_policies: Arc<BTreeMap<String, BTreeMap<String, NetworkPolicy>>>,
+    /// Whom each binding gives something, to take it back.
+    granted: HashMap<String, Vec<String>>,
     /// What each namespace backs, in words, by the kind, the object and the namespace.
     backing: HashMap<String, (String, String)>,
     dirty: BTreeSet<String>,
@@ -108,8 +113,8 @@ impl Index {
             let touched = self.put(kind, change);
             self.state().dirty.extend(touched);
         }
-        // Of what is judged only claims are facts as well.
-        if !matches!(source, Source::Subjects(kind) if kind != Kind::PersistentVolumeClaim) {
+        // Of what is judged, some kinds are facts as well.
+        if !matches!(source, Source::Subjects(kind) if !kind.informs()) {
             let mut state = self.state();
             state.take(source, change);
             state.stale = true;
@@ -123,8 +128,12 @@ impl Index {
     fn put(&self, kind: Kind, change: &Change) -> Vec<String> {
         match change {
             Change::Applied(object) => serde_json::to_value(&**object).ok().and_then(|value| self.shared.objects_mut().put(kind, value)).into_iter().collect(),
-            Change::Deleted(object) => object.metadata.uid.as_deref().and_then(|uid| self.shared.objects_mut().remove(uid)).into_iter().collect(),
-            Change::Listed(uids) => self.shared.objects_mut().retain(kind, uids).into_iter().collect(),
+            Change::Deleted(object) => {
+                let namespace = object.metadata.namespace.clone().unwrap_or_default();
+                self.shared.objects_mut().remove(&namespace, object.metadata.uid.as_deref().unwrap_or_default());
+                vec![namespace]
+            }
+            Change::Listed(uids) => self.shared.objects_mut().retain(kind, uids),
         }
     }
 
@@ -142,6 +151,10 @@ impl Index {
                 storage_classes: state.store(Source::StorageClasses, &state.classes),
                 volumes: state.store(Source::Volumes, &state.volumes),
                 claims: state.store(Source::Subjects(Kind::PersistentVolumeClaim), &state.claims),
+                accounts: state.store(Source::Subjects(Kind::ServiceAccount), &state.accounts),
+                grants: state.store(Source::Subjects(Kind::RoleBinding), &state.grants).and_then(|_| state.store(Source::Backing(Backing::ClusterRoleBindings), &state.grants)),
+                network_policies: state.store(Source::Subjects(Kind::NetworkPolicy), &state.network_policies),
+                unseen: Arc::new(state.unseen()),
             },
             generation: state.generation,
         };
@@ -149,7 +162,7 @@ impl Index {
         self.shared.book.store(Arc::new(book));
     }
 
-    /// Keeps the book as new as the watches, at most every [`BURST`]: a list of thousands is not thousands of books.
+    /// Keeps the book as new as the watches, at most every `BURST`: a list of thousands is not thousands of books.
     pub async fn keep_settled(&self) {
         loop {
             self.unsettled.notified().await;
@@ -210,6 +223,8 @@ impl Index {
 /// The service accounts of Argo CD's and Flux's controllers that apply manifests, as both projects install them.
 const GITOPS: &[&str] = &["argocd-application-controller", "kustomize-controller", "helm-controller"];
 
+const FORBIDDEN: &str = "RBAC forbids reading them";
+
 /// A change is in the book within this; a twentieth of what P4 promises.
 const BURST: Duration = Duration::from_millis(50);
 
@@ -222,18 +237,28 @@ fn strings(value: &Value) -> BTreeMap<String, String> {
 }
 
 impl Source {
-    /// A kind that only informs checks: without it their verdict is Unknown, and the replica still decides.
+    /// A kind that only informs checks, or is only judged itself: without it verdicts are Unknown, and the replica still decides.
     pub const fn is_fact(self) -> bool {
         match self {
             Self::StorageClasses | Self::Volumes | Self::Backing(_) => true,
-            Self::Ownerships | Self::Namespaces | Self::Subjects(_) => false,
+            Self::Subjects(kind) => !kind.decides(),
+            Self::Ownerships | Self::Namespaces => false,
         }
     }
 }
 
 impl State {
     fn store<T>(&self, source: Source, known: &Arc<BTreeMap<String, T>>) -> Store<T> {
-        if self.forbidden.contains(&source) { Err("RBAC forbids reading them".to_owned()) } else { Ok(known.clone()) }
+        if self.forbidden.contains(&source) { Err(FORBIDDEN.to_owned()) } else { Ok(known.clone()) }
+    }
+
+    /// What is judged and cannot be read.
+    fn unseen(&self) -> BTreeMap<Kind, String> {
+        let kind = |source: &Source| match source {
+            Source::Subjects(kind) => Some((*kind, FORBIDDEN.to_owned())),
+            Source::Ownerships | Source::Namespaces | Source::StorageClasses | Source::Volumes | Source::Backing(_) => None,
+        };
+        self.forbidden.iter().filter_map(kind).collect()
     }
 
     fn take(&mut self, source: Source, change: &Change) {
@@ -304,11 +329,77 @@ impl State {
                 Arc::make_mut(&mut self.volumes).insert(name, Volume { driver, attributes: strings(&spec["csi"]["volumeAttributes"]), class, created });
                 self.dirty.extend(self.ownerships.keys().cloned());
             }
-            Source::Backing(kind) => self.backs(kind, &name, object),
-            Source::Subjects(_) => {
+            Source::Backing(kind) => {
+                self.backs(kind, &name, object);
+                if kind == Backing::ClusterRoleBindings {
+                    self.grant(format!("ClusterRoleBinding/{name}"), object);
+                }
+            }
+            Source::Subjects(kind) => {
+                self.inform(kind, object);
+                self.dirty.extend(object.metadata.namespace.clone());
+            }
+        }
+    }
+
+    /// What checks of other objects look up.
+    fn inform(&mut self, kind: Kind, object: &DynamicObject) {
+        match kind {
+            Kind::PersistentVolumeClaim => {
                 let text = |field: &str| object.data["spec"][field].as_str().map(str::to_owned);
                 Arc::make_mut(&mut self.claims).insert(key(object), ClaimFact { class: text("storageClassName"), volume: text("volumeName") });
-                self.dirty.extend(object.metadata.namespace.clone());
+            }
+            Kind::ServiceAccount => {
+                Arc::make_mut(&mut self.accounts).insert(key(object), Account { automount: object.data["automountServiceAccountToken"].as_bool() });
+            }
+            Kind::RoleBinding => self.grant(format!("RoleBinding/{}", key(object)), object),
+            Kind::NetworkPolicy => {
+                let name = object.metadata.name.clone().unwrap_or_default();
+                let of_namespace = Arc::make_mut(&mut self.network_policies).entry(object.metadata.namespace.clone().unwrap_or_default()).or_default();
+                match NetworkPolicy::read(&object.data["spec"]) {
+                    Some(policy) => drop(of_namespace.insert(name, policy)),
+                    None => drop(of_namespace.remove(&name)),
+                }
+            }
+            _ => debug_assert!(!kind.informs(), "{kind:?} informs nobody"),
+        }
+    }
+
+    /// Keeps whom a binding gives something.
+    fn grant(&mut self, binding: String, object: &DynamicObject) {
+        self.ungrant(&binding);
+        let mut value = serde_json::json!({"metadata": {"name": object.metadata.name}});
+        value["subjects"] = object.data["subjects"].clone();
+        let grantees = grantees(&value);
+        for grantee in &grantees {
+            Arc::make_mut(&mut self.grants).entry(grantee.clone()).or_default().insert(binding.clone());
+        }
+        self.concern(&grantees);
+        self.granted.insert(binding, grantees);
+    }
+
+    fn ungrant(&mut self, binding: &str) {
+        let Some(grantees) = self.granted.remove(binding) else { return };
+        let grants = Arc::make_mut(&mut self.grants);
+        for grantee in &grantees {
+            if let Some(bindings) = grants.get_mut(grantee) {
+                bindings.remove(binding);
+                if bindings.is_empty() {
+                    grants.remove(grantee);
+                }
+            }
+        }
+        self.concern(&grantees);
+    }
+
+    /// Marks the namespaces of these ServiceAccounts; a group may concern all.
+    fn concern(&mut self, grantees: &[String]) {
+        for grantee in grantees {
+            match grantee.split_once('/') {
+                Some((namespace, _)) => {
+                    self.dirty.insert(namespace.to_owned());
+                }
+                None => self.dirty.extend(self.ownerships.keys().cloned()),
             }
         }
     }
@@ -364,9 +455,29 @@ impl State {
                 Arc::make_mut(&mut self.volumes).remove(name);
                 self.dirty.extend(self.ownerships.keys().cloned());
             }
-            Source::Backing(kind) => self.unback(kind, name),
-            Source::Subjects(_) => {
-                Arc::make_mut(&mut self.claims).remove(&format!("{namespace}/{name}"));
+            Source::Backing(kind) => {
+                self.unback(kind, name);
+                if kind == Backing::ClusterRoleBindings {
+                    self.ungrant(&format!("ClusterRoleBinding/{name}"));
+                }
+            }
+            Source::Subjects(kind) => {
+                let key = format!("{namespace}/{name}");
+                match kind {
+                    Kind::PersistentVolumeClaim => drop(Arc::make_mut(&mut self.claims).remove(&key)),
+                    Kind::ServiceAccount => drop(Arc::make_mut(&mut self.accounts).remove(&key)),
+                    Kind::RoleBinding => self.ungrant(&format!("RoleBinding/{key}")),
+                    Kind::NetworkPolicy => {
+                        let policies = Arc::make_mut(&mut self.network_policies);
+                        if let Some(of_namespace) = policies.get_mut(namespace) {
+                            of_namespace.remove(name);
+                            if of_namespace.is_empty() {
+                                policies.remove(namespace);
+                            }
+                        }
+                    }
+                    _ => debug_assert!(!kind.informs(), "{kind:?} informs nobody"),
+                }
                 self.dirty.insert(namespace.to_owned());
             }
         }
@@ -403,6 +514,39 @@ mod tests {
         assert!(facts().volumes.is_ok(), "the others stand");
         index.set_forbidden(Vec::new());
         assert!(facts().storage_classes.is_ok_and(|c| c.contains_key("fast")));
+    }
+
+    #[test]
+    fn bindings_and_policies_come_and_go_and_what_is_forbidden_is_unseen() {
+        let index = Index::default();
+        let object = |kind: &str, uid: &str, rest: serde_json::Value| {
+            let mut object = serde_json::json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": "x", "namespace": "shop", "uid": uid}});
+            object.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+            Box::new(serde_json::from_value::<DynamicObject>(object).unwrap())
+        };
+        let subjects = serde_json::json!({"subjects": [{"kind": "ServiceAccount", "name": "web", "namespace": "shop"}]});
+        let facts = || {
+            index.settle();
+            index.shared.book.load().facts.clone()
+        };
+        let bound = |facts: &Facts| facts.grants.as_ref().unwrap().contains_key("shop/web");
+        let (role, cluster) = (Source::Subjects(Kind::RoleBinding), Source::Backing(Backing::ClusterRoleBindings));
+        index.take(role, &Change::Applied(object("RoleBinding", "1", subjects.clone())));
+        index.take(cluster, &Change::Applied(object("ClusterRoleBinding", "2", subjects.clone())));
+        assert!(bound(&facts()));
+        index.take(role, &Change::Applied(object("RoleBinding", "1", serde_json::json!({"subjects": null}))));
+        assert!(bound(&facts()), "by the other");
+        index.take(cluster, &Change::Deleted(object("ClusterRoleBinding", "2", subjects)));
+        assert!(!bound(&facts()));
+        let policies = Source::Subjects(Kind::NetworkPolicy);
+        index.take(policies, &Change::Applied(object("NetworkPolicy", "3", serde_json::json!({"spec": {"podSelector": {}}}))));
+        assert!(facts().network_policies.unwrap()["shop"]["x"].ingress);
+        index.take(policies, &Change::Listed(HashSet::new()));
+        assert!(facts().network_policies.unwrap().is_empty());
+        index.set_forbidden(vec![cluster, Source::Subjects(Kind::ServiceAccount)]);
+        let blind = facts();
+        assert!(blind.grants.is_err() && blind.accounts.is_err() && blind.network_policies.is_ok());
+        assert_eq!(blind.unseen.keys().collect::<Vec<_>>(), [&Kind::ServiceAccount]);
     }
 
     #[test]

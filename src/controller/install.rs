@@ -2,7 +2,7 @@
 //! server-side apply; in a cluster the chart does.
 
 use kube::{
-    Api, Client, CustomResourceExt,
+    Api, Client,
     api::{DynamicObject, Patch, PatchParams},
     core::{ApiResource, GroupVersionKind},
 };
@@ -22,7 +22,7 @@ const MANAGER: &str = "demarc";
 /// # Errors
 /// When YAML cannot be written, which does not happen.
 pub fn crds_yaml() -> Result<String, serde_saphyr::ser::Error> {
-    serde_saphyr::to_string(&Ownership::crd())
+    serde_saphyr::to_string(&crate::api::crd::<Ownership>())
 }
 
 /// Kinds that are drift only unless asked for: they serve one control each and are written often.
@@ -204,7 +204,7 @@ pub async fn apply(client: &Client, objects: &[Value]) -> Result<(), kube::Error
 /// # Errors
 /// When it cannot be written as JSON, which does not happen.
 pub fn crd() -> Result<Value, serde_json::Error> {
-    let mut crd = serde_json::to_value(Ownership::crd())?;
+    let mut crd = serde_json::to_value(crate::api::crd::<Ownership>())?;
     crd["apiVersion"] = json!("apiextensions.k8s.io/v1");
     crd["kind"] = json!("CustomResourceDefinition");
     Ok(crd)

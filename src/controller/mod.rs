@@ -1,6 +1,8 @@
 //! The cluster door: watches fill the index, the index builds the book, and the lease holder writes labels and status.
 //! Every replica watches; leadership gates writes only.
 
+pub mod authority;
+pub mod certificates;
 pub mod index;
 pub mod install;
 pub mod lease;

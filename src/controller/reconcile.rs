@@ -27,6 +27,7 @@ use crate::{
     policy::{
         book::Promise,
         drift,
+        objects::Room,
         status::{Observed, plan, plan_unreadable},
     },
 };
@@ -121,9 +122,11 @@ impl Reconciler {
             Some(ownership) => (ownership.status.clone(), ownership.metadata.generation.unwrap_or_default()),
             None => self.status_of_unreadable(name).await?,
         };
+        // A copy of the references: what is judged for long holds up no decision.
+        let room = self.index.shared.objects().room(name).cloned().unwrap_or_default();
         let observed = Observed { generation, enrolled: labelled, broken: broken.as_deref(), critical: critical.as_deref() };
         let new = match (&matrix, &broken) {
-            (Some(matrix), _) => plan(old.as_ref(), matrix, &drift::report(namespace, matrix, &self.index.shared.objects(), &book.facts, now), &observed, now),
+            (Some(matrix), _) => plan(old.as_ref(), matrix, &drift::report(namespace, matrix, &room, &book.facts, now), &observed, now),
             (None, Some(reason)) => plan_unreadable(old.as_ref(), reason, &observed, now),
             (None, None) => None,
         };
@@ -149,7 +152,7 @@ impl Reconciler {
             return Some(format!("{name} is the cluster's own or Demarc's: it is never enrolled, so an outage of Demarc cannot hold it up"));
         }
         // What a workload's author can write keeps a namespace from being enrolled, which its condition says, but takes none out again.
-        let runs = || (!enrolled).then(|| self.index.shared.objects().runs_the_node(name)).flatten();
+        let runs = || (!enrolled).then(|| self.index.shared.objects().room(name).and_then(Room::runs_the_node)).flatten();
         self.index.backs(name).or_else(runs).map(|why| format!("{name} is not enrolled, so an outage of Demarc cannot hold up the cluster: {why}"))
     }
 

@@ -22,6 +22,7 @@ pub const CONTROL: Control = Control {
     fix: "use an image below one of policy.images.allowedPrefixes",
     kinds: WORKLOADS,
     root_only: false,
+    confidential: false,
     check,
 };
 

@@ -27,6 +27,7 @@ pub const CONTROL: Control = Control {
     fix: "add spec.tls with the host and a certificate secret",
     kinds: &[Kind::Ingress, Kind::Gateway],
     root_only: false,
+    confidential: false,
     check,
 };
 

@@ -1,11 +1,18 @@
 //! The catalog: one row a control, one file a control. Everything that names a control (reports, `explain`, metrics, docs) reads this table.
 //! To add one, write its file and add its row; CONTRIBUTING.md walks through it.
 
+mod data_classification_declared;
 mod encryption_declared;
+mod exposure_declared;
+mod image_pinned_by_digest;
 mod image_registry_allowed;
 mod ingress_tls_required;
+mod network_policy_present;
 mod pod_security_standard;
+mod pvc_customer_managed_key;
 mod pvc_storage_encrypted;
+mod secrets_not_in_plain_env;
+mod serviceaccount_token_restricted;
 mod storage;
 mod workload_named_owner;
 
@@ -74,6 +81,8 @@ pub struct Control {
     pub kinds: &'static [Kind],
     /// It speaks of the object's own metadata, so an object that another one controls is not judged: its root is.
     pub root_only: bool,
+    /// Its findings point at secrets, so nobody quotes the line that they point at.
+    pub confidential: bool,
     /// The check.
     pub check: Check,
 }
@@ -90,6 +99,13 @@ pub static CATALOG: &[Control] = &[
     ingress_tls_required::CONTROL,
     image_registry_allowed::CONTROL,
     pod_security_standard::CONTROL,
+    image_pinned_by_digest::CONTROL,
+    serviceaccount_token_restricted::CONTROL,
+    exposure_declared::CONTROL,
+    network_policy_present::CONTROL,
+    secrets_not_in_plain_env::CONTROL,
+    data_classification_declared::CONTROL,
+    pvc_customer_managed_key::CONTROL,
 ];
 
 impl Control {
@@ -109,9 +125,9 @@ pub fn find(id: &str) -> Option<usize> {
     CATALOG.iter().position(|c| c.id == id)
 }
 
-/// The known id that is most like `id`, for "did you mean".
+/// The known id that is most like `id`, for "did you mean"; one that holds it whole before any other.
 pub fn nearest(id: &str) -> &'static str {
-    CATALOG.iter().min_by_key(|c| strsim::damerau_levenshtein(c.id, id)).map_or("", |c| c.id)
+    CATALOG.iter().min_by_key(|c| (!c.id.contains(id), strsim::damerau_levenshtein(c.id, id))).map_or("", |c| c.id)
 }
 
 #[cfg(test)]

@@ -40,6 +40,7 @@ pub const CONTROL: Control = Control {
         Kind::PodTemplate,
     ],
     root_only: false,
+    confidential: false,
     check,
 };
 

@@ -22,6 +22,7 @@ pub const CONTROL: Control = Control {
     fix: "kubectl annotate <kind> <name> a8r.io/owner=<team or e-mail>",
     kinds: &[Kind::Pod, Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet, Kind::ReplicaSet, Kind::ReplicationController, Kind::Job, Kind::CronJob, Kind::Service],
     root_only: true,
+    confidential: false,
     check,
 };
 

@@ -1,7 +1,14 @@
 //! What the rest of the cluster says, as plain data: storage classes, volumes, claims and the namespace itself.
 //! A store that cannot be read is `Err` with the reason, so that a check says `Unknown` instead of guessing.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use serde_json::Value;
+
+use super::{selector::Selector, subject::Kind};
 
 /// Facts of one kind, or why there are none.
 pub type Store<T> = Result<Arc<BTreeMap<String, T>>, String>;
@@ -15,17 +22,41 @@ pub struct Facts {
     pub volumes: Store<Volume>,
     /// PersistentVolumeClaims by `namespace/name`.
     pub claims: Store<ClaimFact>,
+    /// ServiceAccounts by `namespace/name`.
+    pub accounts: Store<Account>,
+    /// The bindings of every ServiceAccount and group of them that has any, by [`grantees`].
+    pub grants: Store<BTreeSet<String>>,
+    /// NetworkPolicies by namespace, and there by name.
+    pub network_policies: Store<BTreeMap<String, NetworkPolicy>>,
+    /// Kinds that are judged and cannot be read, with the reason.
+    pub unseen: Arc<BTreeMap<Kind, String>>,
 }
 
 impl Facts {
     /// No fact of any kind, for the given reason.
     pub fn none(reason: &str) -> Self {
-        Self { storage_classes: Err(reason.to_owned()), volumes: Err(reason.to_owned()), claims: Err(reason.to_owned()) }
+        Self {
+            storage_classes: Err(reason.to_owned()),
+            volumes: Err(reason.to_owned()),
+            claims: Err(reason.to_owned()),
+            accounts: Err(reason.to_owned()),
+            grants: Err(reason.to_owned()),
+            network_policies: Err(reason.to_owned()),
+            unseen: Arc::default(),
+        }
     }
 
     /// Empty stores: everything was read and there is nothing.
     pub fn empty() -> Self {
-        Self { storage_classes: Ok(Arc::default()), volumes: Ok(Arc::default()), claims: Ok(Arc::default()) }
+        Self {
+            storage_classes: Ok(Arc::default()),
+            volumes: Ok(Arc::default()),
+            claims: Ok(Arc::default()),
+            accounts: Ok(Arc::default()),
+            grants: Ok(Arc::default()),
+            network_policies: Ok(Arc::default()),
+            unseen: Arc::default(),
+        }
     }
 }
 
@@ -62,6 +93,54 @@ pub struct ClaimFact {
     pub class: Option<String>,
     /// The bound volume.
     pub volume: Option<String>,
+}
+
+/// A ServiceAccount as far as its token is concerned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Account {
+    /// Whether pods that do not say otherwise mount its token; absent is yes.
+    pub automount: Option<bool>,
+}
+
+/// Every ServiceAccount, by the group that the API server puts them all into.
+pub const ALL_ACCOUNTS: &str = "system:serviceaccounts";
+
+/// Whom a RoleBinding or ClusterRoleBinding gives something: ServiceAccounts as `namespace/name`, and groups of them as they are called.
+///
+/// Kubernetes' own bindings give every account what needs no token of its own; anybody may call a binding so, which then counts for no group.
+pub fn grantees(binding: &Value) -> Vec<String> {
+    let own = binding["metadata"]["name"].as_str().is_some_and(|n| n.starts_with("system:"));
+    let grantee = |subject: &Value| {
+        let name = subject["name"].as_str()?;
+        match subject["kind"].as_str()? {
+            "ServiceAccount" => Some(format!("{}/{name}", subject["namespace"].as_str()?)),
+            "User" => name.strip_prefix("system:serviceaccount:").and_then(|n| n.split_once(':')).map(|(namespace, name)| format!("{namespace}/{name}")),
+            "Group" => (!own && name.starts_with(ALL_ACCOUNTS)).then(|| name.to_owned()),
+            _ => None,
+        }
+    };
+    binding["subjects"].as_array().into_iter().flatten().filter_map(grantee).collect()
+}
+
+/// A NetworkPolicy as far as which pods it isolates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NetworkPolicy {
+    /// The pods of its namespace that it selects.
+    pub pods: Selector,
+    /// It says who may come in.
+    pub ingress: bool,
+    /// It says where they may go.
+    pub egress: bool,
+}
+
+impl NetworkPolicy {
+    /// Reads a NetworkPolicy's spec; one whose selector cannot be read covers nobody.
+    pub fn read(spec: &Value) -> Option<Self> {
+        let types = spec["policyTypes"].as_array().filter(|types| !types.is_empty());
+        let names = |direction: &str| types.map(|types| types.iter().any(|t| t == direction));
+        // Without policyTypes: ingress always, egress if anything is said of it.
+        Some(Self { pods: Selector::read(&spec["podSelector"])?, ingress: names("Ingress").unwrap_or(true), egress: names("Egress").unwrap_or(!spec["egress"].is_null()) })
+    }
 }
 
 /// The namespace that a subject lives in.

@@ -1,8 +1,10 @@
 //! The vocabulary that checks and decisions share: subjects, facts, findings.
 //! Nothing here reads a clock, a file or the network.
 
+pub mod credential;
 pub mod facts;
 pub mod read;
+pub mod selector;
 pub mod subject;
 pub mod text;
 

@@ -47,17 +47,22 @@ impl<'de: 'a, 'a> Deserialize<'de> for Str<'a> {
 /// `text` with whatever could move a cursor or reorder a line escaped, cut to `max` bytes on a character boundary with `…`.
 pub fn shown(text: &str, max: usize) -> String {
     let mut out = String::with_capacity(text.len().min(max));
+    // Where the text can be cut so that the mark of the cut fits too.
+    let mut fits = 0;
     for c in text.chars() {
-        let piece: Cow<'_, str> = if c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}') {
-            c.escape_unicode().to_string().into()
+        if c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}') {
+            out.extend(c.escape_unicode());
         } else {
-            c.to_string().into()
-        };
-        if out.len() + piece.len() > max.saturating_sub('…'.len_utf8()) && out.len() + piece.len() + c.len_utf8() > max {
+            out.push(c);
+        }
+        if out.len() > max {
+            out.truncate(fits);
             out.push('…');
             break;
         }
-        out.push_str(&piece);
+        if out.len() + '…'.len_utf8() <= max {
+            fits = out.len();
+        }
     }
     out
 }
@@ -73,7 +78,8 @@ mod tests {
         }
         for max in 4..40 {
             let cut = shown(&"ä\u{202e}x".repeat(20), max);
-            assert!(cut.len() <= max + 12, "{cut} at {max}");
+            assert!(cut.len() <= max && cut.ends_with('…'), "{cut} at {max}");
+            assert_eq!(shown(&"x".repeat(max), max), "x".repeat(max), "what fits is whole");
         }
     }
 }

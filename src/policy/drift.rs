@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::{
     matrix::Matrix,
-    objects::{Objects, Record},
+    objects::{Record, Room},
     verdict::evaluate,
 };
 use crate::{
@@ -16,6 +16,7 @@ use crate::{
     model::{
         Outcome, Sameness,
         facts::{Facts, Namespace},
+        subject::Kind,
         text::shown,
     },
 };
@@ -54,13 +55,13 @@ pub struct Report {
 }
 
 /// Judges everything in one namespace.
-pub fn report(namespace: &Namespace, matrix: &Matrix, objects: &Objects, facts: &Facts, now: Timestamp) -> Report {
+pub fn report(namespace: &Namespace, matrix: &Matrix, room: &Room, facts: &Facts, now: Timestamp) -> Report {
     let mut applied = vec![false; CATALOG.len()];
     let mut drift = Vec::new();
     // A parent is judged once, however many children it has.
     let mut parents: HashMap<&str, HashSet<Sameness>> = HashMap::new();
     let none = HashSet::new();
-    for (uid, record) in objects.in_namespace(&namespace.name) {
+    for (_, record) in room.iter() {
         let subject = match record.subject() {
             Ok(subject) => subject,
             Err(error) => {
@@ -68,9 +69,9 @@ pub fn report(namespace: &Namespace, matrix: &Matrix, objects: &Objects, facts: 
                 continue;
             }
         };
-        let parent = record.parent.as_deref().and_then(|p| objects.get(p).map(|r| (p, r)));
-        let inherited = parent.map_or(&none, |(uid, parent)| parents.entry(uid).or_insert_with(|| violations_of(parent, namespace, matrix, facts)));
-        let created = objects.root(uid).and_then(|r| r.created);
+        let parent = room.parent_of(record);
+        let inherited = parent.map_or(&none, |(uid, parent)| parents.entry(uid).or_insert_with(|| violations_of(parent, namespace, matrix, facts, room)));
+        let created = room.root(record).created;
         let evaluation = evaluate(&subject, namespace, matrix, facts, parent.is_some());
         for control in evaluation.applied {
             applied[control] = true;
@@ -84,6 +85,7 @@ pub fn report(namespace: &Namespace, matrix: &Matrix, objects: &Objects, facts: 
             drift.push(Drift::new(judged.control, judged.finding.outcome, subject.display_name(), &message, grandfathered));
         }
     }
+    drift.extend(facts.unseen.iter().flat_map(|(kind, why)| asked_of(*kind, matrix, kind.plural(), &format!("cannot be read: {why}"))));
     drift.sort_unstable();
     let verdicts = matrix
         .entries
@@ -106,11 +108,17 @@ pub fn report(namespace: &Namespace, matrix: &Matrix, objects: &Objects, facts: 
 
 /// An object that cannot be read may violate anything that is asked of its kind: Unknown, for each.
 fn unreadable(record: &Record, matrix: &Matrix, error: &serde_json::Error) -> Vec<Drift> {
-    let asked = CATALOG.iter().zip(&matrix.entries).enumerate().filter(|(_, (row, entry))| row.kinds.contains(&record.kind) && entry.judged());
-    asked.map(|(control, _)| Drift::new(control, Outcome::Unknown, record.name(), &format!("cannot be read: {error}"), false)).collect()
+    asked_of(record.kind, matrix, &record.name(), &format!("cannot be read: {error}"))
+}
+
+/// Unknown, for each control that is asked of `kind`.
+fn asked_of(kind: Kind, matrix: &Matrix, object: &str, why: &str) -> Vec<Drift> {
+    let asked = CATALOG.iter().zip(&matrix.entries).enumerate().filter(|(_, (row, entry))| row.kinds.contains(&kind) && entry.judged());
+    asked.map(|(control, _)| Drift::new(control, Outcome::Unknown, object.to_owned(), why, false)).collect()
 }
 
 /// What `record` does not hold, for its children to inherit; Unknown counts too, so that one gap is told once.
-fn violations_of(record: &Record, namespace: &Namespace, matrix: &Matrix, facts: &Facts) -> HashSet<Sameness> {
-    record.subject().map(|s| evaluate(&s, namespace, matrix, facts, record.parent.is_some()).judged.iter().map(super::verdict::Judged::sameness).collect()).unwrap_or_default()
+fn violations_of(record: &Record, namespace: &Namespace, matrix: &Matrix, facts: &Facts, room: &Room) -> HashSet<Sameness> {
+    let owned = room.parent_of(record).is_some();
+    record.subject().map(|s| evaluate(&s, namespace, matrix, facts, owned).judged.iter().map(super::verdict::Judged::sameness).collect()).unwrap_or_default()
 }

@@ -22,7 +22,6 @@ pub struct Record {
     pub created: Option<Timestamp>,
     /// The uid of the object that controls it.
     pub parent: Option<Box<str>>,
-    namespace: Arc<str>,
     /// The fields that `Subject::parse` reads, as JSON.
     json: Box<str>,
 }
@@ -36,18 +35,28 @@ impl Record {
         Subject::parse(self.kind, &self.json)
     }
 
+    /// Its name, also where the rest cannot be read.
+    fn own_name(&self) -> String {
+        serde_json::from_str::<serde_json::Value>(&self.json).ok().and_then(|o| o["metadata"]["name"].as_str().map(str::to_owned)).unwrap_or_default()
+    }
+
     /// `deployment/web`, also of one that cannot be read.
     pub fn name(&self) -> String {
-        let name = serde_json::from_str::<serde_json::Value>(&self.json).ok().and_then(|o| o["metadata"]["name"].as_str().map(|n| shown(n, 253)));
-        format!("{}/{}", self.kind.lower(), name.unwrap_or_default())
+        format!("{}/{}", self.kind.lower(), shown(&self.own_name(), 253))
     }
 }
 
-/// Every record, by uid.
+/// Every record, a room a namespace.
 #[derive(Debug, Default)]
 pub struct Objects {
-    by_uid: HashMap<Arc<str>, Record>,
-    by_namespace: HashMap<Arc<str>, HashSet<Arc<str>>>,
+    rooms: HashMap<Arc<str>, Room>,
+    count: usize,
+}
+
+/// The records of one namespace, by uid. Cloning shares the records, so that a namespace is judged without holding anybody up.
+#[derive(Clone, Debug, Default)]
+pub struct Room {
+    records: HashMap<Arc<str>, Arc<Record>>,
 }
 
 impl Objects {
@@ -55,74 +64,107 @@ impl Objects {
     pub fn put(&mut self, kind: Kind, mut object: serde_json::Value) -> Option<String> {
         let meta = &object["metadata"];
         let uid: Arc<str> = meta["uid"].as_str()?.into();
-        let namespace = meta["namespace"].as_str().unwrap_or_default();
-        // One copy of each name, however many records share it.
-        let namespace: Arc<str> = self.by_namespace.get_key_value(namespace).map_or_else(|| namespace.into(), |(known, _)| known.clone());
+        let namespace = meta["namespace"].as_str().unwrap_or_default().to_owned();
         let created = meta["creationTimestamp"].as_str().and_then(|t| t.parse().ok());
         let parent = meta["ownerReferences"].as_array().into_iter().flatten().find(|r| r["controller"] == true).and_then(|r| r["uid"].as_str()).map(Into::into);
         slim(&mut object);
         let json = serde_json::to_string(&object).ok()?.into_boxed_str();
-        self.by_namespace.entry(namespace.clone()).or_default().insert(uid.clone());
-        self.by_uid.insert(uid, Record { kind, created, parent, namespace: namespace.clone(), json });
-        Some(namespace.to_string())
+        let room = self.rooms.entry(namespace.as_str().into()).or_default();
+        self.count += usize::from(room.records.insert(uid, Arc::new(Record { kind, created, parent, json })).is_none());
+        Some(namespace)
     }
 
-    /// Forgets one object; returns its namespace.
-    pub fn remove(&mut self, uid: &str) -> Option<String> {
-        let record = self.by_uid.remove(uid)?;
-        if let Some(uids) = self.by_namespace.get_mut(&record.namespace) {
-            uids.remove(uid);
-            if uids.is_empty() {
-                self.by_namespace.remove(&record.namespace);
-            }
+    /// Forgets one object of a namespace.
+    pub fn remove(&mut self, namespace: &str, uid: &str) {
+        let Some(room) = self.rooms.get_mut(namespace) else { return };
+        self.count -= usize::from(room.records.remove(uid).is_some());
+        if room.records.is_empty() {
+            self.rooms.remove(namespace);
         }
-        Some(record.namespace.to_string())
     }
 
     /// Forgets every object of `kind` that is not in `uids`; returns the namespaces concerned. The end of a fresh list.
-    pub fn retain(&mut self, kind: Kind, uids: &HashSet<String>) -> HashSet<String> {
-        let gone: Vec<Arc<str>> = self.by_uid.iter().filter(|(uid, r)| r.kind == kind && !uids.contains(&***uid)).map(|(uid, _)| uid.clone()).collect();
-        gone.iter().filter_map(|uid| self.remove(uid)).collect()
-    }
-
-    /// The record of `uid`.
-    pub fn get(&self, uid: &str) -> Option<&Record> {
-        self.by_uid.get(uid)
+    pub fn retain(&mut self, kind: Kind, uids: &HashSet<String>) -> Vec<String> {
+        let mut concerned = Vec::new();
+        for (namespace, room) in &mut self.rooms {
+            let before = room.records.len();
+            room.records.retain(|uid, record| record.kind != kind || uids.contains(&**uid));
+            if room.records.len() < before {
+                self.count -= before - room.records.len();
+                concerned.push(namespace.to_string());
+            }
+        }
+        self.rooms.retain(|_, room| !room.records.is_empty());
+        concerned
     }
 
     /// The records of one namespace.
-    pub fn in_namespace(&self, namespace: &str) -> impl Iterator<Item = (&str, &Record)> {
-        self.by_namespace.get(namespace).into_iter().flatten().filter_map(|uid| self.by_uid.get(uid).map(|r| (&**uid, r)))
+    pub fn room(&self, namespace: &str) -> Option<&Room> {
+        self.rooms.get(namespace)
     }
 
-    /// The topmost known ancestor of `uid`, itself included. Bounded: a made-up cycle of owners ends (H84).
-    pub fn root<'o>(&'o self, uid: &'o str) -> Option<&'o Record> {
-        let mut record = self.get(uid)?;
-        for _ in 0..8 {
-            match record.parent.as_deref().and_then(|p| self.get(p)) {
-                Some(parent) => record = parent,
-                None => break,
-            }
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+}
+
+impl Room {
+    /// The record of `uid`.
+    pub fn get(&self, uid: &str) -> Option<&Record> {
+        self.records.get(uid).map(|r| &**r)
+    }
+
+    /// Every record.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Record)> {
+        self.records.iter().map(|(uid, r)| (&**uid, &**r))
+    }
+
+    /// The object that `controller` (a uid, where the object names one) makes of it, or the StatefulSet whose template a claim is of. Believed
+    /// only of a kind that a built-in controller makes for such a parent: an owner reference alone is anybody's to write.
+    pub fn parent(&self, kind: Kind, name: &str, controller: Option<&str>) -> Option<(&str, &Record)> {
+        match controller {
+            Some(uid) => self.records.get_key_value(uid).map(|(uid, r)| (&**uid, &**r)).filter(|(_, r)| r.kind.makes(kind)),
+            None if kind == Kind::PersistentVolumeClaim => self.claim_parent(name),
+            None => None,
         }
-        Some(record)
+    }
+
+    /// The parent of a record.
+    pub fn parent_of(&self, record: &Record) -> Option<(&str, &Record)> {
+        let name = if record.kind == Kind::PersistentVolumeClaim && record.parent.is_none() { record.own_name() } else { String::new() };
+        self.parent(record.kind, &name, record.parent.as_deref())
+    }
+
+    /// The topmost known ancestor, itself included. It ends: each kind is made by another, and none in a ring.
+    pub fn root<'r>(&'r self, record: &'r Record) -> &'r Record {
+        let mut root = record;
+        while let Some((_, parent)) = self.parent_of(root) {
+            root = parent;
+        }
+        root
     }
 
     /// The claim templates of a StatefulSet arrive as claims without an owner, named `<template>-<set>-<ordinal>`: finds that set.
-    pub fn claim_parent(&self, namespace: &str, claim: &str) -> Option<&Record> {
+    fn claim_parent(&self, claim: &str) -> Option<(&str, &Record)> {
         let (stem, ordinal) = claim.rsplit_once('-')?;
         if ordinal.is_empty() || !ordinal.bytes().all(|b| b.is_ascii_digit()) {
             return None;
         }
-        self.in_namespace(namespace)
-            .map(|(_, r)| r)
-            .filter(|r| r.kind == Kind::StatefulSet)
-            .find(|r| r.subject().is_ok_and(|set| set.claims.iter().any(|t| stem.strip_prefix(&*t.name).and_then(|s| s.strip_prefix('-')) == Some(&*set.meta.name))))
+        self.iter()
+            .filter(|(_, r)| r.kind == Kind::StatefulSet)
+            .find(|(_, r)| r.subject().is_ok_and(|set| set.claims.iter().any(|t| stem.strip_prefix(&*t.name).and_then(|s| s.strip_prefix('-')) == Some(&*set.meta.name))))
     }
 
     /// A DaemonSet of the namespace that nodes depend on, in words: system-critical, or on the node's network as a CNI or a proxy is.
-    pub fn runs_the_node(&self, namespace: &str) -> Option<String> {
+    pub fn runs_the_node(&self) -> Option<String> {
         let mut found: Vec<String> = self
-            .in_namespace(namespace)
+            .iter()
             .filter(|(_, r)| r.kind == Kind::DaemonSet)
             .filter_map(|(_, r)| {
                 let set = r.subject().ok()?;
@@ -133,15 +175,5 @@ impl Objects {
             .collect();
         found.sort_unstable();
         found.into_iter().next()
-    }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.by_uid.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.by_uid.is_empty()
     }
 }

@@ -216,24 +216,24 @@ mod tests {
         let mut objects = Objects::default();
         let template = serde_json::json!({"spec": {"containers": [{"name": "web", "image": "nginx", "env": [{"name": "PASSWORD", "value": "hunter2"}]}]}});
         objects.put(
-            Kind::Deployment,
+            Kind::ReplicaSet,
             serde_json::json!({"metadata": {"name": "web", "namespace": "shop", "uid": "u1", "creationTimestamp": "2026-01-01T00:00:00Z"}, "spec": {"template": template}}),
         );
-        objects.put(Kind::Pod, serde_json::json!({"metadata": {"name": "web-1", "namespace": "shop", "uid": "u2", "ownerReferences": [{"kind": "Deployment", "name": "web", "uid": "u1", "controller": true}]}, "spec": template["spec"]}));
+        objects.put(Kind::Pod, serde_json::json!({"metadata": {"name": "web-1", "namespace": "shop", "uid": "u2", "ownerReferences": [{"kind": "ReplicaSet", "name": "web", "uid": "u1", "controller": true}]}, "spec": template["spec"]}));
         (Matrix::resolve(&ownership), objects, Namespace { name: "shop".into(), ..Namespace::default() })
     }
 
     #[test]
     fn nothing_changed_is_nothing_to_write_and_since_stays() {
         let (matrix, mut objects, shop) = shop();
-        let report = |objects: &Objects, now| drift::report(&shop, &matrix, objects, &Facts::empty(), now);
+        let report = |objects: &Objects, now| drift::report(&shop, &matrix, &objects.room("shop").cloned().unwrap_or_default(), &Facts::empty(), now);
         let (t1, t2) = (at("2026-02-01T00:00:00Z"), at("2026-03-01T00:00:00Z"));
         let first = plan(None, &matrix, &report(&objects, t1), &ENROLLED, t1).unwrap();
-        assert_eq!(first.findings.len(), 1, "the pod adds nothing to its deployment: {:?}", first.findings);
-        assert_eq!((first.findings[0].object.as_str(), first.findings[0].owed_by.as_str()), ("deployment/web", "acme (customer)"));
+        assert!(first.findings.iter().all(|f| f.object == "replicaset/web" && f.owed_by == "acme (customer)"), "the pod adds nothing to its set: {:?}", first.findings);
+        assert_eq!(first.findings.iter().filter(|f| f.control == "workload-named-owner").count(), 1);
         assert_eq!(plan(Some(&first), &matrix, &report(&objects, t2), &ENROLLED, t2), None);
-        objects.remove("u1");
-        objects.remove("u2");
+        objects.remove("shop", "u1");
+        objects.remove("shop", "u2");
         let clean = plan(Some(&first), &matrix, &report(&objects, t2), &ENROLLED, t2).unwrap();
         assert_eq!((clean.findings_total, clean.counts.violated), (0, 0));
         assert_eq!(clean.matrix[0].forbidden_since, first.matrix[0].forbidden_since, "it moves only when enforcement is switched on anew");
@@ -247,7 +247,7 @@ mod tests {
         let foreign =
             Condition { type_: "Audited".into(), status: "True".into(), reason: "By".into(), message: String::new(), observed_generation: None, last_transition_time: Time(now) };
         let old = OwnershipStatus { conditions: vec![foreign.clone()], ..OwnershipStatus::default() };
-        let new = plan(Some(&old), &matrix, &drift::report(&shop, &matrix, &objects, &Facts::empty(), now), &ENROLLED, now).unwrap();
+        let new = plan(Some(&old), &matrix, &drift::report(&shop, &matrix, objects.room("shop").unwrap(), &Facts::empty(), now), &ENROLLED, now).unwrap();
         assert!(new.conditions.contains(&foreign));
         for kind in ["Ready", "Compliant", "Enforcing"] {
             assert_eq!(new.conditions.iter().filter(|c| c.type_ == kind).count(), 1, "{kind}");
@@ -260,7 +260,7 @@ mod tests {
         let (t1, t2) = (at("2026-02-01T00:00:00Z"), at("2026-03-01T00:00:00Z"));
         let foreign =
             Condition { type_: "Audited".into(), status: "True".into(), reason: "By".into(), message: String::new(), observed_generation: None, last_transition_time: Time(t1) };
-        let mut good = plan(None, &matrix, &drift::report(&shop, &matrix, &objects, &Facts::empty(), t1), &ENROLLED, t1).unwrap();
+        let mut good = plan(None, &matrix, &drift::report(&shop, &matrix, objects.room("shop").unwrap(), &Facts::empty(), t1), &ENROLLED, t1).unwrap();
         good.conditions.push(foreign.clone());
         let state = |status: &OwnershipStatus, kind: &str| status.conditions.iter().find(|c| c.type_ == kind).map(|c| format!("{} {}", c.status, c.reason));
         for (enrolled, enforcing) in [(true, "True FailClosed"), (false, "False NotEnrolled")] {
@@ -278,7 +278,7 @@ mod tests {
         let broken = plan_unreadable(Some(&good), "x", &ENROLLED, t2).unwrap();
         assert!(broken.conditions.contains(&foreign));
         assert_eq!((&broken.matrix, &broken.findings), (&good.matrix, &good.findings), "what stood before is still known");
-        let mended = plan(Some(&broken), &matrix, &drift::report(&shop, &matrix, &objects, &Facts::empty(), t2), &ENROLLED, t2).unwrap();
+        let mended = plan(Some(&broken), &matrix, &drift::report(&shop, &matrix, objects.room("shop").unwrap(), &Facts::empty(), t2), &ENROLLED, t2).unwrap();
         assert_eq!((state(&mended, "Ready").as_deref(), state(&mended, "Stalled")), (Some("True Resolved"), None));
         assert_eq!(mended.matrix[0].forbidden_since, good.matrix[0].forbidden_since, "nothing is spared that was not before");
     }
@@ -287,7 +287,7 @@ mod tests {
     fn the_last_good_declaration_is_judged_on_and_the_status_says_so_once() {
         let (matrix, objects, shop) = shop();
         let now = at("2026-02-01T00:00:00Z");
-        let report = drift::report(&shop, &matrix, &objects, &Facts::empty(), now);
+        let report = drift::report(&shop, &matrix, objects.room("shop").unwrap(), &Facts::empty(), now);
         let observed = Observed { generation: 2, broken: Some("unknown variant"), ..ENROLLED };
         let told = plan(None, &matrix, &report, &observed, now).unwrap();
         let state = |kind: &str| told.conditions.iter().find(|c| c.type_ == kind).map(|c| (c.status.as_str(), c.observed_generation));

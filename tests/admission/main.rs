@@ -15,7 +15,10 @@ use axum::{
 };
 use demarc::{
     admission::server::{Edge, MAX_BODY, routes},
-    controller::{index::Index, index::Source, watch::Change},
+    controller::{
+        index::{Backing, Index, Source},
+        watch::Change,
+    },
     model::subject::Kind,
     policy::{book::Promise, drift},
 };
@@ -50,6 +53,7 @@ fn feed(index: &Index, document: Value) {
         "Ownership" => Source::Ownerships,
         "Namespace" => Source::Namespaces,
         "StorageClass" => Source::StorageClasses,
+        "ClusterRoleBinding" => Source::Backing(Backing::ClusterRoleBindings),
         kind => Source::Subjects(Kind::find(&group, kind).unwrap()),
     };
     index.take(source, &Change::Applied(Box::new(serde_json::from_value(document).unwrap())));
@@ -127,7 +131,7 @@ async fn webhook_drift_and_check_agree() {
         let book = index.shared.book.load_full();
         let denied: Vec<String> = match book.promises.get("shop") {
             Some(Promise::Declared(matrix)) => {
-                let report = drift::report(&book.namespaces["shop"], matrix, &index.shared.objects(), &book.facts, now());
+                let report = drift::report(&book.namespaces["shop"], matrix, index.shared.objects().room("shop").unwrap(), &book.facts, now());
                 let denies =
                     |d: &&drift::Drift| matrix.entries[d.control].enforcement == demarc::api::ownership::Enforcement::Deny && d.outcome == demarc::model::Outcome::Violated;
                 report.drift.iter().filter(denies).map(|d| demarc::controls::CATALOG[d.control].id.to_owned()).collect()

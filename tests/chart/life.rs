@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, time::Duration};
 use serde_json::{Value, json};
 
 use crate::{
-    helm::{BOTH, FILES, Helm, NAMESPACE, rendered},
+    helm::{FILES, HELM3, HELM4, Helm, NAMESPACE, chart, rendered},
     support::{ControlPlane, eventually},
 };
 
@@ -49,7 +49,7 @@ fn the_api_server_takes_every_object_as_it_is() {
 #[test]
 fn applied_twice_by_kubectl_nothing_changes() {
     let plane = plane();
-    let manifests = crate::helm::HELM4.render(&[]);
+    let manifests = HELM4.render(&[]);
     let apply = || plane.kubectl(&["apply", "--server-side", "-f", "-"], Some(&manifests)).result().unwrap();
     let diff = || plane.kubectl(&["diff", "--server-side", "-f", "-"], Some(&manifests));
     assert!(!diff().ok, "nothing is there yet");
@@ -87,13 +87,30 @@ fn bundles(plane: &ControlPlane) -> [bool; 2] {
 }
 
 /// Everything that a chart can leave behind, but Events.
-fn everything(plane: &ControlPlane) -> BTreeSet<String> {
-    let list = |scope: &str| plane.kubectl(&["api-resources", "--verbs=list", &format!("--namespaced={scope}"), "-o", "name"], None).result().unwrap();
-    let mut kinds: Vec<String> = [list("true"), list("false")].iter().flat_map(|l| l.lines()).map(str::to_owned).collect();
+fn list_everything(plane: &ControlPlane) -> Result<BTreeSet<String>, String> {
+    let list = |scope: &str| plane.kubectl(&["api-resources", "--verbs=list", &format!("--namespaced={scope}"), "-o", "name"], None).result();
+    let mut kinds: Vec<String> = [list("true")?, list("false")?].iter().flat_map(|l| l.lines()).map(str::to_owned).collect();
     // Kept by the cluster for its own: usage of addresses, leases of API servers, components that are gone.
     kinds.retain(|k| !k.starts_with("events") && !k.starts_with("componentstatuses") && !k.starts_with("ipaddresses") && !k.starts_with("apiservices"));
     let said = plane.kubectl(&["get", &kinds.join(","), "-A", "-o", r#"jsonpath={range .items[*]}{.kind} {.metadata.namespace} {.metadata.name}{"\n"}{end}"#], None);
-    said.result().unwrap().lines().map(str::to_owned).collect()
+    Ok(said.result()?.lines().map(str::to_owned).collect())
+}
+
+/// A kind may go between being listed and being asked for.
+fn everything(plane: &ControlPlane) -> BTreeSet<String> {
+    eventually("a list of everything", SOON, || list_everything(plane))
+}
+
+fn older_chart() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let copied = std::process::Command::new("cp").arg("-r").arg(format!("{}/.", chart("").display())).arg(dir.path()).status().unwrap();
+    assert!(copied.success());
+    let file = dir.path().join("files/crds/demarc.dev_ownerships.yaml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let older = text.replace("    shortNames:\n    - own\n", "");
+    assert_ne!(text, older);
+    std::fs::write(&file, older).unwrap();
+    dir
 }
 
 fn life(helm: Helm) {
@@ -103,7 +120,10 @@ fn life(helm: Helm) {
     let field = |path: &str| plane.kubectl(&["get", "deployment", "demarc", "-n", NAMESPACE, "-o", &format!("jsonpath={{{path}}}")], None).result().unwrap();
     let before = everything(&plane);
 
-    run(&["install", "demarc", "charts/demarc"]);
+    // From an older chart, whose definition lacks what this one has.
+    let (older, short_names) = (older_chart(), || plane.kubectl(&["get", "crd", CRD, "-o", "jsonpath={.spec.names.shortNames[*]}"], None).result().unwrap());
+    run(&["install", "demarc", &older.path().display().to_string()]);
+    assert_eq!(short_names(), "");
     // As many pods as there should be: the restricted standard refuses none of them.
     eventually("the pods", SOON, || {
         let pods = plane.kubectl(&["get", "pods", "-n", NAMESPACE, "-o", "name"], None).result()?;
@@ -114,7 +134,7 @@ fn life(helm: Helm) {
     assert_eq!(bundles(&plane), FILLED);
 
     run(&["upgrade", "demarc", "charts/demarc", "-f", "charts/demarc/values-ha.yaml", "--set", "webhook.kinds={ConfigMap}"]);
-    assert_eq!((field(".spec.replicas").as_str(), bundles(&plane)), ("3", FILLED));
+    assert_eq!((field(".spec.replicas").as_str(), bundles(&plane), short_names().as_str()), ("3", FILLED, "own"));
     run(&["upgrade", "demarc", "charts/demarc", "--reset-values"]);
     assert_eq!((field(".spec.replicas").as_str(), bundles(&plane)), ("2", FILLED));
     // With nothing changed, nothing is written: the pods stay.
@@ -138,8 +158,11 @@ fn life(helm: Helm) {
 }
 
 #[test]
-fn installed_upgraded_rolled_back_and_gone() {
-    for helm in BOTH {
-        life(helm);
-    }
+fn installed_upgraded_rolled_back_and_gone_by_helm_3() {
+    life(HELM3);
+}
+
+#[test]
+fn installed_upgraded_rolled_back_and_gone_by_helm_4() {
+    life(HELM4);
 }

@@ -143,7 +143,7 @@ fn a_pod_is_given_the_time_to_leave() {
 
 #[test]
 fn the_binary_takes_the_arguments() {
-    for values in FILES.iter().filter(|values| values.iter().any(|v| v.contains("/ci/"))) {
+    for values in FILES {
         let objects = rendered(values);
         let deployment = objects.iter().find(|o| o["kind"] == "Deployment").unwrap();
         let args: Vec<&str> = deployment["spec"]["template"]["spec"]["containers"][0]["args"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
@@ -151,4 +151,59 @@ fn the_binary_takes_the_arguments() {
         let said = Command::new(env!("CARGO_BIN_EXE_demarc")).args(&args).arg("--help").output().unwrap();
         assert!(said.status.success(), "{args:?}: {}", String::from_utf8_lossy(&said.stderr));
     }
+}
+
+#[test]
+fn the_parts_find_each_other() {
+    for values in FILES {
+        let objects = rendered(values);
+        let one = |kind: &str| objects.iter().find(|o| o["kind"] == kind);
+        let deployment = one("Deployment").unwrap();
+        let template = &deployment["spec"]["template"];
+        let container = &template["spec"]["containers"][0];
+        let labels = template["metadata"]["labels"].as_object().unwrap();
+        let selects = |selector: &Value| selector.as_object().is_some_and(|s| !s.is_empty() && s.iter().all(|(key, value)| labels.get(key) == Some(value)));
+        assert!(selects(&deployment["spec"]["selector"]["matchLabels"]), "{values:?}");
+        assert!(selects(&one("Service").unwrap()["spec"]["selector"]), "{values:?}");
+        for constraint in template["spec"]["topologySpreadConstraints"].as_array().unwrap() {
+            assert!(selects(&constraint["labelSelector"]["matchLabels"]), "{values:?}: {constraint}");
+        }
+        for guard in ["PodDisruptionBudget", "NetworkPolicy"].iter().filter_map(|kind| one(kind)) {
+            let selector = guard["spec"].get("podSelector").unwrap_or(&guard["spec"]["selector"]);
+            assert!(selects(&selector["matchLabels"]), "{values:?}: {guard}");
+        }
+        // The port that the process is told is the one that the Service sends to, and the probes ask at the other.
+        let port = |name: &str| container["ports"].as_array().unwrap().iter().find(|p| p["name"] == name).unwrap()["containerPort"].clone();
+        let args = container["args"].to_string();
+        for (argument, name) in [("--webhook-address", "webhook"), ("--admin-address", "admin")] {
+            let told = args.split('"').find(|a| a.starts_with(argument)).unwrap();
+            assert_eq!(told.rsplit(':').next().unwrap(), port(name).to_string(), "{values:?}");
+        }
+        assert_eq!(one("Service").unwrap()["spec"]["ports"][0]["targetPort"], "webhook");
+        for (probe, path) in [("startupProbe", "/livez"), ("readinessProbe", "/readyz"), ("livenessProbe", "/livez")] {
+            assert_eq!(container[probe]["httpGet"], json!({"path": path, "port": "admin"}), "{values:?}");
+        }
+        // The webhook calls this Service, and the token is this ServiceAccount's.
+        let service = &one("ValidatingWebhookConfiguration").unwrap()["webhooks"][0]["clientConfig"]["service"];
+        assert_eq!((&service["name"], &service["namespace"]), (&one("Service").unwrap()["metadata"]["name"], &one("Service").unwrap()["metadata"]["namespace"]));
+        assert_eq!(template["spec"]["serviceAccountName"], one("ServiceAccount").unwrap()["metadata"]["name"]);
+        // The Secret by which the process is told its certificate is the one that it may read.
+        if let Some(secret) = args.split('"').find_map(|a| a.strip_prefix("--tls-secret=")) {
+            let role = find(&objects, "Role demarc")["rules"].as_array().unwrap().iter().find(|r| r["resources"] == json!(["secrets"]) && r.get("resourceNames").is_some());
+            assert_eq!(role.unwrap()["resourceNames"], json!([secret]));
+        }
+    }
+}
+
+#[test]
+fn a_pod_can_write_nothing_and_a_rollout_or_a_drain_takes_one_at_a_time() {
+    let objects = rendered(&[]);
+    let deployment = &find(&objects, "Deployment demarc")["spec"];
+    let container = &deployment["template"]["spec"]["containers"][0];
+    assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
+    assert_eq!(container.get("volumeMounts"), None);
+    assert_eq!(deployment["strategy"]["rollingUpdate"], json!({"maxUnavailable": 0, "maxSurge": 1}));
+    assert_eq!(deployment["replicas"], 2);
+    let budget = &find(&objects, "PodDisruptionBudget demarc")["spec"];
+    assert_eq!((&budget["maxUnavailable"], &budget["unhealthyPodEvictionPolicy"]), (&json!(1), &json!("AlwaysAllow")));
 }

@@ -62,8 +62,9 @@ fn each_case_is_judged_as_its_sentence_says() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-const OWNERSHIP: &str = "apiVersion: demarc.dev/v1alpha1\nkind: Ownership\nmetadata: {name: default}\nspec: {serviceModel: PaaS, defaultOwner: team}\n";
-const POD: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: {hostNetwork: true, containers: [{name: web, image: web}]}\n";
+const OWNERSHIP: &str = "apiVersion: demarc.dev/v1alpha1\nkind: Ownership\nmetadata: {name: default}\nspec: {serviceModel: PaaS, defaultOwner: team, policy: {patch: {maxImageAge: P90D}}, controls: [{control: image-pinned-by-digest, enforcement: 'Off'}]}\n";
+/// It violates one thing that is denied, and nothing that warns.
+const POD: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: {hostPID: true, containers: [{name: web, image: web}], automountServiceAccountToken: false}\n";
 
 fn with(spec: &str) -> Vec<u8> {
     format!("apiVersion: demarc.dev/v1alpha1\nkind: Ownership\nmetadata: {{name: default}}\nspec:\n  serviceModel: PaaS\n{spec}\n").into_bytes()
@@ -228,7 +229,7 @@ fn a_pipe_in_a_folder_is_not_waited_for_and_a_file_counts_once() {
     std::os::unix::fs::symlink("..2026", dir.path().join("..data")).unwrap();
     std::os::unix::fs::symlink("..data/own.yaml", dir.path().join("own.yaml")).unwrap();
     let (code, out, err) = checked(&["-f", root], b"");
-    assert!(code == 1 && err.is_empty() && out.ends_with("1 object in 1 file: 0 clean, 1 denied, 0 warned, 0 unknown\n"), "{out}{err}");
+    assert!(code == 1 && err.is_empty() && out.ends_with("1 object in 1 file: 0 clean, 1 denied, 0 warned, 1 unknown (--show-unknown)\n"), "{out}{err}");
 }
 
 struct Broken;
@@ -380,11 +381,11 @@ fn what_is_not_judged_is_counted() {
     ];
     let (code, out, err) = checked(&["-f", "-"], files.concat().as_bytes());
     assert_eq!((code, err.as_str()), (0, ""), "{out}");
-    let rest = "8 not judged: ConfigMap, CustomResourceDefinition, Deployment of v1, Ingress of extensions/v1beta1, NetworkPolicy, Widget, deployment of apps/v1";
-    assert_eq!(out, format!("0 objects in 1 file: 0 clean, 0 denied, 0 warned, 0 unknown; {rest}\n"));
+    let rest = "5 not judged: CustomResourceDefinition, Deployment of v1, Ingress of extensions/v1beta1, Widget, deployment of apps/v1";
+    assert_eq!(out, format!("2 objects in 1 file: 2 clean, 0 denied, 0 warned, 0 unknown; {rest}\n"));
     let (_, json, _) = checked(&["-o", "json", "-f", "-"], files.concat().as_bytes());
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
-    assert_eq!((json["summary"]["notJudged"].as_u64(), json["kindsNotJudged"][0].as_str()), (Some(8), Some("ConfigMap")));
+    assert_eq!((json["summary"]["notJudged"].as_u64(), json["kindsNotJudged"][0].as_str()), (Some(5), Some("CustomResourceDefinition")));
 }
 
 #[test]
@@ -416,8 +417,8 @@ fn folders_are_searched_and_stand_together() {
     let root = dir.path().to_str().unwrap();
     let (code, out, err) = checked(&["-f", root, "-f", root], b"");
     let places: Vec<&str> = out.lines().filter_map(|l| l.split_once("--> ")).map(|(_, place)| place.strip_prefix(root).unwrap()).collect();
-    assert_eq!((code, err.as_str(), places), (1, "", vec!["/a.json:4:22", "/b/c/pod.yml:4:21"]), "{out}");
-    assert!(out.contains("2 objects in 3 files: 0 clean, 2 denied, 0 warned, 0 unknown"), "{out}");
+    assert_eq!((code, err.as_str(), places), (1, "", vec!["/a.json:4:22", "/b/c/pod.yml:4:17"]), "{out}");
+    assert!(out.contains("2 objects in 3 files: 0 clean, 2 denied, 0 warned, 3 unknown"), "{out}");
     assert!(out.contains("\n  | ") && out.contains("\n4 |  \"spec\": {\"hostPID\": true, \"containers\": []}\n  |                      ^^^^ spec.hostPID\n"), "{out}");
 }
 
@@ -440,7 +441,7 @@ fn large_input_ends_soon() {
     let wide = format!("{OWNERSHIP}---\nkind: A\napiVersion: v1\nx: [{}]\n", "a,".repeat(5_000_000));
     let began = Instant::now();
     let (code, out, err) = checked(&["-f", "-"], many.as_bytes());
-    assert!(code == 1 && out.ends_with("3000 objects in 1 file: 0 clean, 3000 denied, 0 warned, 0 unknown\n"), "{err}");
+    assert!(code == 1 && out.ends_with("3000 objects in 1 file: 0 clean, 3000 denied, 0 warned, 3000 unknown (--show-unknown)\n"), "{err}");
     let (code, _, err) = checked(&["-f", "-"], wide.as_bytes());
     assert_eq!(code, 2, "{err}");
     assert!(began.elapsed().as_secs() < 60, "{:?}", began.elapsed());

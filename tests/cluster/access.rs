@@ -72,6 +72,14 @@ fn the_least_rights_are_enough_and_a_missing_one_costs_what_it_is_for() {
     eventually("healed", Duration::from_secs(60), || if finding("verdict") == "Violated" { Ok(()) } else { Err(finding("verdict")) });
     world.rejects("shop", &claim("violator", "plain"), "pvc-storage-encrypted");
 
+    // Taken away from a running replica. Open watches outlive a right; they end with the API server's process.
+    world.plane.kubectl(&["delete", "clusterrolebinding", "classes"], None).result().unwrap();
+    world.plane.restart_api_server(Duration::ZERO);
+    let finding = |path: &str| world.field("shop", "ownership/default", &format!(".status.findings[?(@.object==\"persistentvolumeclaim/kept\")].{path}"));
+    eventually("Unknown again", SOON, || if finding("verdict") == "Unknown" { Ok(()) } else { Err(finding("verdict")) });
+    world.rejects("shop", &workload("Pod", "violator", &spec("nginx", true)), "pod-security-standard");
+    world.accepts("shop", &claim("unseen", "plain"));
+
     two_replicas_have_one_writer(&mut world);
     nothing_slipped_in(&world);
 }

@@ -10,31 +10,39 @@ use crate::{
     world::{SOON, World, binary, nothing_slipped_in, spec, workload},
 };
 
+/// The list that `demarc check` is held to as well.
+const DECLARATIONS: &str = include_str!("../data/declarations.yaml");
+
+fn declarations_are_refused_and_taken_as_check_says(world: &World) {
+    let list: Value = serde_saphyr::from_str(DECLARATIONS).unwrap();
+    let all = |key: &str| list[key].as_array().unwrap().clone();
+    let object = |declaration: &Value| {
+        let mut object =
+            json!({"apiVersion": "demarc.dev/v1alpha1", "kind": "Ownership", "metadata": {"name": declaration["name"].as_str().unwrap_or("default")}, "spec": declaration["spec"]});
+        object["metadata"].as_object_mut().unwrap().extend(declaration["metadata"].as_object().cloned().unwrap_or_default());
+        object.to_string()
+    };
+    let strict = |verb: &str, namespace: &str, object: &str| world.plane.kubectl(&[verb, "-n", namespace, "--validate=strict", "--dry-run=server", "-f", "-"], Some(object));
+    assert!(all("refused").len() > 20 && all("taken").len() > 4, "the list is gone");
+    for declaration in all("refused") {
+        let (object, because) = (object(&declaration), declaration["because"].as_str().unwrap());
+        let [replaced, created] = [strict("replace", "shop", &object), strict("create", "default", &object)];
+        assert!(!replaced.ok && !created.ok, "{} was taken", declaration["what"]);
+        assert!(replaced.err.contains(because) || created.err.contains(because), "{}: {because}: {replaced:?} {created:?}", declaration["what"]);
+    }
+    for declaration in all("taken") {
+        for (verb, namespace) in [("replace", "shop"), ("create", "default")] {
+            let said = strict(verb, namespace, &object(&declaration));
+            assert!(said.ok, "{}: {verb}: {said:?}", declaration["what"]);
+        }
+    }
+}
+
 #[test]
 fn the_declaration_is_guarded_and_enrolment_is_the_controllers_alone() {
     let world = World::start();
     world.declare("shop", &json!({}));
-    let own = |name: &str, spec: Value| json!({"apiVersion": "demarc.dev/v1alpha1", "kind": "Ownership", "metadata": {"name": name}, "spec": spec});
-    let mut owned = own("default", json!({"serviceModel": "PaaS"}));
-    owned["metadata"]["ownerReferences"] = json!([{"apiVersion": "v1", "kind": "Namespace", "name": "shop", "uid": "0b0b0b0b-0000-0000-0000-000000000000"}]);
-    for (object, because) in [
-        (own("second", json!({"serviceModel": "PaaS"})), "named default"),
-        (own("default", json!({"serviceModel": "Mainframe"})), "spec.serviceModel"),
-        (own("default", json!({})), "spec.serviceModel"),
-        (own("default", json!({"serviceModel": "PaaS", "controls": [{"control": "Encryption"}]})), "spec.controls[0].control"),
-        (own("default", json!({"serviceModel": "PaaS", "controls": [{"control": "еncryption"}]})), "spec.controls[0].control"),
-        (own("default", json!({"serviceModel": "PaaS", "controls": [{"control": "a"}, {"control": "a"}]})), "Duplicate value"),
-        (own("default", json!({"serviceModel": "PaaS", "controls": [{"control": "encryption-declared", "owner": "customer"}]})), "Unsupported value"),
-        (own("default", json!({"serviceModel": "PaaS", "controls": [{"control": "encryption-declard"}]})), "the nearest is encryption-declared"),
-        (own("default", json!({"serviceModel": "PaaS", "policy": {"images": {"allowedPrefixes": [""]}}})), "allowedPrefixes"),
-        (own("default", json!({"serviceModel": "PaaS", "url": "https://evil.example"})), "unknown field"),
-        (owned, "metadata.ownerReferences"),
-    ] {
-        let said = world.plane.kubectl(&["replace", "-n", "shop", "--validate=strict", "-f", "-"], Some(&object.to_string()));
-        let created = world.plane.kubectl(&["create", "-n", "shop", "--validate=strict", "-f", "-"], Some(&object.to_string()));
-        assert!(!said.ok && !created.ok, "{object} was taken");
-        assert!(said.err.contains(because) || created.err.contains(because), "{because}: {said:?} {created:?}");
-    }
+    declarations_are_refused_and_taken_as_check_says(&world);
 
     // alice may do everything with namespaces, and still not this.
     let role = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: namespaces}\nrules: [{apiGroups: [''], resources: [namespaces, namespaces/status, namespaces/finalize], verbs: ['*']}]";

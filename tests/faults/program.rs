@@ -89,6 +89,8 @@ fn arguments_that_cannot_be_used_are_named() {
         (&["controller", "--local", "--webhook-address", "nonsense"][..], "--webhook-address", "nonsense"),
         (&["controller"], "--tls-dir", "required"),
         (&["controller", "--local", "--tls-dir", &folder], "--tls-dir", "--local"),
+        (&["controller", "--local", "--tls-secret", "x"], "--tls-secret", "--local"),
+        (&["controller", "--tls-secret", "x", "--tls-dir", &folder], "--tls-secret", "--tls-dir"),
         (&["controller", "--local", "--webhook-address", &taken], "--webhook-address", "choose one that is free"),
         (&["controller", "--local", "--webhook-address", "127.0.0.1:0", "--admin-address", &taken], "--admin-address", "choose one that is free"),
         (&["controller", "--webhook-address", "127.0.0.1:0", "--admin-address", "127.0.0.1:0", "--tls-dir", &empty], "--tls-dir", "tls.crt"),

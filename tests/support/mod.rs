@@ -45,19 +45,22 @@ pub struct Demarc {
 /// Test users by token: real authentication and RBAC. `admin` may do everything; the others only what a test binds.
 const USERS: &[(&str, &str)] = &[("admin", "system:masters"), ("alice", "teams"), ("bob", "teams")];
 
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// Waits until `attempt` succeeds; its last word is in the panic.
 pub fn eventually<T>(what: &str, within: Duration, mut attempt: impl FnMut() -> Result<T, String>) -> T {
     let start = Instant::now();
+    // Most attempts start a kubectl: one that waits long asks less often, or the waiting costs more than the work.
+    let mut pause = Duration::from_millis(50);
     loop {
         match attempt() {
             Ok(value) => return value,
             Err(error) if start.elapsed() > within => panic!("{what}: not within {within:?}: {error}"),
-            Err(_) => std::thread::sleep(Duration::from_millis(50)),
+            Err(_) => std::thread::sleep(pause),
         }
+        pause = (pause * 3 / 2).min(Duration::from_millis(300));
     }
 }
 
@@ -167,6 +170,8 @@ impl ControlPlane {
             "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
             "--authorization-mode=RBAC,Node".to_owned(),
             "--allow-privileged=true".to_owned(),
+            // Services are for webhooks here, and no node makes their addresses reachable: their endpoints are called.
+            "--enable-aggregator-routing=true".to_owned(),
             format!("--token-auth-file={}", self.path("tokens.csv")),
             format!("--audit-policy-file={}", self.path("audit.yaml")),
             format!("--audit-log-path={}", self.path("audit.log")),
@@ -258,7 +263,7 @@ impl ControlPlane {
 
     /// The same, as the user of a kubeconfig.
     pub fn demarc_as(&self, binary: &Path, name: &str, kubeconfig: &Path) -> Demarc {
-        let mut demarc = self.launch(binary, name, kubeconfig, &["--local"]);
+        let mut demarc = self.launch(binary, name, kubeconfig, "127.0.0.1:0", &["--local"]);
         // Registered as well as ready: the webhook is there when this returns.
         eventually("demarc", Duration::from_secs(30), || {
             alive(Some(&mut demarc.child), &demarc.log);
@@ -272,13 +277,14 @@ impl ControlPlane {
         for (from, to) in [("certs/apiserver.crt", "certs/tls.crt"), ("certs/apiserver.key", "certs/tls.key")] {
             std::fs::copy(self.file(from), self.file(to)).unwrap();
         }
-        self.launch(binary, name, kubeconfig, &["--tls-dir", &self.path("certs")])
+        self.launch(binary, name, kubeconfig, "127.0.0.1:0", &["--tls-dir", &self.path("certs")])
     }
 
-    fn launch(&self, binary: &Path, name: &str, kubeconfig: &Path, mode: &[&str]) -> Demarc {
+    /// Starts `demarc controller` with a webhook there and this mode; does not wait.
+    pub fn launch(&self, binary: &Path, name: &str, kubeconfig: &Path, webhook: &str, mode: &[&str]) -> Demarc {
         let (admin, log) = (free_port(), self.file(&format!("demarc-{name}.log")));
         let mut command = Command::new(binary);
-        command.arg("controller").args(mode).args(["--webhook-address", "127.0.0.1:0", "--admin-address", &format!("127.0.0.1:{admin}"), "--replica", name]);
+        command.arg("controller").args(mode).args(["--webhook-address", webhook, "--admin-address", &format!("127.0.0.1:{admin}"), "--replica", name]);
         command.env("KUBECONFIG", kubeconfig).env("DEMARC_LOG", "demarc=debug");
         let file = File::create(&log).unwrap();
         let child = command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file).spawn().unwrap();
@@ -312,8 +318,13 @@ impl Demarc {
 
     /// The status code of `/readyz`; 0 while nobody listens.
     pub fn readyz(&self) -> u16 {
+        Self::readyz_at(self.admin)
+    }
+
+    /// The same, of one that is no process of its own.
+    pub fn readyz_at(admin: u16) -> u16 {
         let ask = || -> std::io::Result<String> {
-            let mut stream = TcpStream::connect(("127.0.0.1", self.admin))?;
+            let mut stream = TcpStream::connect(("127.0.0.1", admin))?;
             stream.set_read_timeout(Some(Duration::from_secs(5)))?;
             stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
             let mut answer = String::new();
@@ -321,6 +332,11 @@ impl Demarc {
             Ok(answer)
         };
         ask().ok().and_then(|answer| answer.split(' ').nth(1)?.parse().ok()).unwrap_or(0)
+    }
+
+    /// The way in which it ends by itself.
+    pub fn ended(mut self, within: Duration) -> Option<ExitStatus> {
+        self.child.wait_timeout(within).unwrap()
     }
 
     /// SIGTERM and the way it ended.

@@ -26,6 +26,14 @@ macro_rules! kinds {
             }
             /// Whether a cluster may do without it: it comes with a CRD.
             pub const fn optional(self) -> bool { matches!(self, Self::Gateway) }
+            /// Checks of other objects look it up.
+            pub const fn informs(self) -> bool {
+                matches!(self, Self::PersistentVolumeClaim | Self::ServiceAccount | Self::NetworkPolicy | Self::RoleBinding)
+            }
+            /// Admission of other objects depends on its records: a child whose parent has none would be refused for ever.
+            pub const fn decides(self) -> bool {
+                !matches!(self, Self::ConfigMap | Self::ServiceAccount | Self::NetworkPolicy | Self::Role | Self::RoleBinding)
+            }
             /// The kind of that name in that group.
             pub fn find(group: &str, kind: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|k| k.name() == kind && k.group() == group)
@@ -54,4 +62,17 @@ kinds! {
     NetworkPolicy          "networking.k8s.io" "v1"    "networkpolicies"         "networkpolicy"          "-";
     Role                   "rbac.authorization.k8s.io" "v1" "roles"              "role"                   "-";
     RoleBinding            "rbac.authorization.k8s.io" "v1" "rolebindings"       "rolebinding"            "-";
+}
+
+impl Kind {
+    /// Whether a built-in controller makes `child` for an object of this kind. Anybody may write an owner reference; only these are believed.
+    pub const fn makes(self, child: Self) -> bool {
+        matches!(
+            (self, child),
+            (Self::Deployment, Self::ReplicaSet)
+                | (Self::ReplicaSet | Self::StatefulSet | Self::DaemonSet | Self::ReplicationController | Self::Job, Self::Pod)
+                | (Self::CronJob, Self::Job)
+                | (Self::Pod | Self::StatefulSet, Self::PersistentVolumeClaim)
+        )
+    }
 }

@@ -1,6 +1,7 @@
 //! Any supported kind's JSON as the view that checks read. The only place that knows kinds and where they keep a pod template.
 //! Parsing borrows from the body and is total: a field of the wrong type is an error with its place, never a default.
 
+mod env;
 mod kind;
 mod network;
 mod pod;
@@ -14,8 +15,9 @@ use serde::{
 };
 
 pub use self::{
+    env::{Data, Env, Plain},
     kind::Kind,
-    network::{IngressRule, IngressSpec, IngressTls, Listener},
+    network::{IngressHttp, IngressPath, IngressRule, IngressSpec, IngressTls, Listener, ServiceSpec},
     pod::{Capabilities, Container, Handler, Lifecycle, Os, Pod, PodSpec, Port, Profile, SeLinux, SecurityContext, Sysctl, Target, Volume, VolumeSource, Windows},
     slim::slim,
 };
@@ -38,6 +40,10 @@ pub struct Subject<'a> {
     pub ingress: Option<IngressSpec<'a>>,
     /// A Gateway's listeners.
     pub listeners: Vec<Listener<'a>>,
+    /// A Service's ways in.
+    pub service: Option<ServiceSpec<'a>>,
+    /// What looks like a credential in a ConfigMap's data.
+    pub data: Vec<Plain<'a>>,
 }
 
 /// Reads one object of this kind; `null` is no object.
@@ -129,9 +135,19 @@ impl<'a> Subject<'a> {
                 subject.listeners = o.spec.listeners;
                 subject
             }
-            Kind::Service | Kind::ConfigMap | Kind::ServiceAccount | Kind::NetworkPolicy | Kind::Role | Kind::RoleBinding => {
-                Self::new(kind, PlainObject::deserialize(json)?.metadata)
+            Kind::Service => {
+                let o = ServiceObject::deserialize(json)?;
+                let mut subject = Self::new(kind, o.metadata);
+                subject.service = Some(o.spec);
+                subject
             }
+            Kind::ConfigMap => {
+                let o = ConfigMapObject::deserialize(json)?;
+                let mut subject = Self::new(kind, o.metadata);
+                subject.data = o.data.0;
+                subject
+            }
+            Kind::ServiceAccount | Kind::NetworkPolicy | Kind::Role | Kind::RoleBinding => Self::new(kind, PlainObject::deserialize(json)?.metadata),
         };
         if let Some(pod) = &mut subject.pod {
             for volume in &mut pod.spec.volumes {
@@ -151,7 +167,7 @@ impl<'a> Subject<'a> {
     }
 
     fn new(kind: Kind, meta: Meta<'a>) -> Self {
-        Self { kind, meta, pod: None, claims: Vec::new(), ingress: None, listeners: Vec::new() }
+        Self { kind, meta, pod: None, claims: Vec::new(), ingress: None, listeners: Vec::new(), service: None, data: Vec::new() }
     }
 
     fn with_pod(mut self, meta: Meta<'a>, spec: PodSpec<'a>) -> Self {
@@ -299,6 +315,22 @@ struct IngressObject<'a> {
     metadata: Meta<'a>,
     #[serde(borrow)]
     spec: IngressSpec<'a>,
+}
+
+#[derive(Deserialize)]
+struct ConfigMapObject<'a> {
+    #[serde(borrow)]
+    metadata: Meta<'a>,
+    #[serde(borrow, default, deserialize_with = "nullable")]
+    data: Data<'a>,
+}
+#[derive(Deserialize)]
+struct ServiceObject<'a> {
+    #[serde(borrow)]
+    metadata: Meta<'a>,
+    // A Service without a spec is ClusterIP, and the API server refuses it for its ports.
+    #[serde(borrow, default, deserialize_with = "nullable")]
+    spec: ServiceSpec<'a>,
 }
 
 #[derive(Deserialize)]

@@ -6,7 +6,7 @@ use serde::{
     de::{self, IgnoredAny, MapAccess},
 };
 
-use super::{ClaimTemplate, Map};
+use super::{ClaimTemplate, Env, Map};
 use crate::model::{
     read::{nullable, once},
     text::Str,
@@ -36,6 +36,10 @@ pub struct PodSpec<'a> {
     pub host_users: Option<bool>,
     /// How much the cluster depends on it; empty for most.
     pub priority_class_name: Str<'a>,
+    /// The ServiceAccount that it runs as; empty is `default`.
+    pub service_account: Str<'a>,
+    /// Whether the account's token is mounted; absent leaves it to the account.
+    pub automount_token: Option<bool>,
     /// `os.name`.
     pub os: Option<Os<'a>>,
     /// Pod-level security settings.
@@ -72,6 +76,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for PodSpec<'a> {
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let (mut network, mut pid, mut ipc, mut users, mut priority, mut os, mut security) = (None, None, None, None, None, None, None);
+                let (mut account, mut old_account, mut automount) = (None::<Option<Str<'de>>>, None::<Option<Str<'de>>>, None);
                 let (mut containers, mut init, mut ephemeral, mut volumes) = (None, None, None, None);
                 let mut other_containers: Vec<(Str<'de>, Vec<Container<'de>>)> = Vec::new();
                 while let Some(key) = map.next_key::<Str<'de>>()? {
@@ -81,6 +86,10 @@ impl<'de: 'a, 'a> Deserialize<'de> for PodSpec<'a> {
                         "hostIPC" => once(&mut ipc, &mut map, "hostIPC")?,
                         "hostUsers" => once(&mut users, &mut map, "hostUsers")?,
                         "priorityClassName" => once(&mut priority, &mut map, "priorityClassName")?,
+                        "serviceAccountName" => once(&mut account, &mut map, "serviceAccountName")?,
+                        // What it was called once; the API server still takes it, and writes both.
+                        "serviceAccount" => once(&mut old_account, &mut map, "serviceAccount")?,
+                        "automountServiceAccountToken" => once(&mut automount, &mut map, "automountServiceAccountToken")?,
                         "os" => once(&mut os, &mut map, "os")?,
                         "securityContext" => once(&mut security, &mut map, "securityContext")?,
                         "containers" => once(&mut containers, &mut map, "containers")?,
@@ -102,6 +111,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for PodSpec<'a> {
                     host_ipc: ipc.flatten().unwrap_or_default(),
                     host_users: users.flatten(),
                     priority_class_name: priority.flatten().unwrap_or_default(),
+                    service_account: account.flatten().filter(|a| !a.is_empty()).or(old_account.flatten()).unwrap_or_default(),
+                    automount_token: automount.flatten(),
                     os: os.flatten(),
                     security_context: security.flatten(),
                     containers: containers.flatten().unwrap_or_default(),
@@ -135,6 +146,9 @@ pub struct Container<'a> {
     /// The image reference as written.
     #[serde(borrow, deserialize_with = "nullable")]
     pub image: Str<'a>,
+    /// What looks like a credential among its variables.
+    #[serde(borrow, deserialize_with = "nullable")]
+    pub env: Env<'a>,
     /// Its ports.
     #[serde(deserialize_with = "nullable")]
     pub ports: Vec<Port>,
@@ -306,6 +320,8 @@ pub enum VolumeSource<'a> {
     Ephemeral(Box<ClaimTemplate<'a>>),
     /// A path of the node.
     HostPath(Str<'a>),
+    /// A projected token that the API server takes: one for no other audience.
+    ApiToken,
     /// Anything else.
     Other,
 }
@@ -329,6 +345,29 @@ impl<'de: 'a, 'a> Deserialize<'de> for Volume<'a> {
             #[serde(borrow, deserialize_with = "nullable")]
             path: Str<'a>,
         }
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct Projected<'a> {
+            #[serde(borrow, deserialize_with = "nullable")]
+            sources: Vec<Projection<'a>>,
+        }
+        #[derive(Default, Deserialize)]
+        #[serde(rename_all = "camelCase", default)]
+        struct Projection<'a> {
+            #[serde(borrow)]
+            service_account_token: Option<Token<'a>>,
+        }
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct Token<'a> {
+            #[serde(borrow, deserialize_with = "nullable")]
+            audience: Str<'a>,
+        }
+        impl Projected<'_> {
+            fn has_api_token(&self) -> bool {
+                self.sources.iter().any(|s| s.service_account_token.as_ref().is_some_and(|t| t.audience.is_empty()))
+            }
+        }
         struct Visitor;
         impl<'de> de::Visitor<'de> for Visitor {
             type Value = Volume<'de>;
@@ -346,6 +385,13 @@ impl<'de: 'a, 'a> Deserialize<'de> for Volume<'a> {
                         "persistentVolumeClaim" => map.next_value::<Option<ByName<'de>>>()?.map(|c| volume.source = VolumeSource::Claim(c.name)).is_some(),
                         "ephemeral" => map.next_value::<Option<Ephemeral<'de>>>()?.map(|e| volume.source = VolumeSource::Ephemeral(Box::new(e.volume_claim_template))).is_some(),
                         "hostPath" => map.next_value::<Option<HostPath<'de>>>()?.map(|h| volume.source = VolumeSource::HostPath(h.path)).is_some(),
+                        "projected" => {
+                            let projected = map.next_value::<Option<Projected<'de>>>()?;
+                            if projected.as_ref().is_some_and(Projected::has_api_token) {
+                                volume.source = VolumeSource::ApiToken;
+                            }
+                            projected.is_some()
+                        }
                         _ => map.next_value::<Option<IgnoredAny>>()?.is_some(),
                     };
                     if present {

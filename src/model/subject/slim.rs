@@ -1,10 +1,26 @@
 //! What is kept of an object that exists: the fields that `Subject` reads, and nothing that could be a secret.
-//! Environment values, arguments and data are dropped before anything is stored.
+//! Arguments are dropped before anything is stored; of variables and data what looks like a credential leaves its name, and a stand-in for its value.
+
+use serde_json::{Value, json};
+
+use crate::model::credential::Sign;
 
 /// Drops from an object whatever `Subject` does not read, so that a record stays small and holds no environment value or argument.
-pub fn slim(object: &mut serde_json::Value) {
+pub fn slim(object: &mut Value) {
     let Some(root) = object.as_object_mut() else { return };
-    for key in ["status", "data", "binaryData", "stringData", "apiVersion", "kind"] {
+    if let Some(Value::Object(mut data)) = root.remove("data") {
+        data.retain(|_, text| match text.as_str().and_then(Sign::of_text) {
+            Some(sign) => {
+                *text = sign.stand_in().into();
+                true
+            }
+            None => false,
+        });
+        if !data.is_empty() {
+            root.insert("data".to_owned(), data.into());
+        }
+    }
+    for key in ["status", "binaryData", "stringData", "apiVersion", "kind", "secrets", "imagePullSecrets"] {
         root.remove(key);
     }
     if let Some(meta) = root.get_mut("metadata").and_then(|m| m.as_object_mut()) {
@@ -24,11 +40,10 @@ pub fn slim(object: &mut serde_json::Value) {
 }
 
 /// Drops, at any depth of a spec, the fields that no check reads.
-fn prune(value: &mut serde_json::Value) {
+fn prune(value: &mut Value) {
     match value {
-        serde_json::Value::Object(map) => {
+        Value::Object(map) => {
             for key in [
-                "env",
                 "envFrom",
                 "command",
                 "args",
@@ -53,7 +68,6 @@ fn prune(value: &mut serde_json::Value) {
                 "exec",
                 "httpHeaders",
                 "items",
-                "sources",
                 "accessModes",
                 "replicas",
                 "revisionHistoryLimit",
@@ -71,12 +85,33 @@ fn prune(value: &mut serde_json::Value) {
             ] {
                 map.remove(key);
             }
+            if let Some(env) = map.remove("env").as_ref().map(telling).filter(|env| !env.is_empty()) {
+                map.insert("env".to_owned(), env.into());
+            }
+            if let Some(sources) = map.get_mut("sources").and_then(|s| s.as_array_mut()) {
+                // Of what a volume projects, a token alone is read; the rest may be a Secret's or ConfigMap's name.
+                sources.retain(|s| s["serviceAccountToken"].is_object());
+                for source in sources {
+                    *source = serde_json::json!({"serviceAccountToken": {"audience": source["serviceAccountToken"]["audience"]}});
+                }
+            }
             // Labels and annotations are the author's own words: a label may be called `env`.
             map.iter_mut().filter(|(key, _)| *key != "metadata").for_each(|(_, value)| prune(value));
         }
-        serde_json::Value::Array(list) => list.iter_mut().for_each(prune),
+        Value::Array(list) => list.iter_mut().for_each(prune),
         _ => {}
     }
+}
+
+/// The variables that look like credentials, without their values.
+fn telling(env: &Value) -> Vec<Value> {
+    let text = |variable: &Value, key: &str| variable[key].as_str().map(str::to_owned);
+    let stand_in = |variable: &Value| {
+        let name = text(variable, "name").unwrap_or_default();
+        let sign = Sign::of_variable(&name, &text(variable, "value")?)?;
+        Some(json!({"name": name, "value": sign.stand_in()}))
+    };
+    env.as_array().into_iter().flatten().filter_map(stand_in).collect()
 }
 
 #[cfg(test)]
@@ -100,6 +135,32 @@ mod tests {
         let (before, after) = (Subject::parse(Kind::Deployment, &whole).unwrap(), Subject::parse(Kind::Deployment, &kept).unwrap());
         assert_eq!(format!("{:?}", before.pod), format!("{:?}", after.pod), "the checks see the same");
         assert_eq!(before.meta.labels, after.meta.labels);
+    }
+
+    #[test]
+    fn no_value_of_a_variable_or_of_data_is_ever_kept() {
+        let token = format!("ghp_{}", "s3cr3t".repeat(6));
+        let secrets = ["hunter2", "s3cr3t", "MIIEkey", "IOSFODNN7EXAMPLE", "debug"];
+        let env = serde_json::json!([
+            {"name": "DB_PASSWORD", "value": "hunter2"}, {"name": "LEVEL", "value": "debug"}, {"name": "PASSWORD_FILE", "value": "/debug"}, {"name": "URL", "value": "pg://u:hunter2@db"},
+            {"name": "GH", "value": token}, {"name": "KEY", "value": "-----BEGIN RSA PRIVATE KEY-----\nMIIEkey"}, {"name": "FROM", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}},
+            {"name": "ID", "value": "AKIAIOSFODNN7EXAMPLE"},
+        ]);
+        let mut pod = serde_json::json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "a", "env": env}], "initContainers": [{"name": "b", "env": env}],
+            "ephemeralContainers": [{"name": "c", "env": [{"name": "LEVEL", "value": "debug"}]}]}});
+        let mut map = serde_json::json!({"metadata": {"name": "c"}, "data": {"password": "hunter2", "token": token, "key": "-----BEGIN RSA PRIVATE KEY-----\nMIIEkey", "id": "x AKIAIOSFODNN7EXAMPLE"},
+            "binaryData": {"x": "aHVudGVyMg=="}});
+        for (kind, object, found) in [(Kind::Pod, &mut pod, 10), (Kind::ConfigMap, &mut map, 3)] {
+            let whole = object.to_string();
+            slim(object);
+            let kept = object.to_string();
+            assert!(secrets.iter().all(|secret| !kept.contains(secret)) && !kept.contains("aHV"), "{kept}");
+            let (before, after) = (Subject::parse(kind, &whole).unwrap(), Subject::parse(kind, &kept).unwrap());
+            let said = format!("{:?} {:?}", before.pod, before.data);
+            assert_eq!(said, format!("{:?} {:?}", after.pod, after.data), "the checks see the same");
+            assert_eq!(said.matches("Plain {").count(), found, "{said}");
+            assert!(secrets.iter().all(|secret| !said.contains(secret)), "not even while it is read: {said}");
+        }
     }
 
     #[test]

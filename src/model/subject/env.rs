@@ -1,0 +1,76 @@
+//! Variables and data whose plain values look like credentials; all others are passed over while they are read.
+//! What is kept is the name and how it was recognised, never a value.
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, SeqAccess},
+};
+
+use crate::model::{credential::Sign, text::Str};
+
+/// A plain value that looks like a credential.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plain<'a> {
+    /// The variable's name, or the key.
+    pub name: Str<'a>,
+    /// How it was recognised.
+    pub sign: Sign,
+}
+
+/// A container's `env`.
+#[derive(Debug, Default)]
+pub struct Env<'a>(pub Vec<Plain<'a>>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Env<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct Variable<'a> {
+            #[serde(borrow)]
+            name: Str<'a>,
+            /// Absent beside `valueFrom`.
+            #[serde(borrow)]
+            value: Option<Str<'a>>,
+        }
+        struct Visitor;
+        impl<'de> serde::de::Visitor<'de> for Visitor {
+            type Value = Env<'de>;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a list of variables")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+                let mut found = Vec::new();
+                while let Some(variable) = list.next_element::<Variable<'de>>()? {
+                    let sign = variable.value.as_ref().and_then(|value| Sign::of_variable(&variable.name, value));
+                    found.extend(sign.map(|sign| Plain { name: variable.name, sign }));
+                }
+                Ok(Env(found))
+            }
+        }
+        deserializer.deserialize_seq(Visitor)
+    }
+}
+
+/// A ConfigMap's `data`.
+#[derive(Debug, Default)]
+pub struct Data<'a>(pub Vec<Plain<'a>>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Data<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> serde::de::Visitor<'de> for Visitor {
+            type Value = Data<'de>;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a mapping to texts")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut found = Vec::new();
+                while let Some((name, text)) = map.next_entry::<Str<'de>, Option<Str<'de>>>()? {
+                    found.extend(text.and_then(|t| Sign::of_text(&t)).map(|sign| Plain { name, sign }));
+                }
+                Ok(Data(found))
+            }
+        }
+        deserializer.deserialize_map(Visitor)
+    }
+}
