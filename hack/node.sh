@@ -64,7 +64,7 @@ leftovers() { [ -e "$state" ] || [ -n "$(members)" ] || ip link show "$name" >/d
 
 # Everything below the first process ends with it; what a cgroup still lists had not come that far. Works on any half of a node.
 down() {
-  local group pids
+  local group pids top controller
   for _ in $(seq 200); do
     pids=$(members)
     [ -n "$pids" ] || break
@@ -80,6 +80,9 @@ down() {
     [ -n "$(for group in $(cgroups); do [ ! -d "$group" ] || echo "$group"; done)" ] || break
     sleep 0.05
   done
+  if [ -e "$state/controllers" ]; then
+    while read -r top controller; do echo "-$controller" >"$top/cgroup.subtree_control" || true; done 2>/dev/null <"$state/controllers"
+  fi
   rm -rf --one-file-system "$state"
   ! leftovers || fail "something of the node is left: $(members | tr '\n' ' ')$(ls -d "$state" 2>/dev/null || true)"
 }
@@ -133,8 +136,17 @@ await() { # SECONDS WHAT COMMAND...
 }
 
 start() {
-  local group track
+  local group track top controller
   for group in $(cgroups); do mkdir -p "$group"; done
+  # cgroup v2 hands controllers down only when it is told to. What was not handed down before is taken back at the end.
+  for top in $(findmnt -rno TARGET -t cgroup2); do
+    for controller in cpuset cpu memory pids hugetlb io; do
+      grep -qw "$controller" "$top/cgroup.controllers" || continue
+      grep -qw "$controller" "$top/cgroup.subtree_control" || echo "$top $controller" >>"$state/controllers"
+      echo "+$controller" >"$top/cgroup.subtree_control"
+      echo "+$controller" >"$top/$name/cgroup.subtree_control"
+    done
+  done
   # One hierarchy is enough to find every process again; in the others they stay where the caller is.
   track=$(findmnt -rno TARGET -t cgroup -O pids | head -1)
   track=${track:-$(findmnt -rno TARGET -t cgroup2 | head -1)}/$name/daemons

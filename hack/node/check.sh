@@ -10,12 +10,15 @@ trap '"$node" down; rm -rf "$work"' EXIT
 machine() {
   ip -brief link | awk '{print $1}'
   ip route
-  mount
+  # Whoever builds an image beside it mounts too.
+  mount | grep -v /containers/storage/
   iptables-save 2>/dev/null | grep -v '^#' || true
   sysctl vm.overcommit_memory vm.panic_on_oom kernel.panic kernel.panic_on_oops kernel.keys.root_maxkeys net.ipv4.ip_forward net.netfilter.nf_conntrack_max 2>/dev/null || true
   find /sys/fs/cgroup -type d -path '*demarc-node*'
   grep -l demarc-node /proc/[0-9]*/cgroup 2>/dev/null || true
-  ls -d /run/* /opt/* /etc/* /var/lib/* /var/log/* /usr/libexec/*
+  # Where the parts of a node write by default.
+  find /run /opt /etc /var/lib /var/log /usr/libexec -mindepth 1 -maxdepth 1 -regextype egrep \
+    -regex '.*/[^/]*(cni|containerd|runc|kube|etcd|netns|xtables|nri|cdi|mount|pods|demarc)[^/]*' | sort
 }
 compare() {
   "$node" down

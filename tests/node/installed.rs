@@ -29,19 +29,28 @@ fn inventory() -> Vec<String> {
     objects.lines().chain(bindings.lines()).map(str::to_owned).collect()
 }
 
-/// With a certificate of ours, as `tls.existingSecret` takes it.
-fn install() {
-    let dir = tempfile::tempdir().unwrap();
-    let file = |name: &str| dir.path().join(name).display().to_string();
-    let serving = rcgen::generate_simple_self_signed([format!("{RELEASE}.{NAMESPACE}.svc")]).unwrap();
-    std::fs::write(file("tls.crt"), serving.cert.pem()).unwrap();
-    std::fs::write(file("tls.key"), serving.signing_key.serialize_pem()).unwrap();
-    namespace(NAMESPACE);
-    kubectl(&["create", "secret", "tls", "webhook", "-n", NAMESPACE, &format!("--cert={}", file("tls.crt")), &format!("--key={}", file("tls.key"))]).result().unwrap();
-    let authority = format!("tls.caBundle={}", file("tls.crt"));
-    let values = ["--set", "tls.existingSecret=webhook,crds.keep=false", "--set-file", &authority];
-    let said = helm(&[&["install", RELEASE, "charts/demarc", "-n", NAMESPACE, "--wait", "--timeout=2m"], &values[..]].concat());
+/// As the README has it, with these values beside.
+fn install(values: &[&str]) {
+    let said = helm(&[&["install", RELEASE, "charts/demarc", "-n", NAMESPACE, "--wait", "--timeout=2m", "--set", "crds.keep=false"], values].concat());
     assert!(said.ok, "{said:?}\n{}", kubectl(&["get", "pods,events", "-n", NAMESPACE, "-o", "wide"]).out);
+}
+
+/// A violator is admitted again, and nothing is there that was not before.
+fn uninstall(before: &[String]) {
+    let said = helm(&["uninstall", RELEASE, "-n", NAMESPACE, "--wait", "--timeout=2m"]);
+    assert!(said.ok, "{said:?}");
+    apply("shop", &pod("afterwards", &[], true)).result().unwrap();
+    delete_namespace("shop");
+    delete_namespace(NAMESPACE);
+    eventually("nothing is left", SOON, || {
+        let left: Vec<String> = inventory().into_iter().filter(|object| !before.contains(object)).collect();
+        if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
+    });
+}
+
+fn denied() {
+    let said = apply("shop", &pod("violator", &[], true));
+    assert!(!said.ok && said.err.contains("denied the request"), "{said:?}");
 }
 
 /// The names of the release's pods, the leaving ones included.
@@ -118,15 +127,15 @@ fn under_requests(namespace: &str, meanwhile: impl FnOnce()) -> Vec<Stream> {
 #[ignore = "needs a cluster: make e2e"]
 fn helm_installs_it_and_it_decides_through_every_change_of_pods_and_leaves_nothing() {
     let before = inventory();
-    install();
+    namespace(NAMESPACE);
+    install(&[]);
     assert_eq!(replicas().len(), 2);
 
     namespace("shop");
     apply("shop", &deployment("before", true)).result().unwrap();
     available("before");
     declare("shop");
-    let said = apply("shop", &pod("violator", &[], true));
-    assert!(!said.ok && said.err.contains("denied the request"), "{said:?}");
+    denied();
     apply("shop", &pod("good", &[], false)).result().unwrap();
     kubectl(&["wait", "-n", "shop", "pod", "--all", "--for=condition=Ready", "--timeout=60s"]).result().unwrap();
 
@@ -157,13 +166,24 @@ fn helm_installs_it_and_it_decides_through_every_change_of_pods_and_leaves_nothi
     assert!(wrong.is_empty(), "{} of {}: {:?}", wrong.len(), admitted + denied + wrong.len(), &wrong[..wrong.len().min(5)]);
     assert!(admitted > 100 && denied > 100, "{admitted} {denied}");
 
-    let said = helm(&["uninstall", RELEASE, "-n", NAMESPACE, "--wait", "--timeout=2m"]);
-    assert!(said.ok, "{said:?}");
-    apply("shop", &pod("afterwards", &[], true)).result().unwrap();
-    delete_namespace("shop");
-    delete_namespace(NAMESPACE);
-    eventually("nothing is left", SOON, || {
-        let left: Vec<String> = inventory().into_iter().filter(|object| !before.contains(object)).collect();
-        if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
-    });
+    uninstall(&before);
+}
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn a_certificate_of_ones_own_is_served() {
+    let before = inventory();
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str| dir.path().join(name).display().to_string();
+    let serving = rcgen::generate_simple_self_signed([format!("{RELEASE}.{NAMESPACE}.svc")]).unwrap();
+    std::fs::write(file("tls.crt"), serving.cert.pem()).unwrap();
+    std::fs::write(file("tls.key"), serving.signing_key.serialize_pem()).unwrap();
+    namespace(NAMESPACE);
+    let (cert, key) = (format!("--cert={}", file("tls.crt")), format!("--key={}", file("tls.key")));
+    kubectl(&["create", "secret", "tls", "webhook", "-n", NAMESPACE, &cert, &key]).result().unwrap();
+    install(&["--set", "tls.existingSecret=webhook", "--set-file", &format!("tls.caBundle={}", file("tls.crt"))]);
+    namespace("shop");
+    declare("shop");
+    denied();
+    uninstall(&before);
 }
