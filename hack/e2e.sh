@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs tests/node: the image and the chart on a cluster with a real kubelet. The one of node.sh by default, or CLUSTER=kind.
 # A cluster that was there before stays; one that is made here goes, whatever happens; KEEP=1 keeps it.
-# IMAGE_ARCHIVE=file: the image as an OCI archive; made when the file does not exist.
+# IMAGE_ARCHIVE=file: the image, when it is built already (node only).
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/.."
@@ -39,11 +39,9 @@ cargo test --quiet --test node --no-run
 
 case $cluster in
   node)
-    archive=${IMAGE_ARCHIVE:-$work/demarc.tar}
-    [ -e "$archive" ] || "$here/image.sh" "" "$archive" >&2
     [ -e /var/lib/demarc-node/pid ] || made=yes
     "$here/node.sh" up >/dev/null
-    "$here/node.sh" load "$archive"
+    "$here/node.sh" load ${IMAGE_ARCHIVE:+"$IMAGE_ARCHIVE"}
     kubeconfig=/var/lib/demarc-node/kubeconfig
     kubectl="$kubernetes/kubectl"
     on_node="$here/node.sh exec"

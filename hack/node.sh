@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# One machine as a Kubernetes cluster, with kubelet and containerd: node.sh up | down | load ARCHIVE... | image FILE | exec COMMAND...
+# One machine as a Kubernetes cluster, with kubelet and containerd: node.sh up | down | load [ARCHIVE...] | image FILE | exec COMMAND...
 # All of it lives in namespaces of its own (processes, mounts, network), in one cgroup, one folder and one pair of interfaces:
 # the machine's own mounts, firewall, routes and settings are never touched, and ending the first process ends everything.
 set -euo pipefail
@@ -168,6 +168,10 @@ inside_node() {
 }
 load() {
   local archive said
+  if [ $# = 0 ]; then
+    "$here/image.sh" "" "$state/demarc.tar" >&2
+    set -- "$state/demarc.tar"
+  fi
   for archive in "$@"; do said=$(inside_node ctr -n k8s.io images import - <"$archive" 2>&1) || fail "$archive: $said"; done
 }
 
@@ -204,5 +208,5 @@ case ${1:-} in
   # For other clusters: they have a sandbox image, and run the same tests.
   image) pod_image "$2" ;;
   exec) need_root; shift; inside_node "$@" ;;
-  *) fail "node.sh up | down | load ARCHIVE... | image FILE | exec COMMAND..." ;;
+  *) fail "node.sh up | down | load [ARCHIVE...] | image FILE | exec COMMAND..." ;;
 esac
