@@ -154,7 +154,7 @@ start() {
   (
     echo "$BASHPID" >"$track/cgroup.procs"
     exec setsid unshare --net --mount "$here/node/init.sh" namespaces "$state" "$kubernetes" "$containerd" "$name" "$outside" "$inside"
-  ) </dev/null >"$state/log/init.log" 2>&1 9>&- &
+  ) </dev/null >"$state/log/init.log" 2>&1 8<&- &
   echo $! >"$state/pid"
 }
 
@@ -175,9 +175,16 @@ load() {
   for archive in "$@"; do said=$(inside_node ctr -n k8s.io images import - <"$archive" 2>&1) || fail "$archive: $said"; done
 }
 
+# One at a time on this machine, by a lock that leaves no file. What a killed run had started is waited for too.
+alone() {
+  exec 8</var/lib
+  flock --nonblock 8 || { say "waiting for another run of this"; flock 8; }
+}
+
 up() {
   binaries
   need_packages
+  alone
   began=$SECONDS
   if [ -e "$state/pid" ] && is_ready 2>/dev/null; then
     say "it is up already"
@@ -203,7 +210,7 @@ up() {
 
 case ${1:-} in
   up) need_root; up ;;
-  down) need_root; down ;;
+  down) need_root; alone; down ;;
   load) need_root; shift; load "$@" ;;
   # For other clusters: they have a sandbox image, and run the same tests.
   image) pod_image "$2" ;;
