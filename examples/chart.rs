@@ -34,6 +34,7 @@ fn webhook() -> Value {
         "rules": install::rules(),
         "optionalRules": optional,
         "matchConditions": configuration["webhooks"][0]["matchConditions"],
+        "declarationConditions": configuration["webhooks"][1]["matchConditions"],
         "declarationRules": configuration["webhooks"][1]["rules"],
         "systemNamespaces": install::SYSTEM_NAMESPACES,
     })

@@ -228,12 +228,13 @@ async fn lead(
     ("lease", Ok(()))
 }
 
-/// Says ten times a second whether every store that decides is full and fresh and there is a certificate, and which facts are forbidden.
+/// Says ten times a second whether every store that decides is full and fresh and there is a certificate, and which facts cannot be read.
 async fn keep_ready(index: &Index, healths: &[(Source, Arc<Health>)], pair: &Pair, ready: &watch::Sender<bool>) {
     loop {
-        let forbidden: Vec<Source> = healths.iter().filter(|(source, h)| source.is_fact() && h.denied()).map(|(source, _)| *source).collect();
-        let fresh = pair.present() && healths.iter().all(|(source, h)| h.fresh() || forbidden.contains(source));
-        index.set_forbidden(forbidden);
+        // Without a fact the verdicts that need it are Unknown; without the rest nothing may be decided.
+        let unreadable: Vec<(Source, &'static str)> = healths.iter().filter(|(source, _)| source.is_fact()).filter_map(|(source, h)| Some((*source, h.trouble()?))).collect();
+        let fresh = pair.present() && healths.iter().all(|(source, h)| h.fresh() || unreadable.iter().any(|(of, _)| of == source));
+        index.set_unreadable(unreadable);
         // Full is what the watches have said, and so must be the book.
         index.settle();
         index.shared.set_ready(fresh);

@@ -557,7 +557,7 @@ pub struct OwnershipStatus {
     /// The generation of the spec that this status speaks of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready, Reconciling and Stalled as kstatus has them; Compliant, Enforcing, ReviewDue and UnknownControl as Demarc has them.
+    /// Ready and Stalled as kstatus has them; Compliant, Enforcing, UnknownControl and OwnersMoved as Demarc has them.
     #[schemars(length(max = 16))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -576,6 +576,10 @@ pub struct OwnershipStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub digest: Option<String>,
+    /// The digest of spec.policy and spec.defaultOwner that `forbiddenSince` counts from: new settings forbid anew, so what runs is spared again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub settings: Option<String>,
 }
 
 /// How many controls stand how.

@@ -11,7 +11,7 @@ use kube::api::DynamicObject;
 use serde_json::Value;
 use tokio::sync::Notify;
 
-use super::watch::Change;
+use super::{install, watch::Change};
 use crate::{
     api::ownership::Ownership,
     model::{
@@ -82,9 +82,11 @@ struct State {
     granted: HashMap<String, Vec<String>>,
     /// What each namespace backs, in words, by the kind, the object and the namespace.
     backing: HashMap<String, (String, String)>,
+    /// Our own webhook configuration, as far as it is there.
+    configuration: Option<Value>,
     dirty: BTreeSet<String>,
-    /// Kinds of facts that RBAC forbids: their controls are Unknown, and nothing else suffers (F38).
-    forbidden: Vec<Source>,
+    /// Kinds of facts that cannot be read, and why: their controls are Unknown, and nothing else suffers (F38).
+    unreadable: Vec<(Source, &'static str)>,
     /// Where each object is kept, by its uid: a fresh list tells what is gone by uid alone.
     kept: HashMap<String, (Source, String, String)>,
     generation: u64,
@@ -171,11 +173,11 @@ impl Index {
         }
     }
 
-    /// Says which kinds of facts RBAC forbids; a change is judged everywhere.
-    pub fn set_forbidden(&self, forbidden: Vec<Source>) {
+    /// Says which kinds of facts cannot be read, and why; a change is judged everywhere.
+    pub fn set_unreadable(&self, unreadable: Vec<(Source, &'static str)>) {
         let mut state = self.state();
-        if state.forbidden != forbidden {
-            state.forbidden = forbidden;
+        if state.unreadable != unreadable {
+            state.unreadable = unreadable;
             state.stale = true;
             drop(state);
             self.settle();
@@ -209,6 +211,11 @@ impl Index {
         self.changed.notify_one();
     }
 
+    /// What keeps the API server from asking as it should.
+    pub fn fault(&self) -> Option<(&'static str, String)> {
+        install::fault(self.state().configuration.as_ref())
+    }
+
     /// Why the cluster depends on a namespace, as far as objects of the whole cluster say so.
     pub fn backs(&self, namespace: &str) -> Option<String> {
         self.state().backing.values().filter(|(of, _)| of == namespace).map(|(_, why)| why.clone()).min()
@@ -222,8 +229,6 @@ impl Index {
 
 /// The service accounts of Argo CD's and Flux's controllers that apply manifests, as both projects install them.
 const GITOPS: &[&str] = &["argocd-application-controller", "kustomize-controller", "helm-controller"];
-
-const FORBIDDEN: &str = "RBAC forbids reading them";
 
 /// A change is in the book within this; a twentieth of what P4 promises.
 const BURST: Duration = Duration::from_millis(50);
@@ -249,16 +254,19 @@ impl Source {
 
 impl State {
     fn store<T>(&self, source: Source, known: &Arc<BTreeMap<String, T>>) -> Store<T> {
-        if self.forbidden.contains(&source) { Err(FORBIDDEN.to_owned()) } else { Ok(known.clone()) }
+        match self.unreadable.iter().find(|(of, _)| *of == source) {
+            Some((_, why)) => Err((*why).to_owned()),
+            None => Ok(known.clone()),
+        }
     }
 
     /// What is judged and cannot be read.
     fn unseen(&self) -> BTreeMap<Kind, String> {
-        let kind = |source: &Source| match source {
-            Source::Subjects(kind) => Some((*kind, FORBIDDEN.to_owned())),
+        let kind = |(source, why): &(Source, &str)| match source {
+            Source::Subjects(kind) => Some((*kind, (*why).to_owned())),
             Source::Ownerships | Source::Namespaces | Source::StorageClasses | Source::Volumes | Source::Backing(_) => None,
         };
-        self.forbidden.iter().filter_map(kind).collect()
+        self.unreadable.iter().filter_map(kind).collect()
     }
 
     fn take(&mut self, source: Source, change: &Change) {
@@ -407,6 +415,9 @@ impl State {
     /// Keeps which namespaces an object names; one object may name several, each under a key of its own.
     fn backs(&mut self, kind: Backing, name: &str, object: &DynamicObject) {
         self.unback(kind, name);
+        if kind == Backing::ValidatingWebhooks && name == install::CONFIGURATION {
+            self.configuration = Some(object.data.clone());
+        }
         let service = |config: &Value| config["service"]["namespace"].as_str().map(str::to_owned);
         let named: Vec<(String, String)> = match kind {
             Backing::ValidatingWebhooks | Backing::MutatingWebhooks => {
@@ -427,6 +438,10 @@ impl State {
     }
 
     fn unback(&mut self, kind: Backing, name: &str) {
+        if kind == Backing::ValidatingWebhooks && name == install::CONFIGURATION {
+            self.configuration = None;
+            self.dirty.extend(self.ownerships.keys().cloned());
+        }
         let prefix = format!("{kind:?}/{name}/");
         let dirty = &mut self.dirty;
         self.backing.retain(|key, (namespace, _)| {
@@ -509,10 +524,10 @@ mod tests {
             index.shared.book.load().facts.clone()
         };
         assert!(facts().storage_classes.is_ok_and(|c| c.contains_key("fast")));
-        index.set_forbidden(vec![Source::StorageClasses]);
+        index.set_unreadable(vec![(Source::StorageClasses, "RBAC forbids reading them")]);
         assert_eq!(facts().storage_classes, Err("RBAC forbids reading them".to_owned()));
         assert!(facts().volumes.is_ok(), "the others stand");
-        index.set_forbidden(Vec::new());
+        index.set_unreadable(Vec::new());
         assert!(facts().storage_classes.is_ok_and(|c| c.contains_key("fast")));
     }
 
@@ -543,7 +558,7 @@ mod tests {
         assert!(facts().network_policies.unwrap()["shop"]["x"].ingress);
         index.take(policies, &Change::Listed(HashSet::new()));
         assert!(facts().network_policies.unwrap().is_empty());
-        index.set_forbidden(vec![cluster, Source::Subjects(Kind::ServiceAccount)]);
+        index.set_unreadable(vec![(cluster, "x"), (Source::Subjects(Kind::ServiceAccount), "x")]);
         let blind = facts();
         assert!(blind.grants.is_err() && blind.accounts.is_err() && blind.network_policies.is_ok());
         assert_eq!(blind.unseen.keys().collect::<Vec<_>>(), [&Kind::ServiceAccount]);

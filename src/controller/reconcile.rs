@@ -124,7 +124,9 @@ impl Reconciler {
         };
         // A copy of the references: what is judged for long holds up no decision.
         let room = self.index.shared.objects().room(name).cloned().unwrap_or_default();
-        let observed = Observed { generation, enrolled: labelled, broken: broken.as_deref(), critical: critical.as_deref() };
+        let fault = self.index.fault();
+        let fault = fault.as_ref().map(|(reason, why)| (*reason, why.as_str()));
+        let observed = Observed { generation, enrolled: labelled, broken: broken.as_deref(), critical: critical.as_deref(), fault };
         let new = match (&matrix, &broken) {
             (Some(matrix), _) => plan(old.as_ref(), matrix, &drift::report(namespace, matrix, &room, &book.facts, now), &observed, now),
             (None, Some(reason)) => plan_unreadable(old.as_ref(), reason, &observed, now),

@@ -53,12 +53,13 @@ pub struct Health {
     heard: AtomicU64,
     full: AtomicBool,
     denied: AtomicBool,
+    failing: AtomicBool,
     optional: bool,
 }
 
 impl Default for Health {
     fn default() -> Self {
-        Self { start: Instant::now(), heard: AtomicU64::new(0), full: AtomicBool::new(false), denied: AtomicBool::new(false), optional: false }
+        Self { start: Instant::now(), heard: AtomicU64::new(0), full: AtomicBool::new(false), denied: AtomicBool::new(false), failing: AtomicBool::new(false), optional: false }
     }
 }
 
@@ -80,6 +81,17 @@ impl Health {
     /// RBAC forbids the kind.
     pub fn denied(&self) -> bool {
         self.denied.load(Ordering::Acquire)
+    }
+
+    /// Why what is known of the kind cannot be relied on, in words; `None` also while it is read for the first time.
+    pub fn trouble(&self) -> Option<&'static str> {
+        if self.denied() {
+            Some("RBAC forbids reading them")
+        } else if !self.fresh() && self.failing.load(Ordering::Acquire) {
+            Some("the API server does not list them")
+        } else {
+            None
+        }
     }
 }
 
@@ -112,6 +124,7 @@ pub async fn follow(api: Api<DynamicObject>, what: &str, health: Arc<Health>, mu
                 true
             }
             Err(error) => {
+                health.failing.store(true, Ordering::Release);
                 // Any other failure says nothing about RBAC: what was forbidden is so until a list is answered.
                 if matches!(&error, Failure::Api(e) if is_code(e, 403)) {
                     health.denied.store(true, Ordering::Release);
@@ -157,6 +170,7 @@ async fn list(api: &Api<DynamicObject>, health: &Health, sink: &mut impl FnMut(C
                 // Not before: a list that never gets to its end says nothing about what has changed since the last one.
                 health.hear();
                 health.denied.store(false, Ordering::Release);
+                health.failing.store(false, Ordering::Release);
                 health.full.store(true, Ordering::Release);
                 return Ok(page.metadata.resource_version.unwrap_or_default());
             }

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::{drift::Report, matrix::Matrix};
 use crate::{
     api::ownership::{Counts, Enforcement, FindingRow, MatrixRow, OwnershipStatus, Verdict},
-    controls::CATALOG,
+    controls::{self, CATALOG},
     model::{Outcome, text::shown},
 };
 
@@ -28,13 +28,15 @@ pub struct Observed<'a> {
     pub broken: Option<&'a str>,
     /// Why the namespace must not be enrolled.
     pub critical: Option<&'a str>,
+    /// What keeps the API server from asking as it should, as reason and message.
+    pub fault: Option<(&'static str, &'a str)>,
 }
 
 /// The status to write, or `None` when the stored one says all of it.
 pub fn plan(old: Option<&OwnershipStatus>, matrix: &Matrix, report: &Report, observed: &Observed<'_>, now: Timestamp) -> Option<OwnershipStatus> {
     let default = OwnershipStatus::default();
     let before = old.unwrap_or(&default);
-    let mut new = OwnershipStatus { observed_generation: Some(observed.generation), ..OwnershipStatus::default() };
+    let mut new = OwnershipStatus { observed_generation: Some(observed.generation), settings: Some(settings(matrix)), ..OwnershipStatus::default() };
     new.matrix = rows(before, matrix, report, observed, now);
     new.counts = counts(matrix, report);
     new.findings_total = i64::try_from(report.drift.len()).unwrap_or(i64::MAX);
@@ -51,6 +53,7 @@ pub fn plan_unreadable(old: Option<&OwnershipStatus>, reason: &str, observed: &O
     new.observed_generation = Some(observed.generation);
     let why = shown(&format!("the stored declaration cannot be read: {reason}"), 500);
     let enforcing = match (observed.critical, observed.enrolled) {
+        (None, true) if observed.fault.is_some() => fault(observed),
         (Some(why), _) => ("False", "CriticalNamespace", why.to_owned()),
         (None, true) => ("True", "FailClosed", "nothing new is admitted until the declaration can be read".to_owned()),
         (None, false) => ("False", "NotEnrolled", "the namespace does not carry the enrolment label".to_owned()),
@@ -67,13 +70,16 @@ pub fn plan_unreadable(old: Option<&OwnershipStatus>, reason: &str, observed: &O
 }
 
 fn rows(before: &OwnershipStatus, matrix: &Matrix, report: &Report, observed: &Observed<'_>, now: Timestamp) -> Vec<MatrixRow> {
+    // A status of before there were settings, or of the same: the line stands where it was. One in the future was written by somebody else.
+    let stands = before.settings.as_ref().is_none_or(|s| *s == settings(matrix));
+    let stood = |since: &Time| stands && since.0 <= whole_second(now);
     CATALOG
         .iter()
         .zip(&matrix.entries)
         .zip(&report.verdicts)
         .map(|((control, entry), verdict)| {
             let denied = observed.enrolled && entry.enforcement == Enforcement::Deny;
-            let was = before.matrix.iter().find(|r| r.control == control.id).and_then(|r| r.forbidden_since.clone());
+            let was = before.matrix.iter().find(|r| r.control == control.id).and_then(|r| r.forbidden_since.clone()).filter(stood);
             MatrixRow {
                 control: control.id.to_owned(),
                 owner: entry.owner,
@@ -84,6 +90,18 @@ fn rows(before: &OwnershipStatus, matrix: &Matrix, report: &Report, observed: &O
             }
         })
         .collect()
+}
+
+/// What controls are told, in short. Tighter settings would else be held against what ran under the looser ones, and a Pod that is only moved
+/// to another node would not come back (P16).
+fn settings(matrix: &Matrix) -> String {
+    // Plain data always serializes; were it not to, the empty text is as good as any.
+    let text = serde_json::to_string(&(&matrix.policy, &matrix.default_owner)).unwrap_or_default();
+    short(&Sha256::digest(text))
+}
+
+fn short(hash: &[u8]) -> String {
+    hash.iter().take(6).map(|b| format!("{b:02x}")).collect()
 }
 
 /// `metav1.Time` has whole seconds. Rounded up, so that an object made in this very second still counts as existing.
@@ -143,7 +161,12 @@ fn digest(status: &OwnershipStatus) -> String {
         hash.update(format!("{} {} {} {}\n", f.control, f.object, f.verdict, f.message));
     }
     hash.update(status.findings_total.to_le_bytes());
-    hash.finalize().iter().take(6).map(|b| format!("{b:02x}")).collect()
+    short(&hash.finalize())
+}
+
+fn fault(observed: &Observed<'_>) -> (&'static str, &'static str, String) {
+    let (reason, why) = observed.fault.unwrap_or_default();
+    ("False", reason, why.to_owned())
 }
 
 /// A condition's type, and its status, reason and message; `None` when it does not stand.
@@ -152,6 +175,7 @@ type State = (&'static str, Option<(&'static str, &'static str, String)>);
 fn conditions(before: &OwnershipStatus, matrix: &Matrix, report: &Report, observed: &Observed<'_>, now: Timestamp) -> Vec<Condition> {
     let violated = report.verdicts.iter().filter(|v| **v == Verdict::Violated).count();
     let unknown = report.verdicts.iter().filter(|v| **v == Verdict::Unknown).count();
+    let unknown = unknown + matrix.unknown_controls.len();
     let compliant = match (violated, unknown) {
         (0, 0) => ("True", "AllHold", "every control that applies here holds".to_owned()),
         (0, n) => ("Unknown", "NotVisible", format!("nothing is violated; controls that cannot be seen: {n}")),
@@ -160,6 +184,7 @@ fn conditions(before: &OwnershipStatus, matrix: &Matrix, report: &Report, observ
     let enforcing = match (observed.critical, matrix.mode.enrolled(), observed.enrolled) {
         (Some(why), ..) => ("False", "CriticalNamespace", why.to_owned()),
         (None, false, _) => ("False", "ModeAudit", "mode Audit: drift is reported and nothing is refused".to_owned()),
+        (None, true, true) if observed.fault.is_some() => fault(observed),
         (None, true, true) => ("True", "Enrolled", "the API server asks Demarc about this namespace".to_owned()),
         (None, true, false) => ("False", "NotEnrolled", "the namespace does not carry the enrolment label yet".to_owned()),
     };
@@ -171,8 +196,32 @@ fn conditions(before: &OwnershipStatus, matrix: &Matrix, report: &Report, observ
         }
     };
     let unknown_control = matrix.unknown_controls.first().map(|id| ("True", "NotInCatalog", format!("this version does not know {}; it is shown, not denied", shown(id, 63))));
-    let states = [("Ready", Some(ready)), ("Stalled", stalled), ("Compliant", Some(compliant)), ("Enforcing", Some(enforcing)), ("UnknownControl", unknown_control)];
+    let states = [
+        ("Ready", Some(ready)),
+        ("Stalled", stalled),
+        ("Compliant", Some(compliant)),
+        ("Enforcing", Some(enforcing)),
+        ("UnknownControl", unknown_control),
+        ("OwnersMoved", owners_moved(before, matrix, observed.generation)),
+    ];
     merged(&before.conditions, states, observed.generation, now)
+}
+
+/// The controls that changed hands with this generation of the declaration, as a changed service model makes many do.
+fn owners_moved(before: &OwnershipStatus, matrix: &Matrix, generation: i64) -> Option<(&'static str, &'static str, String)> {
+    let owner_of = |id: &str| controls::find(id).map(|i| matrix.entries[i].owner);
+    let moved: Vec<String> = before
+        .matrix
+        .iter()
+        .filter_map(|row| Some((row, owner_of(&row.control)?)))
+        .filter(|(row, now)| row.owner != *now)
+        .map(|(row, now)| format!("{}: {} to {now}", row.control, row.owner))
+        .collect();
+    if !moved.is_empty() {
+        return Some(("True", "Redeclared", shown(&format!("changed hands: {}", moved.join(", ")), 1000)));
+    }
+    let said = before.conditions.iter().find(|c| c.type_ == "OwnersMoved" && c.observed_generation == Some(generation))?;
+    Some(("True", "Redeclared", said.message.clone()))
 }
 
 /// Our own conditions beside those of others; the time of a transition stays while the status does.
@@ -205,7 +254,7 @@ mod tests {
         policy::{drift, objects::Objects},
     };
 
-    const ENROLLED: Observed<'static> = Observed { generation: 0, enrolled: true, broken: None, critical: None };
+    const ENROLLED: Observed<'static> = Observed { generation: 0, enrolled: true, broken: None, critical: None, fault: None };
 
     fn at(s: &str) -> Timestamp {
         s.parse().unwrap()
@@ -238,6 +287,31 @@ mod tests {
         assert_eq!((clean.findings_total, clean.counts.violated), (0, 0));
         assert_eq!(clean.matrix[0].forbidden_since, first.matrix[0].forbidden_since, "it moves only when enforcement is switched on anew");
         assert_ne!(clean.digest, first.digest);
+    }
+
+    #[test]
+    fn new_settings_forbid_anew_and_the_hands_that_a_control_passes_through_are_told() {
+        let (matrix, objects, shop) = shop();
+        let (t1, t2, t3) = (at("2026-02-01T00:00:00Z"), at("2026-03-01T00:00:00Z"), at("2026-04-01T00:00:00Z"));
+        let report = |matrix: &Matrix, now| drift::report(&shop, matrix, objects.room("shop").unwrap(), &Facts::empty(), now);
+        let first = plan(None, &matrix, &report(&matrix, t1), &ENROLLED, t1).unwrap();
+        let resolve = |spec: &str| Matrix::resolve(&Ownership::new("default", serde_saphyr::from_str(spec).unwrap()));
+        let tight = resolve("{serviceModel: PaaS, parties: {customer: acme}, policy: {podSecurity: {level: Restricted}}}");
+        let second = plan(Some(&first), &tight, &report(&tight, t2), &ENROLLED, t2).unwrap();
+        assert_eq!((first.matrix[0].forbidden_since.clone().unwrap().0, second.matrix[0].forbidden_since.clone().unwrap().0), (t1, t2));
+        let mut forged = second.clone();
+        forged.matrix[0].forbidden_since = Some(Time(at("2030-01-01T00:00:00Z")));
+        let put_right = plan(Some(&forged), &tight, &report(&tight, t3), &ENROLLED, t3).unwrap();
+        assert_eq!(put_right.matrix[0].forbidden_since.clone().unwrap().0, t3, "nobody is spared what is yet to come");
+
+        let moved = |status: &OwnershipStatus| status.conditions.iter().find(|c| c.type_ == "OwnersMoved").map(|c| c.message.clone());
+        assert_eq!(moved(&second), None);
+        let saas = resolve("{serviceModel: SaaS, parties: {customer: acme}}");
+        let third = plan(Some(&second), &saas, &report(&saas, t3), &ENROLLED, t3).unwrap();
+        assert!(moved(&third).unwrap().contains("encryption-declared: Customer to Provider"), "{:?}", moved(&third));
+        assert_eq!(plan(Some(&third), &saas, &report(&saas, t3), &ENROLLED, t3), None, "told until the next generation");
+        let next = Observed { generation: 1, ..ENROLLED };
+        assert_eq!(moved(&plan(Some(&third), &saas, &report(&saas, t3), &next, t3).unwrap()), None);
     }
 
     #[test]
