@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "%-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 demo: ## a real API server, and the story played with kubectl; ARGS=--once plays it and ends
 	@assets="$$(hack/controlplane.sh)" && echo "building demarc and its demo (2 to 4 min the first time) …" >&2 && cargo build --bin demarc --example demo && KUBEBUILDER_ASSETS="$$assets" cargo run --quiet --example demo -- $(ARGS)
 test: ## every test, the ones on a real API server and with real Helm included
@@ -16,6 +16,12 @@ chart: crds ## write what the chart takes from the code, and its README
 	@tools="$$(hack/tools.sh)" && "$$tools/helm-docs" --chart-search-root charts --log-level warning
 image: ## build the image with docker or buildah, and show its size; IMAGE=name:tag
 	hack/image.sh $(IMAGE)
+node: ## one-machine Kubernetes with kubelet and containerd; needs root, and prints what to export as KUBECONFIG
+	@hack/node.sh up
+node-down: ## the node and everything of it is gone, whatever state it was in
+	@hack/node.sh down
+e2e: ## the chart on a real node, or on kind with CLUSTER=kind: the image, real Helm, real pods; HELM=helm3 for the other one
+	@hack/e2e.sh
 bench: ## the webhook's whole HTTP path beside a fixed reply, in one run
 	cargo bench
-.PHONY: help demo test check crds chart image bench
+.PHONY: help demo test check crds chart image node node-down e2e bench

@@ -5,8 +5,9 @@ cd "$(dirname "$0")/.."
 out=$1
 host=$(rustc -vV | awk '/^host:/ {print $2}')
 target_dir="${CARGO_TARGET_DIR:-target}"
-# glibc's static-pie, not musl, whose allocator costs throughput; paths of this machine stay out of the binary.
-export RUSTFLAGS="-C target-feature=+crt-static --remap-path-prefix=$PWD=/demarc --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
+# glibc's static-pie, not musl, whose allocator costs throughput; paths of this machine stay out of the binary. Cargo names our own files
+# from this folder, so they need no mapping, and with one every clone would compile all dependencies again.
+export RUSTFLAGS="-C target-feature=+crt-static --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
 # With --target the flags are not for build scripts and macros, which must stay dynamic.
 cargo build --release --locked --bin demarc --target "$host"
 install -D -m 0755 "$target_dir/$host/release/demarc" "$out"

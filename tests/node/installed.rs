@@ -1,0 +1,189 @@
+//! Installed, used, restarted and uninstalled as the README says.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::{Api, Client, Config, api::PostParams, config::Kubeconfig};
+use serde_json::{Value, json};
+
+use crate::{
+    cluster::{SOON, apply, create_raw, delete_namespace, given, helm, kubectl, namespace, pod},
+    support::eventually,
+};
+
+const RELEASE: &str = "demarc";
+const NAMESPACE: &str = "demarc-system";
+
+/// Everything that a chart could leave behind outside its namespace.
+fn inventory() -> Vec<String> {
+    let kinds = "crd,clusterrole,clusterrolebinding,validatingwebhookconfiguration,mutatingwebhookconfiguration,\
+                 validatingadmissionpolicy,validatingadmissionpolicybinding,priorityclass,namespace";
+    let objects = kubectl(&["get", kinds, "-o", "name"]).result().unwrap();
+    let bindings = kubectl(&["get", "role,rolebinding,lease", "-n", "kube-system", "-o", "name"]).result().unwrap();
+    objects.lines().chain(bindings.lines()).map(str::to_owned).collect()
+}
+
+/// As the README has it, with these values beside.
+fn install(values: &[&str]) {
+    let said = helm(&[&["install", RELEASE, "charts/demarc", "-n", NAMESPACE, "--wait", "--timeout=2m", "--set", "crds.keep=false"], values].concat());
+    assert!(said.ok, "{said:?}\n{}", kubectl(&["get", "pods,events", "-n", NAMESPACE, "-o", "wide"]).out);
+}
+
+/// A violator is admitted again, and nothing is there that was not before.
+fn uninstall(before: &[String]) {
+    let said = helm(&["uninstall", RELEASE, "-n", NAMESPACE, "--wait", "--timeout=2m"]);
+    assert!(said.ok, "{said:?}");
+    apply("shop", &pod("afterwards", &[], true)).result().unwrap();
+    delete_namespace("shop");
+    delete_namespace(NAMESPACE);
+    eventually("nothing is left", SOON, || {
+        let left: Vec<String> = inventory().into_iter().filter(|object| !before.contains(object)).collect();
+        if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
+    });
+}
+
+fn denied() {
+    let said = apply("shop", &pod("violator", &[], true));
+    assert!(!said.ok && said.err.contains("denied the request"), "{said:?}");
+}
+
+/// The names of the release's pods, the leaving ones included.
+fn replicas() -> Vec<String> {
+    let names = kubectl(&["get", "pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/name=demarc", "-o", "jsonpath={.items[*].metadata.name}"]).result().unwrap();
+    names.split_whitespace().map(str::to_owned).collect()
+}
+
+/// Until the new ones are ready and the old ones gone: those answer until then.
+fn settled() {
+    kubectl(&["rollout", "status", "deployment/demarc", "-n", NAMESPACE, "--timeout=120s"]).result().unwrap();
+    eventually("two pods and no more", SOON, || if replicas().len() == 2 { Ok(()) } else { Err(replicas().join(" ")) });
+}
+
+fn available(name: &str) {
+    kubectl(&["rollout", "status", "-n", "shop", &format!("deployment/{name}"), "--timeout=60s"]).result().unwrap();
+}
+
+fn deployment(name: &str, privileged: bool) -> Value {
+    let pod = pod(name, &[], privileged);
+    let template = json!({"metadata": {"labels": {"app": name}}, "spec": pod["spec"]});
+    let metadata = json!({"name": name, "annotations": pod["metadata"]["annotations"]});
+    json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": {"selector": {"matchLabels": {"app": name}}, "template": template}})
+}
+
+fn declare(namespace: &str) {
+    let spec = json!({"serviceModel": "PaaS", "mode": "Enforce", "parties": {"customer": "acme", "provider": "azure"}});
+    let ownership = json!({"apiVersion": "demarc.dev/v1alpha1", "kind": "Ownership", "metadata": {"name": "default"}, "spec": spec});
+    apply(namespace, &ownership).result().unwrap();
+    kubectl(&["wait", "ownership/default", "-n", namespace, "--for=condition=Enforcing=True", "--timeout=60s"]).result().unwrap();
+}
+
+/// What became of a stream of dry-run requests.
+#[derive(Debug, Default)]
+struct Stream {
+    admitted: usize,
+    denied: usize,
+    wrong: Vec<String>,
+}
+
+/// Asks without a pause, a violator and a compliant pod by turns, until it is told to stop.
+async fn ask(pods: Api<Pod>, bad: Value, good: Value, stop: Arc<AtomicBool>) -> Stream {
+    let mut seen = Stream::default();
+    let dry = PostParams { dry_run: true, ..PostParams::default() };
+    while !stop.load(Ordering::Relaxed) {
+        for object in [&bad, &good] {
+            let forbidden = std::ptr::eq(object, &raw const bad);
+            match pods.create(&dry, &serde_json::from_value(object.clone()).unwrap()).await {
+                Ok(_) if !forbidden => seen.admitted += 1,
+                Err(kube::Error::Api(e)) if forbidden && e.message.contains("denied the request") => seen.denied += 1,
+                other => seen.wrong.push(format!("{forbidden}: {other:?}")),
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    seen
+}
+
+/// Four of them for as long as `meanwhile` takes.
+fn under_requests(namespace: &str, meanwhile: impl FnOnce()) -> Vec<Stream> {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let kubeconfig = Kubeconfig::read_from(given("DEMARC_E2E_KUBECONFIG")).unwrap();
+    let config = runtime.block_on(Config::from_custom_kubeconfig(kubeconfig, &Default::default())).unwrap();
+    let pods: Api<Pod> = runtime.block_on(async { Api::namespaced(Client::try_from(config).unwrap(), namespace) });
+    let stop = Arc::new(AtomicBool::new(false));
+    let streams: Vec<_> =
+        (0..4).map(|i| runtime.spawn(ask(pods.clone(), pod(&format!("violator-{i}"), &[], true), pod(&format!("good-{i}"), &[], false), Arc::clone(&stop)))).collect();
+    meanwhile();
+    stop.store(true, Ordering::Relaxed);
+    streams.into_iter().map(|stream| runtime.block_on(stream).unwrap()).collect()
+}
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn helm_installs_it_and_it_decides_through_every_change_of_pods_and_leaves_nothing() {
+    let before = inventory();
+    namespace(NAMESPACE);
+    install(&[]);
+    assert_eq!(replicas().len(), 2);
+
+    namespace("shop");
+    apply("shop", &deployment("before", true)).result().unwrap();
+    available("before");
+    declare("shop");
+    denied();
+    apply("shop", &pod("good", &[], false)).result().unwrap();
+    kubectl(&["wait", "-n", "shop", "pod", "--all", "--for=condition=Ready", "--timeout=60s"]).result().unwrap();
+
+    // What ran before runs on, also when its pods go.
+    kubectl(&["delete", "pods", "-n", "shop", "-l", "app=before"]).result().unwrap();
+    available("before");
+
+    let mut streams = under_requests("shop", || {
+        kubectl(&["rollout", "restart", "deployment/demarc", "-n", NAMESPACE]).result().unwrap();
+        settled();
+    });
+    streams.extend(under_requests("shop", || {
+        let said = helm(&["upgrade", RELEASE, "charts/demarc", "-n", NAMESPACE, "--reuse-values", "--set", "logLevel=debug", "--wait", "--timeout=2m"]);
+        assert!(said.ok, "{said:?}");
+        settled();
+    }));
+    streams.extend(under_requests("shop", || {
+        // As a drain does it, one after the other.
+        for pod in replicas() {
+            let eviction = json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": NAMESPACE}});
+            eventually("the eviction", SOON, || create_raw(&format!("/api/v1/namespaces/{NAMESPACE}/pods/{pod}/eviction"), &eviction).result());
+            settled();
+        }
+    }));
+    let (admitted, denied) = streams.iter().fold((0, 0), |(a, d), s| (a + s.admitted, d + s.denied));
+    let wrong: Vec<&String> = streams.iter().flat_map(|s| &s.wrong).collect();
+    println!("restart, upgrade, evictions: {admitted} admitted, {denied} denied, {} otherwise", wrong.len());
+    assert!(wrong.is_empty(), "{} of {}: {:?}", wrong.len(), admitted + denied + wrong.len(), &wrong[..wrong.len().min(5)]);
+    assert!(admitted > 100 && denied > 100, "{admitted} {denied}");
+
+    uninstall(&before);
+}
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn a_certificate_of_ones_own_is_served() {
+    let before = inventory();
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str| dir.path().join(name).display().to_string();
+    let serving = rcgen::generate_simple_self_signed([format!("{RELEASE}.{NAMESPACE}.svc")]).unwrap();
+    std::fs::write(file("tls.crt"), serving.cert.pem()).unwrap();
+    std::fs::write(file("tls.key"), serving.signing_key.serialize_pem()).unwrap();
+    namespace(NAMESPACE);
+    let (cert, key) = (format!("--cert={}", file("tls.crt")), format!("--key={}", file("tls.key")));
+    kubectl(&["create", "secret", "tls", "webhook", "-n", NAMESPACE, &cert, &key]).result().unwrap();
+    install(&["--set", "tls.existingSecret=webhook", "--set-file", &format!("tls.caBundle={}", file("tls.crt"))]);
+    namespace("shop");
+    declare("shop");
+    denied();
+    uninstall(&before);
+}
