@@ -25,10 +25,10 @@ pub const CONTROL: Control = Control {
     owners: [OwnerClass::Customer, OwnerClass::Customer, OwnerClass::Provider],
     references: &[("ISO 27001:2022", &["A.8.24"]), ("SOC 2", &["CC6.1"]), ("CCM 4.0.12", &["CEK-03"]), ("NIST 800-53r5", &["SC-28"])],
     why: "Whoever decides on encryption must say so where the next person looks, and the cluster must bear it out.",
-    checked: "Annotation demarc.dev/encryption-at-rest, or one of policy.encryption.annotationKeys, on the pod template (or the object) of a workload that keeps data: csi, application or \
-              kms, optionally followed by a colon and a key reference. csi and kms beside a storage class that is not encrypted are a violation.",
+    checked: "Annotation demarc.dev/encryption-at-rest, or one of policy.encryption.annotationKeys, on the pod template (of a Pod, on itself) of a workload that keeps data: csi, \
+              application or kms, optionally followed by a colon and a key reference. One on the workload's own metadata does not reach its pods, and does not count. csi and kms beside a storage class that is not encrypted are a violation.",
     unknown: "Never: the statement is in the object. Whether storage is encrypted is pvc-storage-encrypted's to say.",
-    fix: "annotate demarc.dev/encryption-at-rest: csi",
+    fix: "annotate spec.template.metadata.annotations demarc.dev/encryption-at-rest: csi",
     kinds: &[Kind::Pod, Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet, Kind::ReplicaSet, Kind::ReplicationController, Kind::Job, Kind::CronJob, Kind::PodTemplate],
     root_only: false,
     confidential: false,
@@ -51,8 +51,9 @@ fn check(cx: &Context<'_, '_>, out: &mut Vec<Finding>) -> Applies {
     let Some((path, what)) = stored.first().cloned().or_else(|| required_for_all.then(|| ("metadata.annotations".to_owned(), ""))) else { return Applies::No };
 
     let keys = || std::iter::once(KEY).chain(settings.into_iter().flat_map(|s| s.annotation_keys.iter().map(String::as_str)));
-    let said = keys().find_map(|k| pod.annotations.iter().find(|(a, _)| &***a == k).or_else(|| cx.subject.meta.annotations.iter().find(|(a, _)| &***a == k)).map(|(_, v)| &**v));
-    let fix = format!("annotate {KEY}: csi");
+    // Pods carry their template's annotations alone, and are judged by them.
+    let said = keys().find_map(|k| pod.annotations.iter().find(|(a, _)| &***a == k).map(|(_, v)| &**v));
+    let fix = format!("annotate {} {KEY}: csi", cx.subject.full_path("metadata.annotations"));
     let Some(value) = said else {
         let message = if what.is_empty() { "no encryption declared".to_owned() } else { "persistent storage, no encryption declared".to_owned() };
         out.push(Finding::violated(path, "", message, fix));
@@ -132,6 +133,23 @@ mod tests {
                 "{{apiVersion: apps/v1, kind: Deployment, metadata: {{name: w}}, spec: {{template: {{metadata: {{annotations: {annotations}}}, spec: {{containers: [], volumes: [{volume}]}}}}}}}}"
             );
             assert_eq!(judge_in(&CONTROL, &yaml, &shop, &policy(settings), None, &facts()), said, "{annotations} {volume} {settings}");
+        }
+    }
+
+    #[test]
+    fn only_what_the_pods_carry_counts() {
+        let spec = "{containers: [], volumes: [{name: d, persistentVolumeClaim: {claimName: data}}]}";
+        let (yes, no) = ("{annotations: {demarc.dev/encryption-at-rest: csi}}", "{}");
+        for (own, template, said) in [(yes, no, vec!["Violated spec.volumes[d]"]), (no, yes, vec![])] {
+            for yaml in [
+                format!("{{apiVersion: apps/v1, kind: Deployment, metadata: {own}, spec: {{template: {{metadata: {template}, spec: {spec}}}}}}}"),
+                format!(
+                    "{{apiVersion: batch/v1, kind: CronJob, metadata: {own}, spec: {{jobTemplate: {{metadata: {own}, spec: {{template: {{metadata: {template}, spec: {spec}}}}}}}}}}}"
+                ),
+                format!("{{apiVersion: v1, kind: Pod, metadata: {template}, spec: {spec}}}"),
+            ] {
+                assert_eq!(judge_in(&CONTROL, &yaml, &Namespace::default(), &policy("{}"), None, &facts()), said, "{yaml}");
+            }
         }
     }
 }
