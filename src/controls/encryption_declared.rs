@@ -77,7 +77,7 @@ fn check(cx: &Context<'_, '_>, out: &mut Vec<Finding>) -> Applies {
             VolumeSource::Claim(name) => claims
                 .and_then(|c| c.get(&format!("{}/{}", cx.namespace.name, &**name)))
                 .map(|f| (format!("spec.volumes[{}]", shown(&v.name, 63)), f.class.as_deref(), f.volume.as_deref())),
-            VolumeSource::Ephemeral(_) | VolumeSource::HostPath(_) | VolumeSource::ApiToken | VolumeSource::Other => None,
+            VolumeSource::Ephemeral(_) | VolumeSource::HostPath(_) | VolumeSource::ApiToken | VolumeSource::Image(_) | VolumeSource::Other => None,
         });
         for (path, class, volume) in own.chain(mounted) {
             if let Encrypted::No(why) = of_claim(class, volume, cx.facts) {

@@ -163,7 +163,7 @@ impl Judge<'_, '_> {
             // Another path of the node is another violation.
             let fingerprint = match &volume.source {
                 VolumeSource::HostPath(node) => format!("hostPath {}", &**node),
-                VolumeSource::Claim(_) | VolumeSource::Ephemeral(_) | VolumeSource::ApiToken | VolumeSource::Other => volume.field.to_string(),
+                VolumeSource::Claim(_) | VolumeSource::Ephemeral(_) | VolumeSource::ApiToken | VolumeSource::Image(_) | VolumeSource::Other => volume.field.to_string(),
             };
             self.out.push(Finding::violated(path, fingerprint, message, "use a persistentVolumeClaim, an emptyDir or a configMap"));
         }

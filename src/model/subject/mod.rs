@@ -19,7 +19,7 @@ pub use self::{
     env::{Data, Env, Plain},
     kind::Kind,
     network::{IngressHttp, IngressPath, IngressRule, IngressSpec, IngressTls, Listener, ServiceSpec},
-    pod::{Capabilities, Container, Handler, Lifecycle, Os, Pod, PodSpec, Port, Profile, SeLinux, SecurityContext, Sysctl, Target, Volume, VolumeSource, Windows},
+    pod::{Capabilities, Container, Handler, Image, Lifecycle, Os, Pod, PodSpec, Port, Profile, SeLinux, SecurityContext, Sysctl, Target, Volume, VolumeSource, Windows},
     rbac::{Binding, Grantee, RoleRef, Rule},
     slim::slim,
 };
