@@ -185,7 +185,7 @@ pub(super) mod tests {
             provisioner: driver.into(),
             parameters: parameters.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect(),
             default,
-            created: "2026-01-01T00:00:00Z".into(),
+            created: "2026-01-01T00:00:00Z".parse().ok(),
         };
         let ebs = "ebs.csi.aws.com";
         Facts {
@@ -200,7 +200,7 @@ pub(super) mod tests {
                 .into(),
             )),
             volumes: Ok(Arc::new(
-                [("vol-off".to_owned(), Volume { driver: ebs.into(), class: Some("plain".into()), created: "2026-02-01T00:00:00Z".into(), ..Volume::default() })].into(),
+                [("vol-off".to_owned(), Volume { driver: ebs.into(), class: Some("plain".into()), created: "2026-02-01T00:00:00Z".parse().ok(), ..Volume::default() })].into(),
             )),
             claims: Ok(Arc::new([("shop/data-off".to_owned(), ClaimFact { class: Some("plain".into()), volume: None })].into())),
             ..Facts::empty()
