@@ -103,6 +103,25 @@ mod tests {
     }
 
     #[test]
+    fn the_older_annotation_wins_over_the_field() {
+        let meta = "metadata: {name: c, annotations: {volume.beta.kubernetes.io/storage-class: plain}}, spec: {storageClassName: sealed}";
+        let pod = |volumes: &str| format!("spec: {{template: {{spec: {{containers: [], volumes: [{volumes}]}}}}");
+        for (yaml, path) in [
+            (format!("{{apiVersion: v1, kind: PersistentVolumeClaim, {meta}}}"), "spec.storageClassName"),
+            (
+                format!("{{apiVersion: apps/v1, kind: StatefulSet, metadata: {{}}, {}, volumeClaimTemplates: [{{{meta}}}]}}}}", pod("")),
+                "spec.volumeClaimTemplates[c].spec.storageClassName",
+            ),
+            (
+                format!("{{apiVersion: apps/v1, kind: Deployment, metadata: {{}}, {}}}}}", pod(&format!("{{name: e, ephemeral: {{volumeClaimTemplate: {{{meta}}}}}}}"))),
+                "spec.volumes[e].ephemeral.volumeClaimTemplate.spec.storageClassName",
+            ),
+        ] {
+            assert_eq!(judge(&CONTROL, &yaml, &Default::default(), &facts()), [format!("Violated {path} plain")], "{yaml}");
+        }
+    }
+
+    #[test]
     fn templates_ephemeral_volumes_and_mounted_claims_are_judged() {
         let set = "{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: s}, spec: {template: {spec: {containers: [], volumes: [
             {name: e, ephemeral: {volumeClaimTemplate: {spec: {storageClassName: plain}}}}, {name: m, persistentVolumeClaim: {claimName: data-off}}, {name: t, emptyDir: {}}]}},

@@ -80,7 +80,7 @@ impl StorageClass {
         Self {
             provisioner: text(&object["provisioner"]).unwrap_or_default(),
             parameters: strings(&object["parameters"]),
-            default: object["metadata"]["annotations"]["storageclass.kubernetes.io/is-default-class"] == "true",
+            default: DEFAULT_CLASS.iter().any(|key| object["metadata"]["annotations"][*key] == "true"),
             created: created(object),
         }
     }
@@ -107,7 +107,7 @@ impl Volume {
         Self {
             driver: text(&spec["csi"]["driver"]).or_else(in_tree).unwrap_or_default(),
             attributes: strings(&spec["csi"]["volumeAttributes"]),
-            class: text(&spec["storageClassName"]),
+            class: storage_class(object),
             created: created(object),
         }
     }
@@ -125,8 +125,20 @@ pub struct ClaimFact {
 impl ClaimFact {
     /// Reads a whole PersistentVolumeClaim.
     pub fn from_json(object: &Value) -> Self {
-        Self { class: text(&object["spec"]["storageClassName"]), volume: text(&object["spec"]["volumeName"]) }
+        Self { class: storage_class(object), volume: text(&object["spec"]["volumeName"]) }
     }
+}
+
+/// Either makes a StorageClass the cluster's default.
+const DEFAULT_CLASS: [&str; 2] = ["storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class"];
+
+/// The class of a claim or a volume: an annotation that is older than the field still wins over it, as Kubernetes has it.
+pub fn class_of<T>(annotated: impl FnOnce(&str) -> Option<T>, field: Option<T>) -> Option<T> {
+    annotated("volume.beta.kubernetes.io/storage-class").or(field)
+}
+
+fn storage_class(object: &Value) -> Option<String> {
+    class_of(|key| text(&object["metadata"]["annotations"][key]), text(&object["spec"]["storageClassName"]))
 }
 
 fn text(value: &Value) -> Option<String> {
@@ -224,6 +236,10 @@ mod tests {
         }
         let claim = ClaimFact::from_json(&json!({"spec": {"storageClassName": "", "volumeName": "v"}}));
         assert_eq!(claim, ClaimFact { class: Some(String::new()), volume: Some("v".into()) });
+        let annotated = json!({"metadata": {"annotations": {"volume.beta.kubernetes.io/storage-class": "old"}}, "spec": {"storageClassName": "new"}});
+        assert_eq!(ClaimFact::from_json(&annotated).class.as_deref(), Some("old"));
+        assert_eq!(Volume::from_json(&annotated).class.as_deref(), Some("old"));
+        assert!(StorageClass::from_json(&json!({"metadata": {"annotations": {"storageclass.beta.kubernetes.io/is-default-class": "true"}}})).default);
         for nonsense in [json!(null), json!([]), json!({"metadata": 1, "spec": "x"})] {
             assert_eq!(StorageClass::from_json(&nonsense), StorageClass::default());
             assert_eq!(Volume::from_json(&nonsense), Volume::default());
