@@ -80,9 +80,9 @@ fn check(cx: &Context<'_, '_>, out: &mut Vec<Finding>) -> Applies {
             VolumeSource::Ephemeral(_) | VolumeSource::HostPath(_) | VolumeSource::ApiToken | VolumeSource::Image(_) | VolumeSource::Other => None,
         });
         for (path, class, volume) in own.chain(mounted) {
-            if let Encrypted::No(why) = of_claim(class, volume, cx.facts) {
+            if let Encrypted::No(why, since) = of_claim(class, volume, cx.facts) {
                 let fingerprint = format!("contradicted {}", class.or(volume).unwrap_or("(default)"));
-                out.push(Finding::violated(path, fingerprint, format!("declared {word}, but {why}"), "use a StorageClass with encryption switched on"));
+                out.push(Finding::violated(path, fingerprint, format!("declared {word}, but {why}"), "use a StorageClass with encryption switched on").by_fact_of(since));
             }
         }
     }

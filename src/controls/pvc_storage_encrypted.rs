@@ -50,10 +50,10 @@ fn check(cx: &Context<'_, '_>, out: &mut Vec<Finding>) -> Applies {
         applies = Applies::Yes;
         match encrypted {
             Encrypted::Yes => {}
-            Encrypted::No(why) => {
+            Encrypted::No(why, since) => {
                 // The class is the offending value: moving to another unencrypted class is a new violation.
                 let fingerprint = class.or(volume).unwrap_or("(default)");
-                out.push(Finding::violated(path, fingerprint, why, "use a StorageClass with encryption switched on"));
+                out.push(Finding::violated(path, fingerprint, why, "use a StorageClass with encryption switched on").by_fact_of(since));
             }
             Encrypted::Unknown(why) => out.push(Finding::unknown(path, why, "name a StorageClass that switches encryption on, or record evidence")),
         }
