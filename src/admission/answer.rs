@@ -266,12 +266,13 @@ fn consequence(judged: &Judged, matrix: &Matrix, parent: &Parent<'_>, stood: Opt
         Enforcement::Warn => return Consequence::Warn { grandfathered: false },
         Enforcement::Deny => {}
     }
-    let spared_root = matches!(parent, Parent::Known(root) if matrix.grandfathers(judged.control, root.created, now));
+    let spared = |created| matrix.grandfathers(judged.control, created, judged.finding.since, now);
+    let spared_root = matches!(parent, Parent::Known(root) if spared(root.created));
     let grandfathered = match stood {
         // Under a spared parent whatever a new Pod carries is drift, not denial: else a deleted Pod would never come back (P16).
         None => spared_root,
         // "You may leave it; what you touch, you fix": the same violation in the same place may stay where it, or its root, stood before.
-        Some(stood) => stood.violations.contains(&judged.sameness()) && (stood.only_scaled || spared_root || matrix.grandfathers(judged.control, stood.created, now)),
+        Some(stood) => stood.violations.contains(&judged.sameness()) && (stood.only_scaled || spared_root || spared(stood.created)),
     };
     if grandfathered { Consequence::Warn { grandfathered } } else { Consequence::Deny }
 }

@@ -18,7 +18,7 @@ use crate::{
     api::ownership::Ownership,
     controls::CATALOG,
     model::{
-        facts::{Account, ClaimFact, Facts, Namespace, NetworkPolicy, StorageClass, Store, Volume, grantees},
+        facts::{Account, ClaimFact, Facts, Namespace, NetworkPolicy, StorageClass, Store, Volume, grantees, strings},
         subject::Kind,
         text::shown,
     },
@@ -87,31 +87,13 @@ pub fn context(namespace: &str, input: &Input, schema: &Schema) -> Result<Contex
                 namespaces.insert(name.clone(), Namespace { name, labels, annotations });
             }
             ("storage.k8s.io", "StorageClass") => {
-                let value = value(object);
-                let class = StorageClass {
-                    provisioner: text_of(&value["provisioner"]).unwrap_or_default(),
-                    parameters: strings(&value["parameters"]),
-                    default: value["metadata"]["annotations"]["storageclass.kubernetes.io/is-default-class"] == "true",
-                    created: text_of(&value["metadata"]["creationTimestamp"]).unwrap_or_default(),
-                };
-                classes.insert(name, class);
+                classes.insert(name, StorageClass::from_json(&value(object)));
             }
             ("", "PersistentVolume") => {
-                let value = value(object);
-                let spec = &value["spec"];
-                let in_tree = || ["hostPath", "local", "nfs"].into_iter().find(|source| spec[*source].is_object()).map(str::to_owned);
-                let volume = Volume {
-                    driver: text_of(&spec["csi"]["driver"]).or_else(in_tree).unwrap_or_default(),
-                    attributes: strings(&spec["csi"]["volumeAttributes"]),
-                    class: text_of(&spec["storageClassName"]),
-                    created: text_of(&value["metadata"]["creationTimestamp"]).unwrap_or_default(),
-                };
-                volumes.insert(name, volume);
+                volumes.insert(name, Volume::from_json(&value(object)));
             }
             ("", "PersistentVolumeClaim") => {
-                let value = value(object);
-                let claim = ClaimFact { class: text_of(&value["spec"]["storageClassName"]), volume: text_of(&value["spec"]["volumeName"]) };
-                claims.insert(format!("{namespace}/{name}"), claim);
+                claims.insert(format!("{namespace}/{name}"), ClaimFact::from_json(&value(object)));
             }
             ("", "ServiceAccount") => {
                 accounts.insert(format!("{namespace}/{name}"), Account { automount: value(object)["automountServiceAccountToken"].as_bool() });
@@ -208,12 +190,4 @@ fn controller(meta: &Node) -> Option<&str> {
 fn value(object: &Object) -> Value {
     // It was read once already; a failure here leaves the fact out, which makes its controls Unknown.
     serde_json::from_str(&object.node.json().text).unwrap_or_default()
-}
-
-fn text_of(value: &Value) -> Option<String> {
-    value.as_str().map(str::to_owned)
-}
-
-fn strings(value: &Value) -> BTreeMap<String, String> {
-    value.as_object().into_iter().flatten().filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect()
 }

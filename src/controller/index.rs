@@ -244,8 +244,9 @@ fn key(object: &DynamicObject) -> String {
     format!("{}/{}", object.metadata.namespace.as_deref().unwrap_or_default(), object.metadata.name.as_deref().unwrap_or_default())
 }
 
-fn strings(value: &Value) -> BTreeMap<String, String> {
-    value.as_object().into_iter().flatten().filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect()
+/// As JSON, metadata and all; whatever cannot be written says nothing, which makes its controls Unknown.
+fn whole(object: &DynamicObject) -> Value {
+    serde_json::to_value(object).unwrap_or_default()
 }
 
 impl Source {
@@ -296,7 +297,6 @@ impl State {
     fn apply(&mut self, source: Source, object: &DynamicObject) {
         self.remember(source, object);
         let name = object.metadata.name.clone().unwrap_or_default();
-        let created = object.metadata.creation_timestamp.as_ref().map(|t| t.0.to_string()).unwrap_or_default();
         match source {
             Source::Ownerships => {
                 let namespace = object.metadata.namespace.clone().unwrap_or_default();
@@ -331,17 +331,11 @@ impl State {
                 self.namespaces.insert(name, Arc::new(namespace));
             }
             Source::StorageClasses => {
-                let default = object.metadata.annotations.as_ref().and_then(|a| a.get("storageclass.kubernetes.io/is-default-class")).is_some_and(|v| v == "true");
-                let provisioner = object.data["provisioner"].as_str().unwrap_or_default().to_owned();
-                Arc::make_mut(&mut self.classes).insert(name, StorageClass { provisioner, parameters: strings(&object.data["parameters"]), default, created });
+                Arc::make_mut(&mut self.classes).insert(name, StorageClass::from_json(&whole(object)));
                 self.dirty.extend(self.ownerships.keys().cloned());
             }
             Source::Volumes => {
-                let spec = &object.data["spec"];
-                let in_tree = || spec.as_object().into_iter().flat_map(|s| s.keys()).find(|k| matches!(k.as_str(), "hostPath" | "local" | "nfs")).cloned();
-                let driver = spec["csi"]["driver"].as_str().map(str::to_owned).or_else(in_tree).unwrap_or_default();
-                let class = spec["storageClassName"].as_str().map(str::to_owned);
-                Arc::make_mut(&mut self.volumes).insert(name, Volume { driver, attributes: strings(&spec["csi"]["volumeAttributes"]), class, created });
+                Arc::make_mut(&mut self.volumes).insert(name, Volume::from_json(&whole(object)));
                 self.dirty.extend(self.ownerships.keys().cloned());
             }
             Source::Backing(kind) => {
@@ -361,8 +355,7 @@ impl State {
     fn inform(&mut self, kind: Kind, object: &DynamicObject) {
         match kind {
             Kind::PersistentVolumeClaim => {
-                let text = |field: &str| object.data["spec"][field].as_str().map(str::to_owned);
-                Arc::make_mut(&mut self.claims).insert(key(object), ClaimFact { class: text("storageClassName"), volume: text("volumeName") });
+                Arc::make_mut(&mut self.claims).insert(key(object), ClaimFact::from_json(&whole(object)));
             }
             Kind::ServiceAccount => {
                 Arc::make_mut(&mut self.accounts).insert(key(object), Account { automount: object.data["automountServiceAccountToken"].as_bool() });

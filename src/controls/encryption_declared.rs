@@ -16,6 +16,10 @@ use crate::{
 
 const KEY: &str = "demarc.dev/encryption-at-rest";
 
+/// Volumes that keep nothing of their own beyond the pod; without a field the API server makes an `emptyDir`. Every other may, also one that
+/// Kubernetes does not have yet.
+const VANISHING: &[&str] = &["", "emptyDir", "configMap", "secret", "projected", "downwardAPI", "image"];
+
 pub const CONTROL: Control = Control {
     id: "encryption-declared",
     title: "Workload that keeps data says how it is encrypted",
@@ -25,10 +29,10 @@ pub const CONTROL: Control = Control {
     owners: [OwnerClass::Customer, OwnerClass::Customer, OwnerClass::Provider],
     references: &[("ISO 27001:2022", &["A.8.24"]), ("SOC 2", &["CC6.1"]), ("CCM 4.0.12", &["CEK-03"]), ("NIST 800-53r5", &["SC-28"])],
     why: "Whoever decides on encryption must say so where the next person looks, and the cluster must bear it out.",
-    checked: "Annotation demarc.dev/encryption-at-rest, or one of policy.encryption.annotationKeys, on the pod template (or the object) of a workload that keeps data: csi, application or \
-              kms, optionally followed by a colon and a key reference. csi and kms beside a storage class that is not encrypted are a violation.",
+    checked: "Annotation demarc.dev/encryption-at-rest, or one of policy.encryption.annotationKeys, on the pod template (of a Pod, on itself) of a workload that keeps data, in any volume but emptyDir, configMap, secret, projected, downwardAPI and image: csi, \
+              application or kms, optionally followed by a colon and a key reference. One on the workload's own metadata does not reach its pods, and does not count. csi and kms beside a storage class that is not encrypted are a violation.",
     unknown: "Never: the statement is in the object. Whether storage is encrypted is pvc-storage-encrypted's to say.",
-    fix: "annotate demarc.dev/encryption-at-rest: csi",
+    fix: "annotate spec.template.metadata.annotations demarc.dev/encryption-at-rest: csi",
     kinds: &[Kind::Pod, Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet, Kind::ReplicaSet, Kind::ReplicationController, Kind::Job, Kind::CronJob, Kind::PodTemplate],
     root_only: false,
     confidential: false,
@@ -39,23 +43,24 @@ fn check(cx: &Context<'_, '_>, out: &mut Vec<Finding>) -> Applies {
     debug_assert!(WORKLOADS.contains(&cx.subject.kind));
     let Some(pod) = &cx.subject.pod else { return Applies::No };
     let settings = cx.policy.encryption.as_ref();
-    let stored: Vec<(String, &str)> = cx
-        .subject
-        .claims
-        .iter()
-        .filter(|c| c.from == ClaimSource::StatefulSet)
-        .map(|c| (c.path.clone(), "a volumeClaimTemplate"))
-        .chain(pod.spec.volumes.iter().filter_map(|v| keeps_data(&v.field).map(|what| (format!("spec.volumes[{}]", shown(&v.name, 63)), what))))
-        .collect();
+    let claimed = cx.subject.claims.iter().filter(|c| c.from == ClaimSource::StatefulSet).map(|c| c.path.clone());
+    let mounted = pod.spec.volumes.iter().filter(|v| !VANISHING.contains(&&*v.field)).map(|v| format!("spec.volumes[{}]", shown(&v.name, 63)));
+    let stored: Vec<String> = claimed.chain(mounted).collect();
     let required_for_all = settings.is_some_and(|s| s.require_for == RequireFor::All);
-    let Some((path, what)) = stored.first().cloned().or_else(|| required_for_all.then(|| ("metadata.annotations".to_owned(), ""))) else { return Applies::No };
+    if stored.is_empty() && !required_for_all {
+        return Applies::No;
+    }
 
     let keys = || std::iter::once(KEY).chain(settings.into_iter().flat_map(|s| s.annotation_keys.iter().map(String::as_str)));
-    let said = keys().find_map(|k| pod.annotations.iter().find(|(a, _)| &***a == k).or_else(|| cx.subject.meta.annotations.iter().find(|(a, _)| &***a == k)).map(|(_, v)| &**v));
-    let fix = format!("annotate {KEY}: csi");
+    // Pods carry their template's annotations alone, and are judged by them.
+    let said = keys().find_map(|k| pod.annotations.iter().find(|(a, _)| &***a == k).map(|(_, v)| &**v));
+    let fix = format!("annotate {} {KEY}: csi", cx.subject.full_path("metadata.annotations"));
     let Some(value) = said else {
-        let message = if what.is_empty() { "no encryption declared".to_owned() } else { "persistent storage, no encryption declared".to_owned() };
-        out.push(Finding::violated(path, "", message, fix));
+        // One a place: a volume more is a violation more, and a volume less is none.
+        if required_for_all {
+            out.push(Finding::violated("metadata.annotations", "", "no encryption declared", &fix));
+        }
+        out.extend(stored.into_iter().map(|path| Finding::violated(path, "", "persistent storage, no encryption declared", &fix)));
         return Applies::Yes;
     };
     let (word, key) = value.split_once(':').map_or((value, None), |(w, k)| (w, Some(k)));
@@ -72,28 +77,16 @@ fn check(cx: &Context<'_, '_>, out: &mut Vec<Finding>) -> Applies {
             VolumeSource::Claim(name) => claims
                 .and_then(|c| c.get(&format!("{}/{}", cx.namespace.name, &**name)))
                 .map(|f| (format!("spec.volumes[{}]", shown(&v.name, 63)), f.class.as_deref(), f.volume.as_deref())),
-            VolumeSource::Ephemeral(_) | VolumeSource::HostPath(_) | VolumeSource::ApiToken | VolumeSource::Other => None,
+            VolumeSource::Ephemeral(_) | VolumeSource::HostPath(_) | VolumeSource::ApiToken | VolumeSource::Image(_) | VolumeSource::Other => None,
         });
         for (path, class, volume) in own.chain(mounted) {
-            if let Encrypted::No(why) = of_claim(class, volume, cx.facts) {
+            if let Encrypted::No(why, since) = of_claim(class, volume, cx.facts) {
                 let fingerprint = format!("contradicted {}", class.or(volume).unwrap_or("(default)"));
-                out.push(Finding::violated(path, fingerprint, format!("declared {word}, but {why}"), "use a StorageClass with encryption switched on"));
+                out.push(Finding::violated(path, fingerprint, format!("declared {word}, but {why}"), "use a StorageClass with encryption switched on").by_fact_of(since));
             }
         }
     }
     Applies::Yes
-}
-
-/// What a volume of this field keeps, if it outlives the pod.
-fn keeps_data(field: &str) -> Option<&'static str> {
-    match field {
-        "persistentVolumeClaim" => Some("a PersistentVolumeClaim"),
-        "ephemeral" => Some("an ephemeral claim"),
-        "csi" => Some("a CSI volume"),
-        "nfs" => Some("an NFS share"),
-        "hostPath" => Some("the node's disk"),
-        _ => None,
-    }
 }
 
 #[cfg(test)]
@@ -116,6 +109,9 @@ mod tests {
             ("{}", "{name: t, emptyDir: {}}", "{}", vec!["-"]),
             ("{}", "{name: t, emptyDir: {}}", "encryption: {requireFor: All}", vec!["Violated metadata.annotations"]),
             ("{}", claim, "{}", vec!["Violated spec.volumes[d]"]),
+            ("{}", claim, "encryption: {requireFor: All}", vec!["Violated metadata.annotations", "Violated spec.volumes[d]"]),
+            ("{}", "{name: a, iscsi: {}}, {name: t}, {name: b, csi: {driver: x}}", "{}", vec!["Violated spec.volumes[a]", "Violated spec.volumes[b]"]),
+            ("{demarc.dev/encryption-at-rest: csi}", "{name: a, iscsi: {}}, {name: b, rbd: {}}", "{}", vec![]),
             ("{}", "{name: h, hostPath: {path: /x}}", "{}", vec!["Violated spec.volumes[h]"]),
             ("{demarc.dev/encryption-at-rest: csi}", claim, "{}", vec![]),
             ("{demarc.dev/encryption-at-rest: 'kms:alias/a'}", claim, "{}", vec![]),
@@ -132,6 +128,43 @@ mod tests {
                 "{{apiVersion: apps/v1, kind: Deployment, metadata: {{name: w}}, spec: {{template: {{metadata: {{annotations: {annotations}}}, spec: {{containers: [], volumes: [{volume}]}}}}}}}}"
             );
             assert_eq!(judge_in(&CONTROL, &yaml, &shop, &policy(settings), None, &facts()), said, "{annotations} {volume} {settings}");
+        }
+    }
+
+    #[test]
+    fn what_vanishes_with_the_pod_needs_no_word_and_all_else_does() {
+        let of = |field: &str| {
+            let yaml = format!("{{apiVersion: v1, kind: Pod, metadata: {{}}, spec: {{containers: [], volumes: [{{name: d, {field}: {{}}}}]}}}}");
+            judge_in(&CONTROL, &yaml, &Namespace::default(), &policy("{}"), None, &facts())
+        };
+        for field in ["emptyDir", "configMap", "secret", "projected", "downwardAPI", "image"] {
+            assert_eq!(of(field), ["-"], "{field}");
+        }
+        let in_tree =
+            ["awsElasticBlockStore", "gcePersistentDisk", "azureDisk", "azureFile", "cinder", "vsphereVolume", "portworxVolume", "iscsi", "fc", "rbd", "cephfs", "glusterfs"];
+        for field in in_tree.into_iter().chain(["flexVolume", "nfs", "hostPath", "csi", "ephemeral", "fromTheFuture"]) {
+            assert_eq!(of(field), ["Violated spec.volumes[d]"], "{field}");
+        }
+        let set = "{apiVersion: apps/v1, kind: StatefulSet, metadata: {}, spec: {template: {spec: {containers: [], volumes: [{name: share, nfs: {}}]}},
+            volumeClaimTemplates: [{metadata: {name: a}}, {metadata: {name: b}}]}}";
+        let said = ["Violated spec.volumeClaimTemplates[a]", "Violated spec.volumeClaimTemplates[b]", "Violated spec.volumes[share]"];
+        assert_eq!(judge_in(&CONTROL, set, &Namespace::default(), &policy("{}"), None, &facts()), said);
+    }
+
+    #[test]
+    fn only_what_the_pods_carry_counts() {
+        let spec = "{containers: [], volumes: [{name: d, persistentVolumeClaim: {claimName: data}}]}";
+        let (yes, no) = ("{annotations: {demarc.dev/encryption-at-rest: csi}}", "{}");
+        for (own, template, said) in [(yes, no, vec!["Violated spec.volumes[d]"]), (no, yes, vec![])] {
+            for yaml in [
+                format!("{{apiVersion: apps/v1, kind: Deployment, metadata: {own}, spec: {{template: {{metadata: {template}, spec: {spec}}}}}}}"),
+                format!(
+                    "{{apiVersion: batch/v1, kind: CronJob, metadata: {own}, spec: {{jobTemplate: {{metadata: {own}, spec: {{template: {{metadata: {template}, spec: {spec}}}}}}}}}}}"
+                ),
+                format!("{{apiVersion: v1, kind: Pod, metadata: {template}, spec: {spec}}}"),
+            ] {
+                assert_eq!(judge_in(&CONTROL, &yaml, &Namespace::default(), &policy("{}"), None, &facts()), said, "{yaml}");
+            }
         }
     }
 }

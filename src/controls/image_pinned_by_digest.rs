@@ -16,7 +16,7 @@ pub const CONTROL: Control = Control {
     owners: [OwnerClass::Customer, OwnerClass::Customer, OwnerClass::Provider],
     references: &[("ISO 27001:2022", &["A.8.19"]), ("SOC 2", &["CC8.1"]), ("CCM 4.0.12", &["CCC-04"]), ("NIST 800-53r5", &["SI-7", "CM-2"]), ("CIS Kubernetes 2.0.1", &["5.5.1"])],
     why: "A tag is a name that somebody can move: the next restart may run something that nobody has looked at.",
-    checked: "Every image of every container list ends with @sha256: and 64 hexadecimal digits (or @sha512: and 128). A tag beside the digest is fine, and changes nothing.",
+    checked: "Every image of every container list, and every image that is mounted as a volume, ends with @sha256: and 64 hexadecimal digits (or @sha512: and 128). A tag beside the digest is fine, and changes nothing.",
     unknown: "Never: the reference is in the object. An image that is left out is a violation.",
     fix: "deploy <image>@sha256:<digest> from the build pipeline",
     kinds: WORKLOADS,
@@ -27,12 +27,11 @@ pub const CONTROL: Control = Control {
 
 fn check(cx: &Context<'_, '_>, out: &mut Vec<Finding>) -> Applies {
     let Some(pod) = &cx.subject.pod else { return Applies::No };
-    for (list, container) in pod.spec.all_containers().filter(|(_, c)| !is_pinned(&c.image)) {
-        let path = format!("spec.{list}[{}].image", shown(&container.name, 63));
-        let name = container.image.split('@').next().unwrap_or_default();
+    for image in pod.spec.all_images().filter(|i| !is_pinned(i.reference)) {
+        let name = image.reference.split('@').next().unwrap_or_default();
         let name = if name.is_empty() { "<image>".to_owned() } else { shown(name, 100) };
         // What is missing is the digest: the same violation whatever the tag is today.
-        out.push(Finding::violated(path, "", "not pinned by digest", format!("write {name}@sha256:<digest>")));
+        out.push(Finding::violated(image.path(), "", "not pinned by digest", format!("write {name}@sha256:<digest>")));
     }
     Applies::Yes
 }
@@ -84,10 +83,13 @@ mod tests {
     fn every_list_of_containers_is_read_and_a_tag_is_not_part_of_the_violation() {
         let yaml = format!(
             "{{apiVersion: apps/v1, kind: Deployment, metadata: {{name: d}}, spec: {{template: {{spec: {{initContainers: [{{name: i, image: 'i:1'}}],
-            containers: [{{name: a, image: 'a@sha256:{}'}}, {{name: b, image: 'b:2'}}, {{name: c}}], futureContainers: [{{name: f, image: f}}]}}}}}}}}",
+            containers: [{{name: a, image: 'a@sha256:{0}'}}, {{name: b, image: 'b:2'}}, {{name: c}}], futureContainers: [{{name: f, image: f}}],
+            volumes: [{{name: m, image: {{reference: 'm:1'}}}}, {{name: p, image: {{reference: 'm@sha256:{0}'}}}}, {{name: e, image: {{}}}}]}}}}}}}}",
             "0".repeat(64)
         );
-        let said = ["Violated spec.initContainers[i].image", "Violated spec.containers[b].image", "Violated spec.containers[c].image", "Violated spec.futureContainers[f].image"];
+        let said =
+            ["initContainers[i].image", "containers[b].image", "containers[c].image", "futureContainers[f].image", "volumes[m].image.reference", "volumes[e].image.reference"];
+        let said = said.map(|place| format!("Violated spec.{place}"));
         assert_eq!(judge(&CONTROL, &yaml, &Default::default(), &Facts::empty()), said);
         let service = "{apiVersion: v1, kind: Service, metadata: {name: s}}";
         assert_eq!(judge(&CONTROL, service, &Default::default(), &Facts::empty()), ["-"]);

@@ -16,7 +16,7 @@ pub const CONTROL: Control = Control {
     owners: [OwnerClass::Customer, OwnerClass::Customer, OwnerClass::Provider],
     references: &[("ISO 27001:2022", &["A.5.21", "A.8.19"]), ("SOC 2", &["CC6.8"]), ("CCM 4.0.12", &["STA-02", "CCC-04"]), ("NIST 800-53r5", &["SR-3", "CM-7"])],
     why: "Whoever controls the registry controls what runs.",
-    checked: "Every image of every container list, with docker.io and library/ filled in as the container runtime does, against policy.images.allowedPrefixes, whole path components at \
+    checked: "Every image of every container list, and every image that is mounted as a volume, with docker.io and library/ filled in as the container runtime does, against policy.images.allowedPrefixes, whole path components at \
               a time. Without a list there is nothing to judge.",
     unknown: "Never: the reference is in the object. A reference that cannot be parsed is a violation.",
     fix: "use an image below one of policy.images.allowedPrefixes",
@@ -29,19 +29,18 @@ pub const CONTROL: Control = Control {
 fn check(cx: &Context<'_, '_>, out: &mut Vec<Finding>) -> Applies {
     let Some(images) = cx.policy.images.as_ref().filter(|i| !i.allowed_prefixes.is_empty()) else { return Applies::No };
     let Some(pod) = &cx.subject.pod else { return Applies::No };
-    for (list, container) in pod.spec.all_containers() {
+    for image in pod.spec.all_images() {
         // A pod's image may be left to a higher-level controller; what is absent comes from nowhere that is allowed.
-        let parsed = Reference::parse(&container.image);
+        let parsed = Reference::parse(image.reference);
         if parsed.as_ref().is_some_and(|r| images.allowed_prefixes.iter().any(|p| r.below(p))) {
             continue;
         }
-        let path = format!("spec.{list}[{}].image", shown(&container.name, 63));
         let (fingerprint, from) = match &parsed {
             Some(r) => (r.repository(), r.repository()),
-            None => (container.image.to_string(), "a reference that cannot be read".to_owned()),
+            None => (image.reference.to_owned(), "a reference that cannot be read".to_owned()),
         };
         let allowed = images.allowed_prefixes.iter().take(3).map(|p| shown(p, 40)).collect::<Vec<_>>().join(", ");
-        out.push(Finding::violated(path, fingerprint, format!("comes from {}", shown(&from, 80)), format!("use an image below {allowed}")));
+        out.push(Finding::violated(image.path(), fingerprint, format!("comes from {}", shown(&from, 80)), format!("use an image below {allowed}")));
     }
     Applies::Yes
 }
@@ -164,7 +163,8 @@ mod tests {
         let yaml = "{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {
             initContainers: [{name: i, image: 'evil.example/i:1'}],
             containers: [{name: a, image: 'ghcr.io/acme/a:1'}, {name: b, image: 'evil.example/b:2'}, {name: c}],
-            ephemeralContainers: [{name: e, image: busybox}]}}";
+            ephemeralContainers: [{name: e, image: busybox}],
+            volumes: [{name: m, image: {reference: 'evil.example/m:1'}}, {name: o, image: {reference: ghcr.io/acme/o}}, {name: none, image: {}}, {name: t, emptyDir: {}}]}}";
         let settings = policy("images: {allowedPrefixes: [ghcr.io/acme]}");
         assert_eq!(
             judge(&CONTROL, yaml, &settings, &Facts::empty()),
@@ -173,6 +173,8 @@ mod tests {
                 "Violated spec.containers[b].image evil.example/b",
                 "Violated spec.containers[c].image",
                 "Violated spec.ephemeralContainers[e].image docker.io/library/busybox",
+                "Violated spec.volumes[m].image.reference evil.example/m",
+                "Violated spec.volumes[none].image.reference",
             ]
         );
         assert_eq!(judge(&CONTROL, yaml, &policy("{}"), &Facts::empty()), ["-"]);

@@ -1,7 +1,8 @@
 //! pod-security-standard: the Pod Security Standards of Kubernetes 1.37, Baseline or Restricted, over every kind that makes pods.
-//! The oracle is the newest version of each check of k8s.io/pod-security-admission. A verdict here is its verdict; only the findings are finer, one a place.
+//! The oracle is the newest version of each check of k8s.io/pod-security-admission. A verdict here is its verdict; only the findings are finer, one a place and value, so that one of two
+//! less is an improvement. What is left unset has the fingerprint of the value that it stands for.
 
-use std::fmt::Display;
+use std::{collections::BTreeSet, fmt::Display};
 
 use super::{Applies, Context, Control, WORKLOADS};
 use crate::{
@@ -111,10 +112,10 @@ impl Judge<'_, '_> {
         }
         if let Some(security) = &spec.security_context {
             self.anywhere(Place::Pod, security);
-            let forbidden = listed(security.sysctls.iter().map(|s| &*s.name).filter(|s| !SYSCTLS.contains(s)));
-            if let Some(names) = forbidden {
-                let message = format!("sets the kernel parameter {}", shown(&names, 80));
-                self.violated(Place::Pod, "securityContext.sysctls", names, message, "remove it from securityContext.sysctls");
+            let forbidden: BTreeSet<&str> = security.sysctls.iter().map(|s| &*s.name).filter(|s| !SYSCTLS.contains(s)).collect();
+            for name in forbidden {
+                let message = format!("sets the kernel parameter {}", shown(name, 80));
+                self.violated(Place::Pod, "securityContext.sysctls", name, message, "remove it from securityContext.sysctls");
             }
         }
         self.volumes();
@@ -140,15 +141,9 @@ impl Judge<'_, '_> {
 
     fn annotations(&mut self, annotations: &Map<'_>) {
         let allowed = |value: &str| value.is_empty() || value == "runtime/default" || value.starts_with("localhost/");
-        let forbidden: Vec<_> =
-            annotations.iter().filter(|(key, value)| key.starts_with(APPARMOR_ANNOTATION) && !allowed(value)).map(|(key, value)| format!("{key}={value}")).collect();
-        if !forbidden.is_empty() {
-            self.out.push(Finding::violated(
-                "metadata.annotations",
-                forbidden.join(","),
-                "an AppArmor profile that does not confine",
-                format!("remove the annotation {APPARMOR_ANNOTATION}*"),
-            ));
+        for (key, value) in annotations.iter().filter(|(key, value)| key.starts_with(APPARMOR_ANNOTATION) && !allowed(value)) {
+            let fix = format!("remove the annotation {APPARMOR_ANNOTATION}*");
+            self.out.push(Finding::violated("metadata.annotations", format!("{key}={value}"), "an AppArmor profile that does not confine", fix));
         }
     }
 
@@ -163,7 +158,7 @@ impl Judge<'_, '_> {
             // Another path of the node is another violation.
             let fingerprint = match &volume.source {
                 VolumeSource::HostPath(node) => format!("hostPath {}", &**node),
-                VolumeSource::Claim(_) | VolumeSource::Ephemeral(_) | VolumeSource::ApiToken | VolumeSource::Other => volume.field.to_string(),
+                VolumeSource::Claim(_) | VolumeSource::Ephemeral(_) | VolumeSource::ApiToken | VolumeSource::Image(_) | VolumeSource::Other => volume.field.to_string(),
             };
             self.out.push(Finding::violated(path, fingerprint, message, "use a persistentVolumeClaim, an emptyDir or a configMap"));
         }
@@ -214,13 +209,9 @@ impl Judge<'_, '_> {
         if let Some(mount) = security.proc_mount.as_ref().filter(|m| &***m != "Default" && (self.restricted || !self.user_namespace())) {
             self.violated(place, "securityContext.procMount", mount, format!("procMount {}", quoted(mount)), "set securityContext.procMount: Default");
         }
-        let mut ports: Vec<_> = container.ports.iter().map(|p| p.host_port).filter(|p| *p != 0).collect();
-        if !ports.is_empty() {
-            ports.sort_unstable();
-            ports.dedup();
-            let ports = ports.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
-            let message = format!("takes port {} of the node", shown(&ports, 40));
-            self.violated(place, "ports", ports, message, "remove hostPort; a Service reaches the pod");
+        let ports: BTreeSet<i64> = container.ports.iter().map(|p| p.host_port).filter(|p| *p != 0).collect();
+        for port in ports {
+            self.violated(place, "ports", port, format!("takes port {port} of the node"), "remove hostPort; a Service reaches the pod");
         }
         self.handlers(place, container);
         if self.restricted {
@@ -235,9 +226,10 @@ impl Judge<'_, '_> {
         }
         let addable = if self.restricted { &["NET_BIND_SERVICE"] } else { ADDABLE };
         let capabilities = security.capabilities.as_ref();
-        if let Some(names) = capabilities.and_then(|c| listed(c.add.iter().map(|a| &**a).filter(|a| !addable.contains(a)))) {
-            let message = format!("adds capability {}", shown(&names, 80));
-            self.violated(place, "securityContext.capabilities.add", names, message, "remove it from securityContext.capabilities.add");
+        let added: BTreeSet<&str> = capabilities.into_iter().flat_map(|c| &c.add).map(|a| &**a).filter(|a| !addable.contains(a)).collect();
+        for name in added {
+            let message = format!("adds capability {}", shown(name, 80));
+            self.violated(place, "securityContext.capabilities.add", name, message, "remove it from securityContext.capabilities.add");
         }
         if self.restricted && !capabilities.is_some_and(|c| c.drop.iter().any(|d| &**d == "ALL")) {
             self.violated(place, "securityContext.capabilities.drop", "", "keeps capabilities", "set securityContext.capabilities.drop: [ALL]");
@@ -269,27 +261,18 @@ impl Judge<'_, '_> {
     fn left_unset(&mut self, place: Place<'_>, security: &SecurityContext<'_>) {
         let pod = self.spec.security_context.as_ref();
         if !self.user_namespace() && security.run_as_non_root.is_none() && pod.is_none_or(|p| p.run_as_non_root.is_none()) {
-            self.violated(place, "securityContext.runAsNonRoot", "", "may run as root", "set securityContext.runAsNonRoot: true");
+            self.violated(place, "securityContext.runAsNonRoot", false, "may run as root", "set securityContext.runAsNonRoot: true");
         }
         if self.windows() {
             return;
         }
         if security.seccomp_profile.is_none() && pod.is_none_or(|p| p.seccomp_profile.is_none()) {
-            self.violated(place, "securityContext.seccompProfile.type", "", "no seccomp profile", "set securityContext.seccompProfile.type: RuntimeDefault");
+            self.violated(place, "securityContext.seccompProfile.type", "Unconfined", "no seccomp profile", "set securityContext.seccompProfile.type: RuntimeDefault");
         }
         if security.allow_privilege_escalation != Some(false) {
-            let value = security.allow_privilege_escalation.map_or("", |_| "true");
-            self.violated(place, "securityContext.allowPrivilegeEscalation", value, "may gain privileges", "set securityContext.allowPrivilegeEscalation: false");
+            self.violated(place, "securityContext.allowPrivilegeEscalation", true, "may gain privileges", "set securityContext.allowPrivilegeEscalation: false");
         }
     }
-}
-
-/// The names, sorted, each once; `None` when there are none.
-fn listed<'n>(names: impl Iterator<Item = &'n str>) -> Option<String> {
-    let mut names: Vec<_> = names.collect();
-    names.sort_unstable();
-    names.dedup();
-    (!names.is_empty()).then(|| names.join(","))
 }
 
 /// A value in a message, where an empty one must be seen.
@@ -332,7 +315,7 @@ mod tests {
         let app_armor = "container.apparmor.security.beta.kubernetes.io";
         let annotated = |value: &str| format!("annotations: {{{app_armor}/web: {value}}}");
         let forbidden = format!("metadata.annotations {app_armor}/web=unconfined");
-        let two = format!("metadata.annotations {app_armor}/a=unconfined,{app_armor}/b=runtime/other");
+        let two = [format!("metadata.annotations {app_armor}/a=unconfined"), format!("metadata.annotations {app_armor}/b=runtime/other")];
         for (meta, spec, expected) in [
             ("", "", &[][..]),
             ("", "hostNetwork: true", &["spec.hostNetwork true"]),
@@ -350,7 +333,7 @@ mod tests {
             (
                 "",
                 "securityContext: {sysctls: [{name: net.core.somaxconn}, {name: kernel.sem}, {name: kernel.sem}, {name: net.ipv4.tcp_rmem}]}",
-                &["spec.securityContext.sysctls kernel.sem,net.core.somaxconn"],
+                &["spec.securityContext.sysctls kernel.sem", "spec.securityContext.sysctls net.core.somaxconn"],
             ),
             ("", "securityContext: {sysctls: [{name: net.ipv4.tcp_slow_start_after_idle}, {name: net.ipv4.tcp_notsent_lowat}, {name: net.ipv4.tcp_wmem}]}", &[]),
             ("", "securityContext: {sysctls: [{name: net/ipv4/tcp_wmem}]}", &["spec.securityContext.sysctls net/ipv4/tcp_wmem"]),
@@ -363,7 +346,7 @@ mod tests {
             (&annotated("runtime/default"), "", &[]),
             (&annotated("localhost/p"), "", &[]),
             (&annotated("''"), "", &[]),
-            (&format!("annotations: {{{app_armor}/b: runtime/other, {app_armor}/a: unconfined, other/c: unconfined}}"), "", &[&two]),
+            (&format!("annotations: {{{app_armor}/b: runtime/other, {app_armor}/a: unconfined, other/c: unconfined}}"), "", &[&two[0], &two[1]]),
             ("annotations: {seccomp.security.alpha.kubernetes.io/pod: unconfined, container.seccomp.security.alpha.kubernetes.io/web: unconfined}", "", &[]),
             ("", "securityContext: {seLinuxOptions: {type: spc_t}}", &["spec.securityContext.seLinuxOptions.type spc_t"]),
             ("", "securityContext: {seLinuxOptions: {user: u, role: r, level: s0}}", &["spec.securityContext.seLinuxOptions.user u", "spec.securityContext.seLinuxOptions.role r"]),
@@ -388,7 +371,10 @@ mod tests {
             ("securityContext: {privileged: true}, ports: [{hostPort: 1}]", &["securityContext.privileged true", "ports 1"]),
             ("securityContext: {privileged: false}", &[]),
             ("securityContext: null", &[]),
-            ("securityContext: {capabilities: {add: [SYS_ADMIN, CHOWN, NET_RAW, NET_RAW]}}", &["securityContext.capabilities.add NET_RAW,SYS_ADMIN"]),
+            (
+                "securityContext: {capabilities: {add: [SYS_ADMIN, CHOWN, NET_RAW, NET_RAW]}}",
+                &["securityContext.capabilities.add NET_RAW", "securityContext.capabilities.add SYS_ADMIN"],
+            ),
             ("securityContext: {capabilities: {add: [ALL], drop: [ALL]}}", &["securityContext.capabilities.add ALL"]),
             ("securityContext: {capabilities: {add: [CAP_CHOWN]}}", &["securityContext.capabilities.add CAP_CHOWN"]),
             ("securityContext: {capabilities: {add: [chown]}}", &["securityContext.capabilities.add chown"]),
@@ -397,7 +383,7 @@ mod tests {
                 &[],
             ),
             ("securityContext: {capabilities: {add: null}}", &[]),
-            ("ports: [{containerPort: 80, hostPort: 443}, {hostPort: 80}, {hostPort: 80, protocol: UDP}]", &["ports 80,443"]),
+            ("ports: [{containerPort: 80, hostPort: 443}, {hostPort: 80}, {hostPort: 80, protocol: UDP}]", &["ports 80", "ports 443"]),
             ("ports: [{containerPort: 80}, {containerPort: 81, hostPort: 0}, {hostPort: null}]", &[]),
             ("livenessProbe: {httpGet: {host: 10.0.0.1, port: 80}}", &["livenessProbe.httpGet.host 10.0.0.1"]),
             ("readinessProbe: {tcpSocket: {host: 127.0.0.1, port: 80}}", &["readinessProbe.tcpSocket.host 127.0.0.1"]),
@@ -432,14 +418,11 @@ mod tests {
     #[test]
     fn restricted_asks_for_more() {
         let web = "spec.containers[web].securityContext";
-        let root: &str = &format!("{web}.runAsNonRoot");
-        let root_false: &str = &format!("{root} false");
-        let seccomp: &str = &format!("{web}.seccompProfile.type");
-        let unconfined: &str = &format!("{seccomp} Unconfined");
-        let escalation: &str = &format!("{web}.allowPrivilegeEscalation");
-        let escalation_true: &str = &format!("{escalation} true");
+        let root: &str = &format!("{web}.runAsNonRoot false");
+        let seccomp: &str = &format!("{web}.seccompProfile.type Unconfined");
+        let escalation: &str = &format!("{web}.allowPrivilegeEscalation true");
         let drop: &str = &format!("{web}.capabilities.drop");
-        let add: &str = &format!("{web}.capabilities.add CHOWN,NET_RAW");
+        let add: [&str; 2] = [&format!("{web}.capabilities.add CHOWN"), &format!("{web}.capabilities.add NET_RAW")];
         let user: &str = &format!("{web}.runAsUser 0");
         let proc_mount: &str = &format!("{web}.procMount Unmasked");
         let no_root = "allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}, seccompProfile: {type: RuntimeDefault}";
@@ -451,15 +434,15 @@ mod tests {
             ("", "", &[drop, root, seccomp, escalation]),
             // allowPrivilegeEscalation
             ("", no_escalation, &[escalation]),
-            ("", &format!("{no_escalation}, allowPrivilegeEscalation: true"), &[escalation_true]),
+            ("", &format!("{no_escalation}, allowPrivilegeEscalation: true"), &[escalation]),
             ("hostUsers: false", no_escalation, &[escalation]),
             ("os: {name: linux}", no_escalation, &[escalation]),
             ("os: {name: windows}", no_escalation, &[]),
             // runAsNonRoot
             ("", no_root, &[root]),
-            ("", &format!("{no_root}, runAsNonRoot: false"), &[root_false]),
+            ("", &format!("{no_root}, runAsNonRoot: false"), &[root]),
             ("securityContext: {runAsNonRoot: true}", no_root, &[]),
-            ("securityContext: {runAsNonRoot: true}", &format!("{no_root}, runAsNonRoot: false"), &[root_false]),
+            ("securityContext: {runAsNonRoot: true}", &format!("{no_root}, runAsNonRoot: false"), &[root]),
             ("securityContext: {runAsNonRoot: false}", no_root, &["spec.securityContext.runAsNonRoot false"]),
             ("securityContext: {runAsNonRoot: false}", GOOD, &["spec.securityContext.runAsNonRoot false"]),
             ("hostUsers: false", no_root, &[]),
@@ -476,14 +459,14 @@ mod tests {
             ("", &format!("{no_capabilities}, capabilities: {{drop: [NET_RAW]}}"), &[drop]),
             ("", &format!("{no_capabilities}, capabilities: {{drop: [all]}}"), &[drop]),
             ("", &format!("{no_capabilities}, capabilities: {{drop: [KILL, ALL], add: [NET_BIND_SERVICE]}}"), &[]),
-            ("", &format!("{no_capabilities}, capabilities: {{drop: [ALL], add: [NET_RAW, CHOWN]}}"), &[add]),
-            ("", &format!("{no_capabilities}, capabilities: {{add: [NET_RAW, CHOWN]}}"), &[add, drop]),
+            ("", &format!("{no_capabilities}, capabilities: {{drop: [ALL], add: [NET_RAW, CHOWN]}}"), &add),
+            ("", &format!("{no_capabilities}, capabilities: {{add: [NET_RAW, CHOWN]}}"), &[add[0], add[1], drop]),
             ("hostUsers: false", no_capabilities, &[drop]),
             ("os: {name: windows}", no_capabilities, &[]),
             ("os: {name: windows}", &format!("{no_capabilities}, capabilities: {{add: [NET_RAW]}}"), &[]),
             // seccomp
             ("", no_seccomp, &[seccomp]),
-            ("", &format!("{no_seccomp}, seccompProfile: {{type: Unconfined}}"), &[unconfined]),
+            ("", &format!("{no_seccomp}, seccompProfile: {{type: Unconfined}}"), &[seccomp]),
             ("", &format!("{no_seccomp}, seccompProfile: {{type: Localhost}}"), &[]),
             ("securityContext: {seccompProfile: {type: RuntimeDefault}}", no_seccomp, &[]),
             ("securityContext: {seccompProfile: {type: Unconfined}}", no_seccomp, &["spec.securityContext.seccompProfile.type Unconfined"]),
@@ -533,7 +516,7 @@ mod tests {
     fn restricted_reads_every_list_of_containers() {
         for list in ["initContainers", "ephemeralContainers"] {
             let spec = format!("{list}: [{{name: c, image: i}}], {}", with(GOOD));
-            let fields = ["capabilities.drop", "runAsNonRoot", "seccompProfile.type", "allowPrivilegeEscalation"];
+            let fields = ["capabilities.drop", "runAsNonRoot false", "seccompProfile.type Unconfined", "allowPrivilegeEscalation true"];
             let expected = fields.map(|f| format!("spec.{list}[c].securityContext.{f}"));
             expect("Restricted", &pod("", &spec), &expected.each_ref().map(String::as_str));
         }

@@ -61,9 +61,9 @@ fn check(cx: &Context<'_, '_>, out: &mut Vec<Finding>) -> Applies {
                 "nobody states the class of its data, so whether it needs a key of yours is not known",
                 "label the namespace with its data-classification",
             )),
-            (Encrypted::No(why), Some(class)) => {
+            (Encrypted::No(why, since), Some(class)) => {
                 let fingerprint = claim.class.as_deref().or(claim.volume.as_deref()).unwrap_or("(default)");
-                out.push(Finding::violated(path, fingerprint, format!("{} data needs a key of yours: {why}", shown(class, 40)), FIX));
+                out.push(Finding::violated(path, fingerprint, format!("{} data needs a key of yours: {why}", shown(class, 40)), FIX).by_fact_of(since));
             }
             (Encrypted::Unknown(why), Some(_)) => out.push(Finding::unknown(path, why, FIX)),
         }

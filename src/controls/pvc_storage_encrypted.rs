@@ -24,7 +24,7 @@ pub const CONTROL: Control = Control {
     references: &[("ISO 27001:2022", &["A.8.24"]), ("SOC 2", &["CC6.1", "CC6.7"]), ("CCM 4.0.12", &["CEK-03"]), ("NIST 800-53r5", &["SC-28", "SC-28(1)"])],
     why: "A disk that is copied, snapshotted or thrown away must not give its data away.",
     checked: "The StorageClass (or, when bound, the PersistentVolume) of every claim that the object is, makes or mounts, by the driver's own parameter.",
-    unknown: "The driver or the cloud account decides outside the cluster, the class does not exist yet, or the class was made anew after the volume: record evidence, or name a class that \
+    unknown: "The driver or the cloud account decides outside the cluster, the class or a mounted claim does not exist yet, or the class was made anew after the volume: record evidence, or name a class that \
               switches encryption on.",
     fix: "use a StorageClass with encryption switched on; parameters are fixed when a volume is made, so move existing data to a new volume",
     kinds: &[
@@ -46,14 +46,14 @@ pub const CONTROL: Control = Control {
 
 fn check(cx: &Context<'_, '_>, out: &mut Vec<Finding>) -> Applies {
     let mut applies = Applies::No;
-    let mut push = |path: String, class: Option<&str>, volume: Option<&str>| {
+    let mut push = |path: String, class: Option<&str>, volume: Option<&str>, encrypted: Encrypted| {
         applies = Applies::Yes;
-        match of_claim(class, volume, cx.facts) {
+        match encrypted {
             Encrypted::Yes => {}
-            Encrypted::No(why) => {
+            Encrypted::No(why, since) => {
                 // The class is the offending value: moving to another unencrypted class is a new violation.
                 let fingerprint = class.or(volume).unwrap_or("(default)");
-                out.push(Finding::violated(path, fingerprint, why, "use a StorageClass with encryption switched on"));
+                out.push(Finding::violated(path, fingerprint, why, "use a StorageClass with encryption switched on").by_fact_of(since));
             }
             Encrypted::Unknown(why) => out.push(Finding::unknown(path, why, "name a StorageClass that switches encryption on, or record evidence")),
         }
@@ -64,15 +64,20 @@ fn check(cx: &Context<'_, '_>, out: &mut Vec<Finding>) -> Applies {
             ClaimSource::StatefulSet => format!("{}.spec.storageClassName", claim.path),
             ClaimSource::Ephemeral => format!("{}.storageClassName", claim.path),
         };
-        push(path, claim.class.as_deref(), claim.volume.as_deref());
+        let (class, volume) = (claim.class.as_deref(), claim.volume.as_deref());
+        push(path, class, volume, of_claim(class, volume, cx.facts));
     }
     // A claim mounted by name is judged by itself as well; here it tells the workload's owner.
-    if let (Some(pod), Ok(claims)) = (&cx.subject.pod, &cx.facts.claims) {
-        for volume in &pod.spec.volumes {
-            let VolumeSource::Claim(name) = &volume.source else { continue };
-            if let Some(fact) = claims.get(&format!("{}/{}", cx.namespace.name, &**name)) {
-                push(format!("spec.volumes[{}]", shown(&volume.name, 63)), fact.class.as_deref(), fact.volume.as_deref());
+    for mounted in cx.subject.pod.iter().flat_map(|pod| &pod.spec.volumes) {
+        let VolumeSource::Claim(name) = &mounted.source else { continue };
+        let path = format!("spec.volumes[{}]", shown(&mounted.name, 63));
+        match cx.facts.claims.as_ref().map(|claims| claims.get(&format!("{}/{}", cx.namespace.name, &**name))) {
+            Ok(Some(fact)) => {
+                let (class, volume) = (fact.class.as_deref(), fact.volume.as_deref());
+                push(path, class, volume, of_claim(class, volume, cx.facts));
             }
+            Ok(None) => push(path, None, None, Encrypted::Unknown(format!("claim \"{}\" is not known", shown(name, 63)))),
+            Err(reason) => push(path, None, None, Encrypted::Unknown(format!("claim \"{}\" is not known, claims cannot be read: {reason}", shown(name, 63)))),
         }
     }
     applies
@@ -103,9 +108,29 @@ mod tests {
     }
 
     #[test]
+    fn the_older_annotation_wins_over_the_field() {
+        let meta = "metadata: {name: c, annotations: {volume.beta.kubernetes.io/storage-class: plain}}, spec: {storageClassName: sealed}";
+        let pod = |volumes: &str| format!("spec: {{template: {{spec: {{containers: [], volumes: [{volumes}]}}}}");
+        for (yaml, path) in [
+            (format!("{{apiVersion: v1, kind: PersistentVolumeClaim, {meta}}}"), "spec.storageClassName"),
+            (
+                format!("{{apiVersion: apps/v1, kind: StatefulSet, metadata: {{}}, {}, volumeClaimTemplates: [{{{meta}}}]}}}}", pod("")),
+                "spec.volumeClaimTemplates[c].spec.storageClassName",
+            ),
+            (
+                format!("{{apiVersion: apps/v1, kind: Deployment, metadata: {{}}, {}}}}}", pod(&format!("{{name: e, ephemeral: {{volumeClaimTemplate: {{{meta}}}}}}}"))),
+                "spec.volumes[e].ephemeral.volumeClaimTemplate.spec.storageClassName",
+            ),
+        ] {
+            assert_eq!(judge(&CONTROL, &yaml, &Default::default(), &facts()), [format!("Violated {path} plain")], "{yaml}");
+        }
+    }
+
+    #[test]
     fn templates_ephemeral_volumes_and_mounted_claims_are_judged() {
         let set = "{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: s}, spec: {template: {spec: {containers: [], volumes: [
-            {name: e, ephemeral: {volumeClaimTemplate: {spec: {storageClassName: plain}}}}, {name: m, persistentVolumeClaim: {claimName: data-off}}, {name: t, emptyDir: {}}]}},
+            {name: e, ephemeral: {volumeClaimTemplate: {spec: {storageClassName: plain}}}}, {name: m, persistentVolumeClaim: {claimName: data-off}}, {name: t, emptyDir: {}},
+            {name: u, persistentVolumeClaim: {claimName: gone}}]}},
             volumeClaimTemplates: [{metadata: {name: d}, spec: {storageClassName: plain}}]}}";
         let shop = Namespace { name: "shop".into(), ..Namespace::default() };
         assert_eq!(
@@ -114,8 +139,11 @@ mod tests {
                 "Violated spec.volumeClaimTemplates[d].spec.storageClassName plain",
                 "Violated spec.volumes[e].ephemeral.volumeClaimTemplate.spec.storageClassName plain",
                 "Violated spec.volumes[m] plain",
+                "Unknown spec.volumes[u]",
             ]
         );
+        let mounts = "{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containers: [], volumes: [{name: m, persistentVolumeClaim: {claimName: data-off}}]}}";
+        assert_eq!(judge_in(&CONTROL, mounts, &shop, &Default::default(), None, &Facts::none("forbidden")), ["Unknown spec.volumes[m]"]);
         let plain = "{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containers: [], volumes: [{name: t, emptyDir: {}}]}}";
         assert_eq!(judge(&CONTROL, plain, &Default::default(), &Facts::none("forbidden")), ["-"]);
     }

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+
 use crate::model::{facts::Facts, text::shown};
 
 /// What the cluster shows about encryption at rest.
@@ -10,10 +12,19 @@ use crate::model::{facts::Facts, text::shown};
 pub(super) enum Encrypted {
     /// Switched on, or always on with this driver.
     Yes,
-    /// Switched off, or off by default with this driver.
-    No(String),
+    /// Switched off, or off by default with this driver; and when the class or volume that says so was made.
+    No(String, Option<Timestamp>),
     /// Not visible in the cluster, with what would settle it.
     Unknown(String),
+}
+
+impl Encrypted {
+    fn made(self, since: Option<Timestamp>) -> Self {
+        match self {
+            Self::No(why, _) => Self::No(why, since),
+            Self::Yes | Self::Unknown(_) => self,
+        }
+    }
 }
 
 enum Absent {
@@ -100,9 +111,9 @@ fn by_driver(what: &str, driver: &str, parameters: &BTreeMap<String, String>) ->
     match (value(parameters, known.parameter), &known.absent) {
         (Some(v), Absent::HiddenAtRest(why)) if v.eq_ignore_ascii_case("true") => Encrypted::Unknown(format!("{what}: {why}")),
         (Some(v), _) if v.eq_ignore_ascii_case("true") => Encrypted::Yes,
-        (Some(_), _) => Encrypted::No(format!("{what} switches encryption off")),
+        (Some(_), _) => Encrypted::No(format!("{what} switches encryption off"), None),
         (None, Absent::ProviderEncrypts) => Encrypted::Yes,
-        (None, Absent::Off) => Encrypted::No(format!("{what} has no encryption")),
+        (None, Absent::Off) => Encrypted::No(format!("{what} has no encryption"), None),
         (None, Absent::Hidden(why) | Absent::HiddenAtRest(why)) => Encrypted::Unknown(format!("{what}: {why}")),
     }
 }
@@ -112,9 +123,9 @@ fn key_by_driver(what: &str, driver: &str, parameters: &BTreeMap<String, String>
     let named = value(parameters, known(driver).and_then(|d| d.key)).is_some_and(|v| !v.trim().is_empty());
     match (by_driver(what, driver, parameters), known(driver).and_then(|d| d.key)) {
         (Encrypted::Yes, Some(_)) if named => Encrypted::Yes,
-        (Encrypted::Yes, Some(key)) => Encrypted::No(format!("{what} names none ({key})")),
+        (Encrypted::Yes, Some(key)) => Encrypted::No(format!("{what} names none ({key})"), None),
         (Encrypted::Yes, None) => Encrypted::Unknown(format!("{what} uses driver {}, which names no key: record evidence", shown(driver, 63))),
-        (other @ (Encrypted::No(_) | Encrypted::Unknown(_)), _) => other,
+        (other @ (Encrypted::No(..) | Encrypted::Unknown(_)), _) => other,
     }
 }
 
@@ -147,7 +158,7 @@ fn judged(class: Option<&str>, volume: Option<&str>, facts: &Facts, judge: Judge
         }
     };
     match found {
-        Ok((name, class)) => judge(&format!("class \"{}\"", shown(name, 63)), &class.provisioner, &class.parameters),
+        Ok((name, class)) => judge(&format!("class \"{}\"", shown(name, 63)), &class.provisioner, &class.parameters).made(class.created),
         Err(why) => Encrypted::Unknown(why),
     }
 }
@@ -159,13 +170,13 @@ fn of_volume(name: &str, facts: &Facts, judge: Judge) -> Encrypted {
         Err(reason) => return Encrypted::Unknown(format!("volumes cannot be read: {reason}")),
     };
     let Some(volume) = volumes.get(name) else { return Encrypted::Unknown(format!("volume \"{}\" does not exist", shown(name, 63))) };
-    let own = judge(&format!("volume \"{}\"", shown(name, 63)), &volume.driver, &volume.attributes);
+    let own = judge(&format!("volume \"{}\"", shown(name, 63)), &volume.driver, &volume.attributes).made(volume.created);
     let class = volume.class.as_deref().filter(|c| !c.is_empty());
     match (&own, class, &facts.storage_classes) {
         // A driver that encrypts nothing by default says so only in its class: the attributes of a volume may leave it out.
         (Encrypted::Yes, ..) | (_, None, _) | (_, _, Err(_)) => own,
-        (Encrypted::No(_) | Encrypted::Unknown(_), Some(class), Ok(classes)) => match classes.get(class) {
-            Some(c) if c.created <= volume.created => judge(&format!("class \"{}\"", shown(class, 63)), &c.provisioner, &c.parameters),
+        (Encrypted::No(..) | Encrypted::Unknown(_), Some(class), Ok(classes)) => match classes.get(class) {
+            Some(c) if c.created <= volume.created => judge(&format!("class \"{}\"", shown(class, 63)), &c.provisioner, &c.parameters).made(c.created),
             Some(_) => Encrypted::Unknown(format!("class \"{}\" is newer than volume \"{}\": record evidence", shown(class, 63), shown(name, 63))),
             None => Encrypted::Unknown(format!("class \"{}\" of volume \"{}\" is gone: record evidence", shown(class, 63), shown(name, 63))),
         },
@@ -179,13 +190,13 @@ pub(super) mod tests {
     use super::*;
     use crate::model::facts::{ClaimFact, StorageClass, Volume};
 
-    /// Classes `sealed` (encrypted), `keyed` (by a key that it names), `plain` (explicitly not), `hidden` (the account decides); volume `vol-off` of class `plain`; claim `shop/data-off`.
+    /// Classes `sealed` (encrypted), `keyed` (by a key that it names), `plain` (explicitly not), `hidden` (the account decides); volumes `vol-off` of class `plain` and `vol-own` (off by its own attribute); claim `shop/data-off`.
     pub fn facts() -> Facts {
         let class = |driver: &str, parameters: &[(&str, &str)], default| StorageClass {
             provisioner: driver.into(),
             parameters: parameters.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect(),
             default,
-            created: "2026-01-01T00:00:00Z".into(),
+            created: "2026-01-01T00:00:00Z".parse().ok(),
         };
         let ebs = "ebs.csi.aws.com";
         Facts {
@@ -200,7 +211,14 @@ pub(super) mod tests {
                 .into(),
             )),
             volumes: Ok(Arc::new(
-                [("vol-off".to_owned(), Volume { driver: ebs.into(), class: Some("plain".into()), created: "2026-02-01T00:00:00Z".into(), ..Volume::default() })].into(),
+                [
+                    ("vol-off".to_owned(), Volume { driver: ebs.into(), class: Some("plain".into()), created: "2026-02-01T00:00:00Z".parse().ok(), ..Volume::default() }),
+                    (
+                        "vol-own".to_owned(),
+                        Volume { driver: ebs.into(), attributes: [("encrypted".into(), "false".into())].into(), class: None, created: "2026-02-01T00:00:00Z".parse().ok() },
+                    ),
+                ]
+                .into(),
             )),
             claims: Ok(Arc::new([("shop/data-off".to_owned(), ClaimFact { class: Some("plain".into()), volume: None })].into())),
             ..Facts::empty()
@@ -279,6 +297,13 @@ pub(super) mod tests {
             let said = format!("{:?}", of_claim(class, volume, &facts));
             assert!(said.starts_with(word), "{class:?} {volume:?}: {said}");
         }
+        let made = |class, volume| match of_claim(class, volume, &facts) {
+            Encrypted::No(_, since) => since.map(|t| t.to_string()),
+            Encrypted::Yes | Encrypted::Unknown(_) => None,
+        };
+        assert_eq!(made(Some("plain"), None).as_deref(), Some("2026-01-01T00:00:00Z"), "the class's");
+        assert_eq!(made(None, Some("vol-off")).as_deref(), Some("2026-01-01T00:00:00Z"), "the class's, of which the volume is");
+        assert_eq!(made(None, Some("vol-own")).as_deref(), Some("2026-02-01T00:00:00Z"), "the volume's own");
         assert!(matches!(of_claim(Some("sealed"), None, &Facts::none("forbidden")), Encrypted::Unknown(_)));
     }
 }

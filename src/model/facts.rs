@@ -6,6 +6,7 @@ use std::{
     sync::Arc,
 };
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{selector::Selector, subject::Kind};
@@ -69,8 +70,20 @@ pub struct StorageClass {
     pub parameters: BTreeMap<String, String>,
     /// Annotated as the cluster's default.
     pub default: bool,
-    /// RFC 3339; the newest default wins, as in the API server's own DefaultStorageClass admission.
-    pub created: String,
+    /// The newest default wins, as in the API server's own DefaultStorageClass admission.
+    pub created: Option<Timestamp>,
+}
+
+impl StorageClass {
+    /// Reads a whole StorageClass.
+    pub fn from_json(object: &Value) -> Self {
+        Self {
+            provisioner: text(&object["provisioner"]).unwrap_or_default(),
+            parameters: strings(&object["parameters"]),
+            default: DEFAULT_CLASS.iter().any(|key| object["metadata"]["annotations"][*key] == "true"),
+            created: created(object),
+        }
+    }
 }
 
 /// A PersistentVolume as far as encryption can be read from it.
@@ -82,8 +95,22 @@ pub struct Volume {
     pub attributes: BTreeMap<String, String>,
     /// The class that it was provisioned from.
     pub class: Option<String>,
-    /// RFC 3339.
-    pub created: String,
+    /// When it was made.
+    pub created: Option<Timestamp>,
+}
+
+impl Volume {
+    /// Reads a whole PersistentVolume.
+    pub fn from_json(object: &Value) -> Self {
+        let spec = &object["spec"];
+        let in_tree = || ["hostPath", "local", "nfs"].into_iter().find(|source| spec[*source].is_object()).map(str::to_owned);
+        Self {
+            driver: text(&spec["csi"]["driver"]).or_else(in_tree).unwrap_or_default(),
+            attributes: strings(&spec["csi"]["volumeAttributes"]),
+            class: storage_class(object),
+            created: created(object),
+        }
+    }
 }
 
 /// A claim that exists: what a pod that mounts it by name gets.
@@ -93,6 +120,38 @@ pub struct ClaimFact {
     pub class: Option<String>,
     /// The bound volume.
     pub volume: Option<String>,
+}
+
+impl ClaimFact {
+    /// Reads a whole PersistentVolumeClaim.
+    pub fn from_json(object: &Value) -> Self {
+        Self { class: storage_class(object), volume: text(&object["spec"]["volumeName"]) }
+    }
+}
+
+/// Either makes a StorageClass the cluster's default.
+const DEFAULT_CLASS: [&str; 2] = ["storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class"];
+
+/// The class of a claim or a volume: an annotation that is older than the field still wins over it, as Kubernetes has it.
+pub fn class_of<T>(annotated: impl FnOnce(&str) -> Option<T>, field: Option<T>) -> Option<T> {
+    annotated("volume.beta.kubernetes.io/storage-class").or(field)
+}
+
+fn storage_class(object: &Value) -> Option<String> {
+    class_of(|key| text(&object["metadata"]["annotations"][key]), text(&object["spec"]["storageClassName"]))
+}
+
+fn text(value: &Value) -> Option<String> {
+    value.as_str().map(str::to_owned)
+}
+
+fn created(object: &Value) -> Option<Timestamp> {
+    object["metadata"]["creationTimestamp"].as_str()?.parse().ok()
+}
+
+/// The texts of a mapping; whatever else is in it is left out.
+pub fn strings(value: &Value) -> BTreeMap<String, String> {
+    value.as_object().into_iter().flatten().filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect()
 }
 
 /// A ServiceAccount as far as its token is concerned.
@@ -152,4 +211,39 @@ pub struct Namespace {
     pub labels: BTreeMap<String, String>,
     /// Its annotations.
     pub annotations: BTreeMap<String, String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn storage_is_read_from_whole_objects() {
+        let made = json!({"creationTimestamp": "2026-01-01T00:00:00Z", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}});
+        let class = StorageClass::from_json(&json!({"metadata": made, "provisioner": "p", "parameters": {"encrypted": "true", "n": 1}}));
+        let parameters = [("encrypted".to_owned(), "true".to_owned())].into();
+        assert_eq!(class, StorageClass { provisioner: "p".into(), parameters, default: true, created: "2026-01-01T00:00:00Z".parse().ok() });
+        for (spec, driver) in [
+            (json!({"csi": {"driver": "d"}}), "d"),
+            (json!({"nfs": null, "hostPath": {}}), "hostPath"),
+            (json!({"local": {"path": "/"}}), "local"),
+            (json!({"fc": {}}), ""),
+            (json!(null), ""),
+        ] {
+            assert_eq!(Volume::from_json(&json!({"spec": spec})).driver, driver, "{spec}");
+        }
+        let claim = ClaimFact::from_json(&json!({"spec": {"storageClassName": "", "volumeName": "v"}}));
+        assert_eq!(claim, ClaimFact { class: Some(String::new()), volume: Some("v".into()) });
+        let annotated = json!({"metadata": {"annotations": {"volume.beta.kubernetes.io/storage-class": "old"}}, "spec": {"storageClassName": "new"}});
+        assert_eq!(ClaimFact::from_json(&annotated).class.as_deref(), Some("old"));
+        assert_eq!(Volume::from_json(&annotated).class.as_deref(), Some("old"));
+        assert!(StorageClass::from_json(&json!({"metadata": {"annotations": {"storageclass.beta.kubernetes.io/is-default-class": "true"}}})).default);
+        for nonsense in [json!(null), json!([]), json!({"metadata": 1, "spec": "x"})] {
+            assert_eq!(StorageClass::from_json(&nonsense), StorageClass::default());
+            assert_eq!(Volume::from_json(&nonsense), Volume::default());
+            assert_eq!(ClaimFact::from_json(&nonsense), ClaimFact::default());
+        }
+    }
 }

@@ -10,6 +10,8 @@ pub mod text;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use jiff::Timestamp;
+
 /// One thing that a check found wrong, or could not see, in one subject.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
@@ -23,6 +25,8 @@ pub struct Finding {
     pub message: String,
     /// A line to paste that mends it.
     pub fix: String,
+    /// When the fact beside the object that makes it a violation came to be; `None` where the object alone does.
+    pub since: Option<Timestamp>,
 }
 
 /// Whether a finding is a fact or a gap in what the cluster shows.
@@ -41,12 +45,18 @@ pub struct Sameness(u64);
 impl Finding {
     /// A violation.
     pub fn violated(path: impl Into<String>, fingerprint: impl Into<String>, message: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self { outcome: Outcome::Violated, path: path.into(), fingerprint: fingerprint.into(), message: message.into(), fix: fix.into() }
+        Self { outcome: Outcome::Violated, path: path.into(), fingerprint: fingerprint.into(), message: message.into(), fix: fix.into(), since: None }
     }
 
     /// Something that the cluster cannot show.
     pub fn unknown(path: impl Into<String>, message: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self { outcome: Outcome::Unknown, path: path.into(), fingerprint: String::new(), message: message.into(), fix: fix.into() }
+        Self { outcome: Outcome::Unknown, path: path.into(), fingerprint: String::new(), message: message.into(), fix: fix.into(), since: None }
+    }
+
+    /// The same, by a fact that came to be at `since`.
+    #[must_use]
+    pub fn by_fact_of(self, since: Option<Timestamp>) -> Self {
+        Self { since, ..self }
     }
 
     /// What makes this the same violation as another one of the same control.

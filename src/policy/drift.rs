@@ -81,7 +81,7 @@ pub fn report(namespace: &Namespace, matrix: &Matrix, room: &Room, facts: &Facts
                 continue;
             }
             let message = format!("{}: {}", subject.full_path(&judged.finding.path), judged.finding.message);
-            let grandfathered = judged.finding.outcome == Outcome::Violated && matrix.grandfathers(judged.control, created, now);
+            let grandfathered = judged.finding.outcome == Outcome::Violated && matrix.grandfathers(judged.control, created, judged.finding.since, now);
             drift.push(Drift::new(judged.control, judged.finding.outcome, subject.display_name(), &message, grandfathered));
         }
     }

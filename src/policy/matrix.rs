@@ -77,16 +77,17 @@ impl Matrix {
         }
     }
 
-    /// Whether an object made at `created` stood before `control` was forbidden here and is still spared. An object without a creation time
-    /// is being made now, so it never is.
-    pub fn grandfathers(&self, control: usize, created: Option<Timestamp>, now: Timestamp) -> bool {
+    /// Whether an object made at `created` stood before `control` was forbidden here, or before the fact that makes it a violation came to be
+    /// at `since`, and is still spared: a class of storage that is made anew must not stop what runs. An object without a creation time is
+    /// being made now, so it never is.
+    pub fn grandfathers(&self, control: usize, created: Option<Timestamp>, since: Option<Timestamp>, now: Timestamp) -> bool {
         let Some(created) = created else { return false };
         if self.existing.policy == ExistingPolicy::Deny || self.existing.until.as_ref().is_some_and(|until| now >= until.0) {
             return false;
         }
         // Not recorded yet: enforcement begins with the first decision, so whatever exists stood before it.
-        let since = self.entries[control].forbidden_since.unwrap_or(now);
-        let line = self.existing.created_before.as_ref().map_or(since, |t| since.max(t.0));
+        let forbidden = self.entries[control].forbidden_since.unwrap_or(now);
+        let line = [self.existing.created_before.as_ref().map(|t| t.0), since].into_iter().flatten().fold(forbidden, Timestamp::max);
         created < line
     }
 
@@ -144,20 +145,31 @@ mod tests {
     fn grace_ends_where_the_declaration_says() {
         let at = |s: &str| s.parse::<Timestamp>().unwrap();
         let (before, since, after) = (at("2026-01-01T00:00:00Z"), at("2026-02-01T00:00:00Z"), at("2026-03-01T00:00:00Z"));
-        for (existing, created, expected) in [
-            ("{}", Some(before), true),
-            ("{}", Some(since), false),
-            ("{}", Some(after), false),
-            ("{}", None, false),
-            ("{policy: Deny}", Some(before), false),
-            ("{until: '2026-03-15T00:00:00Z'}", Some(before), false),
-            ("{until: '2026-05-01T00:00:00Z'}", Some(before), true),
-            ("{createdBefore: '2026-03-02T00:00:00Z'}", Some(after), true),
-            ("{createdBefore: '2025-01-01T00:00:00Z'}", Some(before), true),
+        let later = at("2026-03-02T00:00:00Z");
+        for (existing, created, fact, expected) in [
+            ("{}", Some(before), None, true),
+            ("{}", Some(since), None, false),
+            ("{}", Some(after), None, false),
+            ("{}", None, None, false),
+            ("{policy: Deny}", Some(before), None, false),
+            ("{until: '2026-03-15T00:00:00Z'}", Some(before), None, false),
+            ("{until: '2026-05-01T00:00:00Z'}", Some(before), None, true),
+            ("{createdBefore: '2026-03-02T00:00:00Z'}", Some(after), None, true),
+            ("{createdBefore: '2025-01-01T00:00:00Z'}", Some(before), None, true),
+            // The fact is younger than the ban: what is older than the fact is spared, and nothing else.
+            ("{}", Some(after), Some(later), true),
+            ("{}", Some(later), Some(later), false),
+            ("{}", None, Some(later), false),
+            ("{policy: Deny}", Some(after), Some(later), false),
+            ("{until: '2026-03-15T00:00:00Z'}", Some(after), Some(later), false),
+            // It is older: the ban counts.
+            ("{}", Some(before), Some(before), true),
+            ("{}", Some(after), Some(before), false),
+            ("{createdBefore: '2026-03-02T00:00:00Z'}", Some(after), Some(before), true),
         ] {
             let mut matrix = Matrix::resolve(&ownership(&format!("{{serviceModel: PaaS, existingWorkloads: {existing}}}")));
             matrix.entries[0].forbidden_since = Some(since);
-            assert_eq!(matrix.grandfathers(0, created, at("2026-04-01T00:00:00Z")), expected, "{existing} {created:?}");
+            assert_eq!(matrix.grandfathers(0, created, fact, at("2026-04-01T00:00:00Z")), expected, "{existing} {created:?} {fact:?}");
         }
     }
 }

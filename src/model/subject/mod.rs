@@ -19,11 +19,11 @@ pub use self::{
     env::{Data, Env, Plain},
     kind::Kind,
     network::{IngressHttp, IngressPath, IngressRule, IngressSpec, IngressTls, Listener, ServiceSpec},
-    pod::{Capabilities, Container, Handler, Lifecycle, Os, Pod, PodSpec, Port, Profile, SeLinux, SecurityContext, Sysctl, Target, Volume, VolumeSource, Windows},
+    pod::{Capabilities, Container, Handler, Image, Lifecycle, Os, Pod, PodSpec, Port, Profile, SeLinux, SecurityContext, Sysctl, Target, Volume, VolumeSource, Windows},
     rbac::{Binding, Grantee, RoleRef, Rule},
     slim::slim,
 };
-use super::{read::nullable, text::Str};
+use super::{facts::class_of, read::nullable, text::Str};
 
 /// Labels or annotations.
 pub type Map<'a> = BTreeMap<Str<'a>, Str<'a>>;
@@ -106,27 +106,16 @@ impl<'a> Subject<'a> {
             Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet | Kind::ReplicaSet | Kind::ReplicationController | Kind::Job => {
                 let o = WorkloadObject::deserialize(json)?;
                 let mut subject = Self::new(kind, o.metadata).with_template(o.spec.template)?;
-                subject.claims.extend(o.spec.volume_claim_templates.into_iter().map(|t| Claim {
-                    path: format!("spec.volumeClaimTemplates[{}]", t.metadata.name),
-                    class: t.spec.storage_class_name,
-                    volume: t.spec.volume_name,
-                    annotations: t.metadata.annotations,
-                    name: t.metadata.name,
-                    from: ClaimSource::StatefulSet,
-                }));
+                subject.claims.extend(
+                    o.spec.volume_claim_templates.iter().map(|t| t.claim(ClaimSource::StatefulSet, format!("spec.volumeClaimTemplates[{}]", t.metadata.name), &t.metadata.name)),
+                );
                 subject
             }
             Kind::PersistentVolumeClaim => {
                 let o = ClaimTemplate::deserialize(json)?;
-                let mut subject = Self::new(kind, o.metadata.clone());
-                subject.claims.push(Claim {
-                    path: "spec".to_owned(),
-                    name: o.metadata.name,
-                    class: o.spec.storage_class_name,
-                    volume: o.spec.volume_name,
-                    annotations: o.metadata.annotations,
-                    from: ClaimSource::Itself,
-                });
+                let claim = o.claim(ClaimSource::Itself, "spec".to_owned(), &o.metadata.name);
+                let mut subject = Self::new(kind, o.metadata);
+                subject.claims.push(claim);
                 subject
             }
             Kind::Ingress => {
@@ -167,17 +156,11 @@ impl<'a> Subject<'a> {
             }
             Kind::ServiceAccount | Kind::NetworkPolicy => Self::new(kind, PlainObject::deserialize(json)?.metadata),
         };
-        if let Some(pod) = &mut subject.pod {
-            for volume in &mut pod.spec.volumes {
-                if let VolumeSource::Ephemeral(template) = &mut volume.source {
-                    subject.claims.push(Claim {
-                        path: format!("spec.volumes[{}].ephemeral.volumeClaimTemplate.spec", volume.name),
-                        name: volume.name.clone(),
-                        class: template.spec.storage_class_name.clone(),
-                        volume: template.spec.volume_name.clone(),
-                        annotations: std::mem::take(&mut template.metadata.annotations),
-                        from: ClaimSource::Ephemeral,
-                    });
+        if let Some(pod) = &subject.pod {
+            for volume in &pod.spec.volumes {
+                if let VolumeSource::Ephemeral(template) = &volume.source {
+                    let path = format!("spec.volumes[{}].ephemeral.volumeClaimTemplate.spec", volume.name);
+                    subject.claims.push(template.claim(ClaimSource::Ephemeral, path, &volume.name));
                 }
             }
         }
@@ -390,6 +373,12 @@ pub struct ClaimTemplate<'a> {
     #[serde(borrow, deserialize_with = "nullable")]
     spec: ClaimSpec<'a>,
 }
+impl<'a> ClaimTemplate<'a> {
+    fn claim(&self, from: ClaimSource, path: String, name: &Str<'a>) -> Claim<'a> {
+        let annotated = |key: &str| self.metadata.annotations.get(&Str::from(key)).cloned();
+        Claim { path, name: name.clone(), class: class_of(annotated, self.spec.storage_class_name.clone()), volume: self.spec.volume_name.clone(), from }
+    }
+}
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct ClaimSpec<'a> {
@@ -410,8 +399,6 @@ pub struct Claim<'a> {
     pub class: Option<Str<'a>>,
     /// The volume that it asks for or is bound to.
     pub volume: Option<Str<'a>>,
-    /// Annotations on the claim.
-    pub annotations: Map<'a>,
     /// Where it comes from.
     pub from: ClaimSource,
 }

@@ -9,7 +9,7 @@ use serde::{
 use super::{ClaimTemplate, Env, Map};
 use crate::model::{
     read::{nullable, once},
-    text::Str,
+    text::{Str, shown},
 };
 
 /// A pod, or the template of one.
@@ -63,6 +63,16 @@ impl<'a> PodSpec<'a> {
             .into_iter()
             .chain(self.other_containers.iter().map(|(list, containers)| (&**list, containers)))
             .flat_map(|(list, containers)| containers.iter().map(move |c| (list, c)))
+    }
+
+    /// Every image that is pulled, for a container or as a volume.
+    pub fn all_images(&self) -> impl Iterator<Item = Image<'_>> {
+        let run = self.all_containers().map(|(list, c)| Image { list, name: &c.name, field: "image", reference: &c.image });
+        let mounted = self.volumes.iter().filter_map(|v| match &v.source {
+            VolumeSource::Image(reference) => Some(Image { list: "volumes", name: &v.name, field: "image.reference", reference }),
+            VolumeSource::Claim(_) | VolumeSource::Ephemeral(_) | VolumeSource::HostPath(_) | VolumeSource::ApiToken | VolumeSource::Other => None,
+        });
+        run.chain(mounted)
     }
 }
 
@@ -124,6 +134,23 @@ impl<'de: 'a, 'a> Deserialize<'de> for PodSpec<'a> {
             }
         }
         deserializer.deserialize_map(Visitor)
+    }
+}
+
+/// An image that is pulled.
+#[derive(Clone, Copy, Debug)]
+pub struct Image<'i> {
+    list: &'i str,
+    name: &'i str,
+    field: &'static str,
+    /// As written.
+    pub reference: &'i str,
+}
+
+impl Image<'_> {
+    /// Where it stands: `spec.containers[web].image`, `spec.volumes[model].image.reference`.
+    pub fn path(&self) -> String {
+        format!("spec.{}[{}].{}", self.list, shown(self.name, 63), self.field)
     }
 }
 
@@ -322,6 +349,8 @@ pub enum VolumeSource<'a> {
     HostPath(Str<'a>),
     /// A projected token that the API server takes: one for no other audience.
     ApiToken,
+    /// An image or artifact of a registry, by its reference as written.
+    Image(Str<'a>),
     /// Anything else.
     Other,
 }
@@ -344,6 +373,12 @@ impl<'de: 'a, 'a> Deserialize<'de> for Volume<'a> {
         struct HostPath<'a> {
             #[serde(borrow, deserialize_with = "nullable")]
             path: Str<'a>,
+        }
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct Image<'a> {
+            #[serde(borrow, deserialize_with = "nullable")]
+            reference: Str<'a>,
         }
         #[derive(Default, Deserialize)]
         #[serde(default)]
@@ -385,6 +420,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Volume<'a> {
                         "persistentVolumeClaim" => map.next_value::<Option<ByName<'de>>>()?.map(|c| volume.source = VolumeSource::Claim(c.name)).is_some(),
                         "ephemeral" => map.next_value::<Option<Ephemeral<'de>>>()?.map(|e| volume.source = VolumeSource::Ephemeral(Box::new(e.volume_claim_template))).is_some(),
                         "hostPath" => map.next_value::<Option<HostPath<'de>>>()?.map(|h| volume.source = VolumeSource::HostPath(h.path)).is_some(),
+                        "image" => map.next_value::<Option<Image<'de>>>()?.map(|i| volume.source = VolumeSource::Image(i.reference)).is_some(),
                         "projected" => {
                             let projected = map.next_value::<Option<Projected<'de>>>()?;
                             if projected.as_ref().is_some_and(Projected::has_api_token) {
