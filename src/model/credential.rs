@@ -100,16 +100,26 @@ impl Sign {
         Self::of_text(value).or_else(|| has_password(value).then_some(Self::Url)).or_else(|| (names_credential(name) && !is_setting(value)).then_some(Self::Name))
     }
 
-    /// What a text gives away.
+    /// What a text gives away. One pass over its bytes: every variable of every review comes by here.
     pub fn of_text(text: &str) -> Option<Self> {
-        if text.len() < SHORTEST {
+        let bytes = text.as_bytes();
+        if bytes.len() < SHORTEST {
             return None;
         }
-        if text.split("-----BEGIN ").skip(1).any(|rest| rest.split("-----").next().is_some_and(|label| label.len() < 40 && label.contains("PRIVATE KEY"))) {
-            return Some(Self::PrivateKey);
+        let (mut start, mut token) = (0, None);
+        for (i, byte) in bytes.iter().copied().chain([b' ']).enumerate() {
+            if WORD[usize::from(byte)] {
+                continue;
+            }
+            if i - start >= SHORTEST && token.is_none() {
+                token = issuer(&text[start..i]);
+            }
+            if byte == b' ' && bytes[..i].ends_with(b"-----BEGIN") && is_private(text.get(i + 1..).unwrap_or_default()) {
+                return Some(Self::PrivateKey);
+            }
+            start = i + 1;
         }
-        let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')));
-        words.filter(|w| w.len() >= SHORTEST).find_map(issuer).map(Self::Token)
+        token.map(Self::Token)
     }
 
     /// A value that holds no secret and gives itself away as this one did.
@@ -135,6 +145,22 @@ impl fmt::Display for Sign {
     }
 }
 
+/// What words are made of; tokens are words.
+const WORD: [bool; 256] = {
+    let mut word = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        word[byte as usize] = byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+        byte += 1;
+    }
+    word
+};
+
+/// Whether what follows `-----BEGIN ` is the label of a private key.
+fn is_private(rest: &str) -> bool {
+    rest.split("-----").next().is_some_and(|label| label.len() < 40 && label.contains("PRIVATE KEY"))
+}
+
 /// Any issuer's: signed JSON, by which services know each other.
 const JWT: &str = "JSON Web Tokens";
 
@@ -158,11 +184,12 @@ fn is_random(begins: &str, tail: &str) -> bool {
 
 /// Whether a URL carries a password of its own, and not a place for one.
 fn has_password(text: &str) -> bool {
-    text.match_indices("://").any(|(at, _)| {
-        let authority = text[at + 3..].split(['/', '?', '#', ' ', '"', '\'', ',', '\n']).next().unwrap_or_default();
-        let password = authority.rsplit_once('@').and_then(|(user, _)| user.split_once(':')).map(|(_, password)| password);
-        password.is_some_and(|p| !p.is_empty() && !p.starts_with(['$', '<', '{', '%', '*']))
-    })
+    text.as_bytes().contains(&b':')
+        && text.match_indices("://").any(|(at, _)| {
+            let authority = text[at + 3..].split(['/', '?', '#', ' ', '"', '\'', ',', '\n']).next().unwrap_or_default();
+            let password = authority.rsplit_once('@').and_then(|(user, _)| user.split_once(':')).map(|(_, password)| password);
+            password.is_some_and(|p| !p.is_empty() && !p.starts_with(['$', '<', '{', '%', '*']))
+        })
 }
 
 /// Words by which people call credentials, as whole words: a tokenizer is none.
