@@ -29,8 +29,9 @@ pub const CONTROL: Control = Control {
     owners: [OwnerClass::Customer, OwnerClass::Customer, OwnerClass::Provider],
     references: &[("ISO 27001:2022", &["A.8.24"]), ("SOC 2", &["CC6.1"]), ("CCM 4.0.12", &["CEK-03"]), ("NIST 800-53r5", &["SC-28"])],
     why: "Whoever decides on encryption must say so where the next person looks, and the cluster must bear it out.",
-    checked: "Annotation demarc.dev/encryption-at-rest, or one of policy.encryption.annotationKeys, on the pod template (of a Pod, on itself) of a workload that keeps data, in any volume but emptyDir, configMap, secret, projected, downwardAPI and image: csi, \
-              application or kms, optionally followed by a colon and a key reference. One on the workload's own metadata does not reach its pods, and does not count. csi and kms beside a storage class that is not encrypted are a violation.",
+    checked: "Annotation demarc.dev/encryption-at-rest, or one of policy.encryption.annotationKeys, on the pod template (of a Pod, on itself) of a workload that keeps data, in any \
+              volume but emptyDir, configMap, secret, projected, downwardAPI and image: csi, application or kms, optionally followed by a colon and a key reference. One on the \
+              workload's own metadata does not reach its pods, and does not count. csi and kms beside a storage class that is not encrypted are a violation.",
     unknown: "Never: the statement is in the object. Whether storage is encrypted is pvc-storage-encrypted's to say.",
     fix: "annotate spec.template.metadata.annotations demarc.dev/encryption-at-rest: csi",
     kinds: &[Kind::Pod, Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet, Kind::ReplicaSet, Kind::ReplicationController, Kind::Job, Kind::CronJob, Kind::PodTemplate],
