@@ -29,7 +29,7 @@ fn yaml(value: &Value) -> anyhow::Result<String> {
 
 fn webhook() -> Value {
     let configuration = install::webhook_configuration("", "");
-    let optional: BTreeMap<&str, Value> = install::DRIFT_ONLY.iter().map(|kind| (kind.name(), install::rule_for(*kind))).collect();
+    let optional: BTreeMap<&str, Value> = demarc::model::subject::Kind::DRIFT_ONLY.iter().map(|kind| (kind.name(), install::rule_for(*kind))).collect();
     json!({
         "rules": install::rules(),
         "optionalRules": optional,

@@ -286,8 +286,10 @@ fn finding(judged: &Judged, object: &Object, subject: &Subject<'_>, namespace: &
     let (control, entry, found) = (&CATALOG[judged.control], &matrix.entries[judged.control], &judged.finding);
     let path = subject.full_path(&found.path);
     let place = object.node.find(&path);
+    // The API server does not ask about these unless the chart is told to: drift, and no refusal.
+    let enforcement = if Kind::DRIFT_ONLY.contains(&subject.kind) { entry.enforcement.min(Enforcement::Audit) } else { entry.enforcement };
     Finding {
-        level: Level::of(found.outcome, entry.enforcement),
+        level: Level::of(found.outcome, enforcement),
         control: control.id,
         severity: control.severity,
         file: shown(file, 4096),
@@ -300,7 +302,7 @@ fn finding(judged: &Judged, object: &Object, subject: &Subject<'_>, namespace: &
         fix: shown(&found.fix, 400),
         owner: entry.owner,
         owed_by: shown(&matrix.owed_by(judged.control), 100),
-        enforcement: entry.enforcement,
+        enforcement,
         outcome: match found.outcome {
             Outcome::Violated => "Violated",
             Outcome::Unknown => "Unknown",

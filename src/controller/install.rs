@@ -25,9 +25,6 @@ pub fn crds_yaml() -> Result<String, serde_saphyr::ser::Error> {
     serde_saphyr::to_string(&crate::api::crd::<Ownership>())
 }
 
-/// Kinds that are drift only unless asked for: they serve one control each and are written often.
-pub const DRIFT_ONLY: &[Kind] = &[Kind::ConfigMap, Kind::ServiceAccount];
-
 fn rule(group: &str, resources: &[&str]) -> Value {
     json!({"apiGroups": [group], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": resources, "scope": "Namespaced"})
 }
@@ -40,7 +37,7 @@ pub fn rules() -> Vec<Value> {
     groups.sort_unstable();
     groups.dedup();
     for group in groups {
-        let mut resources: Vec<&str> = Kind::ALL.iter().filter(|k| k.group() == group && !DRIFT_ONLY.contains(k)).map(|k| k.plural()).collect();
+        let mut resources: Vec<&str> = Kind::ALL.iter().filter(|k| k.group() == group && !Kind::DRIFT_ONLY.contains(k)).map(|k| k.plural()).collect();
         if group.is_empty() {
             resources.extend(["pods/ephemeralcontainers", "pods/resize"]);
         }

@@ -75,7 +75,7 @@ fn kinds_are_added_to_the_webhook_by_name() {
     let full = rendered(&["--set", "webhook.kinds={ServiceAccount,ConfigMap}"]);
     let rules = find(&full, "ValidatingWebhookConfiguration demarc")["webhooks"][0]["rules"].clone();
     let mut expected = install::rules();
-    expected.extend(install::DRIFT_ONLY.iter().map(|kind| install::rule_for(*kind)));
+    expected.extend(demarc::model::subject::Kind::DRIFT_ONLY.iter().map(|kind| install::rule_for(*kind)));
     assert_eq!(rules, json!(expected));
 }
 

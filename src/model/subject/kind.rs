@@ -65,6 +65,9 @@ kinds! {
 }
 
 impl Kind {
+    /// Kinds that are drift only unless asked for: they serve one control each and are written often.
+    pub const DRIFT_ONLY: &'static [Self] = &[Self::ConfigMap, Self::ServiceAccount];
+
     /// Whether a built-in controller makes `child` for an object of this kind. Anybody may write an owner reference; only these are believed.
     pub const fn makes(self, child: Self) -> bool {
         matches!(
