@@ -54,9 +54,13 @@ pub struct Edge {
 
 /// The webhook's routes. Tests call them without a socket.
 pub fn routes(edge: Edge) -> Router {
-    let shared = edge.shared.clone();
     let door = Door { edge, bodies: Arc::new(Semaphore::new(BODIES / 1024)) };
-    Router::new().route("/workloads", post(workloads)).route("/declarations", post(declarations)).with_state(door).layer(axum::middleware::map_response_with_state(shared, part))
+    Router::new()
+        .route("/workloads", post(workloads))
+        .route("/declarations", post(declarations))
+        .fallback(|State(door): State<Door>| async move { part(StatusCode::NOT_FOUND.into_response(), &door.edge.shared) })
+        .method_not_allowed_fallback(|State(door): State<Door>| async move { part(StatusCode::METHOD_NOT_ALLOWED.into_response(), &door.edge.shared) })
+        .with_state(door)
 }
 
 /// What the handlers share: the edge, and the room for bodies in KiB.
@@ -68,7 +72,7 @@ struct Door {
 
 /// A connection that is kept alive would outlast the Service's endpoint, and a request sent while it is being closed is lost: so a replica that
 /// leaves ends each connection with an answer. Whoever asks what is no review is no API server, and does not keep a slot either.
-async fn part(State(shared): State<Arc<Shared>>, mut response: Response) -> Response {
+fn part(mut response: Response, shared: &Shared) -> Response {
     if shared.leaving() || response.status().is_client_error() {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
@@ -95,18 +99,20 @@ pub fn admin_routes(shared: Arc<Shared>) -> Router {
 }
 
 async fn workloads(State(Door { edge, bodies }): State<Door>, request: HttpRequest) -> Response {
-    if !edge.shared.ready() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "not ready: nothing is decided from an empty or stale book\n").into_response();
-    }
-    answer(request, &bodies, move |review| {
-        let book = edge.shared.book.load();
-        super::answer::decide(review, &book, &edge.shared.objects(), &edge.trusted, (edge.now)())
-    })
-    .await
+    let response = if edge.shared.ready() {
+        let decide = |review: &review::Request<'_>| {
+            let book = edge.shared.book.load();
+            super::answer::decide(review, &book, &edge.shared.objects(), &edge.trusted, (edge.now)())
+        };
+        answer(request, &bodies, decide).await
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready: nothing is decided from an empty or stale book\n").into_response()
+    };
+    part(response, &edge.shared)
 }
 
-async fn declarations(State(Door { bodies, .. }): State<Door>, request: HttpRequest) -> Response {
-    answer(request, &bodies, super::declarations::decide).await
+async fn declarations(State(Door { edge, bodies }): State<Door>, request: HttpRequest) -> Response {
+    part(answer(request, &bodies, super::declarations::decide).await, &edge.shared)
 }
 
 async fn answer(request: HttpRequest, bodies: &Semaphore, decide: impl FnOnce(&review::Request<'_>) -> Answer) -> Response {

@@ -107,18 +107,22 @@ impl Sign {
             return None;
         }
         let (mut start, mut token) = (0, None);
-        for (i, byte) in bytes.iter().copied().chain([b' ']).enumerate() {
-            if WORD[usize::from(byte)] {
+        let mut word = |start: usize, end: usize| {
+            if end - start >= SHORTEST && token.is_none() {
+                token = issuer(&text[start..end]);
+            }
+        };
+        for (i, byte) in bytes.iter().enumerate() {
+            if WORD[usize::from(*byte)] {
                 continue;
             }
-            if i - start >= SHORTEST && token.is_none() {
-                token = issuer(&text[start..i]);
-            }
-            if byte == b' ' && bytes[..i].ends_with(b"-----BEGIN") && is_private(text.get(i + 1..).unwrap_or_default()) {
+            word(start, i);
+            if *byte == b' ' && bytes[..i].ends_with(b"-----BEGIN") && is_private(&text[i + 1..]) {
                 return Some(Self::PrivateKey);
             }
             start = i + 1;
         }
+        word(start, bytes.len());
         token.map(Self::Token)
     }
 
@@ -201,12 +205,15 @@ fn names_credential(name: &str) -> bool {
         [i, i + plural].into_iter().any(|i| bytes.get(i).is_none_or(|b| !b.is_ascii_alphabetic() || b.is_ascii_uppercase() && bytes[i - 1].is_ascii_lowercase()))
     };
     let is_word = |i: usize, words: &[&str]| words.iter().any(|w| at(i, w) && ends(i + w.len()));
-    let found = (0..bytes.len()).any(|i| match bytes[i].to_ascii_lowercase() {
-        b'p' => is_word(i, &["password", "passwd", "passphrase", "private_key", "privatekey"]),
-        b't' => is_word(i, &["token"]),
-        b'b' => is_word(i, &["bearer"]),
-        b's' => is_word(i, &["secret"]),
-        b'a' => is_word(i, &["apikey", "api_key", "api-key"]) || i == 0 && at(0, "azure_") && (7..bytes.len()).any(|k| is_word(k, &["key"])),
+    // Two letters decide nearly always.
+    let found = bytes.windows(2).enumerate().any(|(i, pair)| match [pair[0].to_ascii_lowercase(), pair[1].to_ascii_lowercase()] {
+        [b'p', b'a'] => is_word(i, &["password", "passwd", "passphrase"]),
+        [b'p', b'r'] => is_word(i, &["private_key", "privatekey"]),
+        [b't', b'o'] => is_word(i, &["token"]),
+        [b'b', b'e'] => is_word(i, &["bearer"]),
+        [b's', b'e'] => is_word(i, &["secret"]),
+        [b'a', b'p'] => is_word(i, &["apikey", "api_key", "api-key"]),
+        [b'a', b'z'] => i == 0 && at(0, "azure_") && (7..bytes.len()).any(|k| is_word(k, &["key"])),
         _ => false,
     });
     found && !is_about(name)
