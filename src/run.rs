@@ -38,7 +38,7 @@ pub const DRAIN: Duration = Duration::from_secs(6);
 /// What `demarc controller` is told.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// For a cluster that cannot reach pods (a laptop, a test): install the CRDs, the webhook by loopback URL and the enrolment policy
+    /// For a cluster that cannot reach pods (a laptop, a test): install the CRDs, the webhook by loopback URL and the policies
     #[arg(long)]
     pub local: bool,
     /// Where the webhook listens (TLS): 0.0.0.0:10250 unless said, with --local a free port of 127.0.0.1

@@ -16,7 +16,6 @@ use super::{
 };
 use crate::{
     api::ownership::Enforcement,
-    controls::CATALOG,
     model::{
         Sameness,
         subject::{Kind, Subject},
@@ -260,7 +259,6 @@ enum Consequence {
 
 /// The ratchet: what follows from one violation.
 fn consequence(judged: &Judged, matrix: &Matrix, parent: &Parent<'_>, stood: Option<&Stood>, now: Timestamp) -> Consequence {
-    debug_assert!(judged.control < CATALOG.len());
     match matrix.entries[judged.control].enforcement {
         Enforcement::Off | Enforcement::Audit => return Consequence::Nothing,
         Enforcement::Warn => return Consequence::Warn { grandfathered: false },

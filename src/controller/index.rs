@@ -84,14 +84,13 @@ struct State {
     backing: HashMap<String, (String, String)>,
     /// The name of our own webhook configuration.
     own: String,
-    /// It, as far as it is there.
-    configuration: Option<Value>,
+    /// What keeps it from enforcing, judged once a change.
+    fault: Option<(&'static str, String)>,
     dirty: BTreeSet<String>,
     /// Kinds of facts that cannot be read, and why: their controls are Unknown, and nothing else suffers (F38).
     unreadable: Vec<(Source, &'static str)>,
     /// Where each object is kept, by its uid: a fresh list tells what is gone by uid alone.
     kept: HashMap<String, (Source, String, String)>,
-    generation: u64,
     /// Something changed that the book does not show yet.
     stale: bool,
 }
@@ -113,7 +112,7 @@ impl Index {
 
     /// An empty index; `configuration` is the name of our own webhook configuration.
     pub fn new(configuration: &str) -> Self {
-        Self { state: Mutex::new(State { own: configuration.to_owned(), ..State::default() }), ..Self::default() }
+        Self { state: Mutex::new(State { own: configuration.to_owned(), fault: install::fault(None), ..State::default() }), ..Self::default() }
     }
 
     /// Takes in one change. The book shows it after [`Index::settle`].
@@ -152,7 +151,6 @@ impl Index {
         if !std::mem::take(&mut state.stale) {
             return;
         }
-        state.generation += 1;
         let book = Book {
             promises: state.ownerships.iter().map(|(ns, s)| (ns.clone(), s.promise.clone())).collect(),
             namespaces: state.namespaces.clone(),
@@ -165,7 +163,6 @@ impl Index {
                 network_policies: state.store(Source::Subjects(Kind::NetworkPolicy), &state.network_policies),
                 unseen: Arc::new(state.unseen()),
             },
-            generation: state.generation,
         };
         // Stored under the lock, so that an older book never replaces a newer one.
         self.shared.book.store(Arc::new(book));
@@ -220,7 +217,7 @@ impl Index {
 
     /// What keeps the API server from asking as it should.
     pub fn fault(&self) -> Option<(&'static str, String)> {
-        install::fault(self.state().configuration.as_ref())
+        self.state().fault.clone()
     }
 
     /// Why the cluster depends on a namespace, as far as objects of the whole cluster say so.
@@ -416,7 +413,7 @@ impl State {
     fn backs(&mut self, kind: Backing, name: &str, object: &DynamicObject) {
         self.unback(kind, name);
         if kind == Backing::ValidatingWebhooks && name == self.own {
-            self.configuration = Some(object.data.clone());
+            self.fault = install::fault(Some(&object.data));
         }
         let service = |config: &Value| config["service"]["namespace"].as_str().map(str::to_owned);
         let named: Vec<(String, String)> = match kind {
@@ -439,7 +436,7 @@ impl State {
 
     fn unback(&mut self, kind: Backing, name: &str) {
         if kind == Backing::ValidatingWebhooks && name == self.own {
-            self.configuration = None;
+            self.fault = install::fault(None);
             self.dirty.extend(self.ownerships.keys().cloned());
         }
         let prefix = format!("{kind:?}/{name}/");

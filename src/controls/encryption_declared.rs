@@ -3,13 +3,13 @@
 
 use super::{
     Applies, Context, Control, WORKLOADS,
-    storage::{Encrypted, of_claim},
+    storage::{Encrypted, of_claim, offending},
 };
 use crate::{
     api::ownership::{Enforcement, OwnerClass, RequireFor, Severity},
     model::{
         Finding,
-        subject::{ClaimSource, Kind, VolumeSource},
+        subject::{ClaimSource, VolumeSource},
         text::shown,
     },
 };
@@ -34,14 +34,13 @@ pub const CONTROL: Control = Control {
               workload's own metadata does not reach its pods, and does not count. csi and kms beside a storage class that is not encrypted are a violation.",
     unknown: "Never: the statement is in the object. Whether storage is encrypted is pvc-storage-encrypted's to say.",
     fix: "annotate spec.template.metadata.annotations demarc.dev/encryption-at-rest: csi",
-    kinds: &[Kind::Pod, Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet, Kind::ReplicaSet, Kind::ReplicationController, Kind::Job, Kind::CronJob, Kind::PodTemplate],
+    kinds: WORKLOADS,
     root_only: false,
     confidential: false,
     check,
 };
 
 fn check(cx: &Context<'_, '_>, out: &mut Vec<Finding>) -> Applies {
-    debug_assert!(WORKLOADS.contains(&cx.subject.kind));
     let Some(pod) = &cx.subject.pod else { return Applies::No };
     let settings = cx.policy.encryption.as_ref();
     let claimed = cx.subject.claims.iter().filter(|c| c.from == ClaimSource::StatefulSet).map(|c| c.path.clone());
@@ -82,7 +81,7 @@ fn check(cx: &Context<'_, '_>, out: &mut Vec<Finding>) -> Applies {
         });
         for (path, class, volume) in own.chain(mounted) {
             if let Encrypted::No(why, since) = of_claim(class, volume, cx.facts) {
-                let fingerprint = format!("contradicted {}", class.or(volume).unwrap_or("(default)"));
+                let fingerprint = format!("contradicted {}", offending(class, volume));
                 out.push(Finding::violated(path, fingerprint, format!("declared {word}, but {why}"), "use a StorageClass with encryption switched on").by_fact_of(since));
             }
         }

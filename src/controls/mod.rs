@@ -1,6 +1,13 @@
 //! The catalog: one row a control, one file a control. Everything that names a control (reports, `explain`, metrics, docs) reads this table.
 //! To add one, write its file and add its row; CONTRIBUTING.md walks through it.
 
+/// Kinds that run pods, and whichever others a control judges beside them.
+macro_rules! workloads_and {
+    ($($more:ident),*) => {
+        &[Kind::Pod, Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet, Kind::ReplicaSet, Kind::ReplicationController, Kind::Job, Kind::CronJob, Kind::PodTemplate $(, Kind::$more)*]
+    };
+}
+
 mod anonymous_access_forbidden;
 mod data_classification_declared;
 mod encryption_declared;
@@ -96,8 +103,7 @@ pub struct Control {
 }
 
 /// Kinds that run pods.
-pub(crate) const WORKLOADS: &[Kind] =
-    &[Kind::Pod, Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet, Kind::ReplicaSet, Kind::ReplicationController, Kind::Job, Kind::CronJob, Kind::PodTemplate];
+pub(crate) const WORKLOADS: &[Kind] = workloads_and!();
 
 /// The catalog, in the order in which reports show it.
 pub static CATALOG: &[Control] = &[

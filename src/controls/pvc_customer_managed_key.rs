@@ -4,7 +4,7 @@
 use super::{
     Applies, Context, Control,
     data_classification_declared::class_of,
-    storage::{Encrypted, key_of_claim},
+    storage::{Encrypted, key_of_claim, offending},
 };
 use crate::{
     api::ownership::{Enforcement, OwnerClass, Severity},
@@ -62,7 +62,7 @@ fn check(cx: &Context<'_, '_>, out: &mut Vec<Finding>) -> Applies {
                 "label the namespace with its data-classification",
             )),
             (Encrypted::No(why, since), Some(class)) => {
-                let fingerprint = claim.class.as_deref().or(claim.volume.as_deref()).unwrap_or("(default)");
+                let fingerprint = offending(claim.class.as_deref(), claim.volume.as_deref());
                 out.push(Finding::violated(path, fingerprint, format!("{} data needs a key of yours: {why}", shown(class, 40)), FIX).by_fact_of(since));
             }
             (Encrypted::Unknown(why), Some(_)) => out.push(Finding::unknown(path, why, FIX)),

@@ -3,7 +3,7 @@
 
 use super::{
     Applies, Context, Control,
-    storage::{Encrypted, of_claim},
+    storage::{Encrypted, of_claim, offending},
 };
 use crate::{
     api::ownership::{Enforcement, OwnerClass, Severity},
@@ -51,9 +51,7 @@ fn check(cx: &Context<'_, '_>, out: &mut Vec<Finding>) -> Applies {
         match encrypted {
             Encrypted::Yes => {}
             Encrypted::No(why, since) => {
-                // The class is the offending value: moving to another unencrypted class is a new violation.
-                let fingerprint = class.or(volume).unwrap_or("(default)");
-                out.push(Finding::violated(path, fingerprint, why, "use a StorageClass with encryption switched on").by_fact_of(since));
+                out.push(Finding::violated(path, offending(class, volume), why, "use a StorageClass with encryption switched on").by_fact_of(since));
             }
             Encrypted::Unknown(why) => out.push(Finding::unknown(path, why, "name a StorageClass that switches encryption on, or record evidence")),
         }

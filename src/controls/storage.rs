@@ -183,6 +183,11 @@ fn of_volume(name: &str, facts: &Facts, judge: Judge) -> Encrypted {
     }
 }
 
+/// What of a claim offends: moving to another class that does is a new violation.
+pub(super) fn offending<'c>(class: Option<&'c str>, volume: Option<&'c str>) -> &'c str {
+    class.or(volume).unwrap_or("(default)")
+}
+
 #[cfg(test)]
 pub(super) mod tests {
     use std::sync::Arc;

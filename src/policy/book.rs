@@ -38,14 +38,12 @@ pub struct Book {
     pub namespaces: HashMap<String, Arc<Namespace>>,
     /// The rest of the cluster.
     pub facts: Facts,
-    /// Goes up with each rebuilding, so that an answer can be told apart from an older one.
-    pub generation: u64,
 }
 
 impl Book {
     /// Nothing is known yet.
     pub fn empty() -> Self {
-        Self { promises: HashMap::new(), namespaces: HashMap::new(), facts: Facts::none("not read yet"), generation: 0 }
+        Self { promises: HashMap::new(), namespaces: HashMap::new(), facts: Facts::none("not read yet") }
     }
 }
 

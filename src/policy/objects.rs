@@ -50,7 +50,6 @@ impl Record {
 #[derive(Debug, Default)]
 pub struct Objects {
     rooms: HashMap<Arc<str>, Room>,
-    count: usize,
 }
 
 /// The records of one namespace, by uid. Cloning shares the records, so that a namespace is judged without holding anybody up.
@@ -70,14 +69,14 @@ impl Objects {
         slim(&mut object);
         let json = serde_json::to_string(&object).ok()?.into_boxed_str();
         let room = self.rooms.entry(namespace.as_str().into()).or_default();
-        self.count += usize::from(room.records.insert(uid, Arc::new(Record { kind, created, parent, json })).is_none());
+        room.records.insert(uid, Arc::new(Record { kind, created, parent, json }));
         Some(namespace)
     }
 
     /// Forgets one object of a namespace.
     pub fn remove(&mut self, namespace: &str, uid: &str) {
         let Some(room) = self.rooms.get_mut(namespace) else { return };
-        self.count -= usize::from(room.records.remove(uid).is_some());
+        room.records.remove(uid);
         if room.records.is_empty() {
             self.rooms.remove(namespace);
         }
@@ -90,7 +89,6 @@ impl Objects {
             let before = room.records.len();
             room.records.retain(|uid, record| record.kind != kind || uids.contains(&**uid));
             if room.records.len() < before {
-                self.count -= before - room.records.len();
                 concerned.push(namespace.to_string());
             }
         }
@@ -101,16 +99,6 @@ impl Objects {
     /// The records of one namespace.
     pub fn room(&self, namespace: &str) -> Option<&Room> {
         self.rooms.get(namespace)
-    }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.count
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.count == 0
     }
 }
 
