@@ -133,7 +133,7 @@ pub async fn controller(args: Args, client: Client, shutdown: impl Future<Output
 
     let address = webhook.local_addr()?;
     let trusted = TRUSTED.iter().map(|t| (*t).to_owned()).chain(args.trusted_controller.clone()).collect();
-    let edge = Edge { shared: index.shared.clone(), trusted: Arc::new(trusted), now: jiff::Timestamp::now };
+    let edge = Edge { shared: index.shared.clone(), trusted: Arc::new(trusted), replica: args.replica.as_str().into(), now: jiff::Timestamp::now };
     let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(pair.clone().server_config()?));
     let (stop_webhook, stopped) = watch::channel(false);
     tasks.spawn(async move { ("webhook", server::serve(webhook, acceptor, server::routes(edge), until(stopped), DRAIN).await.map_err(Into::into)) });

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::{
     denial::{self, Cause},
+    probe,
     review::Request,
 };
 use crate::{
@@ -118,7 +119,11 @@ pub fn decide(request: &Request<'_>, book: &Book, objects: &Objects, trusted: &[
     }
     let Some(kind) = Kind::find(&request.kind.group, &request.kind.kind) else { return Answer::allow(uid) };
     let namespace_name = &*request.namespace;
-    let matrix = match book.promises.get(namespace_name) {
+    let promise = book.promises.get(namespace_name);
+    if probe::is_probe(kind, request) {
+        return probe::refuse(uid, promise);
+    }
+    let matrix = match promise {
         // Enrolled and not declared: this replica has not heard of the Ownership yet, or the label outlives it for a moment. Which of the two
         // cannot be told from here, and what is not known is not admitted (H59).
         None => {

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::{
     controls::CATALOG,
-    model::{subject::Subject, text::shown},
+    model::{proof, subject::Subject, text::shown},
     policy::{matrix::Matrix, verdict::Judged},
 };
 
@@ -19,12 +19,19 @@ pub const MAX_WARNINGS: usize = 10;
 /// One violation as data, as `metav1.StatusCause` has it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Cause {
-    /// The control's id.
+    /// The control's id, or one of the words of `model::proof`.
     pub reason: String,
     /// What is wrong.
     pub message: String,
     /// Where.
     pub field: String,
+}
+
+impl Cause {
+    /// What is to be known beside the violations: there is no place to it.
+    pub fn note(reason: &str, message: &str) -> Self {
+        Self { reason: reason.to_owned(), message: message.to_owned(), field: String::new() }
+    }
 }
 
 /// The text of a denial and its causes.
@@ -61,6 +68,7 @@ pub fn deny(subject: &Subject<'_>, namespace: &str, matrix: &Matrix, denied: &[&
         .iter()
         .take(32)
         .map(|j| Cause { reason: CATALOG[j.control].id.to_owned(), message: shown(&j.finding.message, 160), field: shown(&subject.full_path(&j.finding.path), 253) })
+        .chain([Cause::note(proof::GENERATION, &matrix.generation.to_string())])
         .collect();
     (text, causes)
 }

@@ -26,8 +26,8 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
-use super::{answer::Answer, review};
-use crate::policy::book::Shared;
+use super::{answer::Answer, denial::Cause, review};
+use crate::{model::proof, policy::book::Shared};
 
 /// The API server takes objects of up to 3 MiB as JSON; a review carries the object and the old object, and an envelope below 1 MiB.
 pub const MAX_BODY: usize = 7 * 1024 * 1024;
@@ -48,6 +48,8 @@ pub struct Edge {
     pub shared: Arc<Shared>,
     /// Usernames of controllers that make children.
     pub trusted: Arc<Vec<String>>,
+    /// Named in each refusal, for whoever asks which replica it was.
+    pub replica: Arc<str>,
     /// The clock.
     pub now: fn() -> Timestamp,
 }
@@ -102,7 +104,11 @@ async fn workloads(State(Door { edge, bodies }): State<Door>, request: HttpReque
     let response = if edge.shared.ready() {
         let decide = |review: &review::Request<'_>| {
             let book = edge.shared.book.load();
-            super::answer::decide(review, &book, &edge.shared.objects(), &edge.trusted, (edge.now)())
+            let mut answer = super::answer::decide(review, &book, &edge.shared.objects(), &edge.trusted, (edge.now)());
+            if !answer.causes.is_empty() {
+                answer.causes.push(Cause::note(proof::REPLICA, &edge.replica));
+            }
+            answer
         };
         answer(request, &bodies, decide).await
     } else {

@@ -3,6 +3,7 @@
 
 pub mod credential;
 pub mod facts;
+pub mod proof;
 pub mod read;
 pub mod selector;
 pub mod subject;

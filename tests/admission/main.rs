@@ -32,7 +32,7 @@ fn now() -> jiff::Timestamp {
 
 fn edge(index: &Index) -> Edge {
     let trusted = ["replicaset", "statefulset", "job"].map(|c| format!("system:serviceaccount:kube-system:{c}-controller"));
-    Edge { shared: index.shared.clone(), trusted: Arc::new(trusted.to_vec()), now }
+    Edge { shared: index.shared.clone(), trusted: Arc::new(trusted.to_vec()), replica: "one".into(), now }
 }
 
 /// An index as the watches would have filled it from these documents.
@@ -97,11 +97,57 @@ async fn each_case_is_answered_as_its_sentence_says() {
             assert!(message.contains(expect["contains"].as_str().unwrap()), "{name}: {message}");
             assert!(message.len() <= 1024, "{name}");
             let mut named: Vec<&str> = response["status"]["details"]["causes"].as_array().into_iter().flatten().map(|c| c["reason"].as_str().unwrap()).collect();
+            if !named.is_empty() {
+                // Who refused, and by which generation of the declaration: what a proof of enforcement reads.
+                assert_eq!(named.split_off(named.len() - 2), ["DemarcGeneration", "DemarcReplica"], "{name}: {response}");
+            }
             named.dedup();
             assert_eq!(json!(named), expect["controls"], "{name}: {message}");
         }
         for warning in response["warnings"].as_array().into_iter().flatten() {
             assert!(warning.as_str().unwrap().len() <= 120, "{name}: {warning}");
+        }
+    }
+}
+
+/// The leader asks this to see that it is asked. Whatever a namespace declares, the answer is a refusal that says who gave it and by what.
+#[tokio::test]
+async fn the_probe_is_refused_whatever_the_namespace_declares() {
+    let probe = |name: &str, operation: &str| {
+        json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
+            "uid": "u-1", "kind": {"group": "", "version": "v1", "kind": "PodTemplate"}, "namespace": "shop", "operation": operation,
+            "userInfo": {"username": "alice"}, "dryRun": true,
+            "object": {"apiVersion": "v1", "kind": "PodTemplate", "metadata": {"name": name, "namespace": "shop"}, "template": {"spec": {"containers": []}}},
+            "oldObject": {"apiVersion": "v1", "kind": "PodTemplate", "metadata": {"name": name, "namespace": "shop"}, "template": {"spec": {"containers": []}}}}})
+        .to_string()
+    };
+    let declared = |spec: &str| {
+        format!(
+            "{{apiVersion: v1, kind: Namespace, metadata: {{name: shop}}}}\n---\n{{apiVersion: demarc.dev/v1alpha1, kind: Ownership, metadata: {{name: default, namespace: shop, generation: 7}}, spec: {spec}}}"
+        )
+    };
+    let known = [("DemarcProbe", None), ("DemarcGeneration", Some("7")), ("DemarcReplica", Some("one"))];
+    for (what, declarations, said) in [
+        ("enforced", declared("{serviceModel: PaaS}"), &known[..]),
+        ("audited", declared("{serviceModel: SaaS, mode: Audit}"), &known),
+        ("unreadable", declared("{serviceModel: Mainframe}"), &[known[0], known[2]]),
+        ("undeclared", "{apiVersion: v1, kind: Namespace, metadata: {name: shop}}".to_owned(), &[known[0], known[2]]),
+    ] {
+        let index = index(&declarations);
+        let router = routes(edge(&index));
+        let (_, review) = post(&router, "/workloads", "application/json", probe("demarc-probe", "CREATE")).await;
+        let response = &review["response"];
+        assert_eq!((&response["allowed"], &response["status"]["code"]), (&json!(false), &json!(403)), "{what}: {response}");
+        let causes = response["status"]["details"]["causes"].as_array().unwrap();
+        assert_eq!(causes.len(), said.len(), "{what}: {response}");
+        for (cause, (reason, message)) in causes.iter().zip(said) {
+            assert_eq!(cause["reason"], *reason, "{what}");
+            assert!(message.is_none_or(|m| cause["message"] == m), "{what}: {cause}");
+        }
+        // Another name is judged as ever, and what is there already is left alone.
+        for (name, operation) in [("web", "CREATE"), ("demarc-probe", "UPDATE")] {
+            let (_, review) = post(&router, "/workloads", "application/json", probe(name, operation)).await;
+            assert!(!review.to_string().contains("DemarcProbe"), "{what}: {review}");
         }
     }
 }
