@@ -84,7 +84,7 @@ pub fn context(namespace: &str, input: &Input, schema: &Schema) -> Result<Contex
             ("", "Namespace") => {
                 let value = value(object);
                 let (labels, annotations) = (strings(&value["metadata"]["labels"]), strings(&value["metadata"]["annotations"]));
-                namespaces.insert(name.clone(), Namespace { name, labels, annotations });
+                namespaces.insert(name.clone(), Namespace { name, labels: labels.into_iter().collect(), annotations: annotations.into_iter().collect() });
             }
             ("storage.k8s.io", "StorageClass") => {
                 classes.insert(name, StorageClass::from_json(&value(object)));

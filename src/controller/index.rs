@@ -321,8 +321,8 @@ impl State {
             Source::Namespaces => {
                 let namespace = Namespace {
                     name: name.clone(),
-                    labels: object.metadata.labels.clone().unwrap_or_default(),
-                    annotations: object.metadata.annotations.clone().unwrap_or_default(),
+                    labels: object.metadata.labels.clone().unwrap_or_default().into_iter().collect(),
+                    annotations: object.metadata.annotations.clone().unwrap_or_default().into_iter().collect(),
                 };
                 self.dirty.insert(name.clone());
                 self.namespaces.insert(name, Arc::new(namespace));

@@ -4,7 +4,7 @@
 use super::{Applies, Context, Control};
 use crate::{
     api::ownership::{Classification, Enforcement, OwnerClass, Severity},
-    model::{Finding, subject::Kind, text::shown},
+    model::{Finding, map::Map, subject::Kind, text::shown},
 };
 
 pub const CONTROL: Control = Control {
@@ -77,8 +77,8 @@ fn stated<'c>(cx: &Context<'c, '_>, settings: Option<&'c Classification>) -> (Op
     (own, around)
 }
 
-fn find<'m, K: std::ops::Deref<Target = str>, V: std::ops::Deref<Target = str>>(map: &'m std::collections::BTreeMap<K, V>, key: &str) -> Option<&'m str> {
-    map.iter().find(|(k, _)| ***k == *key).map(|(_, v)| v.trim())
+fn find<'m>(map: &'m Map<'_>, key: &str) -> Option<&'m str> {
+    map.get(key).map(str::trim)
 }
 
 fn keys(settings: Option<&Classification>) -> impl Iterator<Item = &str> {

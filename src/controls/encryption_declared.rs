@@ -43,46 +43,48 @@ pub const CONTROL: Control = Control {
 fn check(cx: &Context<'_, '_>, out: &mut Vec<Finding>) -> Applies {
     let Some(pod) = &cx.subject.pod else { return Applies::No };
     let settings = cx.policy.encryption.as_ref();
-    let claimed = cx.subject.claims.iter().filter(|c| c.from == ClaimSource::StatefulSet).map(|c| c.path.clone());
-    let mounted = pod.spec.volumes.iter().filter(|v| !VANISHING.contains(&&*v.field)).map(|v| format!("spec.volumes[{}]", shown(&v.name, 63)));
-    let stored: Vec<String> = claimed.chain(mounted).collect();
+    let claimed = || cx.subject.claims.iter().filter(|c| c.from == ClaimSource::StatefulSet);
+    let mounted = || pod.spec.volumes.iter().filter(|v| !VANISHING.contains(&&*v.field));
     let required_for_all = settings.is_some_and(|s| s.require_for == RequireFor::All);
-    if stored.is_empty() && !required_for_all {
+    if claimed().next().is_none() && mounted().next().is_none() && !required_for_all {
         return Applies::No;
     }
 
     let keys = || std::iter::once(KEY).chain(settings.into_iter().flat_map(|s| s.annotation_keys.iter().map(String::as_str)));
     // Pods carry their template's annotations alone, and are judged by them.
-    let said = keys().find_map(|k| pod.annotations.iter().find(|(a, _)| &***a == k).map(|(_, v)| &**v));
-    let fix = format!("annotate {} {KEY}: csi", cx.subject.full_path("metadata.annotations"));
+    let said = keys().find_map(|k| pod.annotations.get(k));
+    let fix = || format!("annotate {} {KEY}: csi", cx.subject.full_path("metadata.annotations"));
     let Some(value) = said else {
         // One a place: a volume more is a violation more, and a volume less is none.
         if required_for_all {
-            out.push(Finding::violated("metadata.annotations", "", "no encryption declared", &fix));
+            out.push(Finding::violated("metadata.annotations", "", "no encryption declared", fix()));
         }
-        out.extend(stored.into_iter().map(|path| Finding::violated(path, "", "persistent storage, no encryption declared", &fix)));
+        let places = claimed().map(|c| c.path.clone()).chain(mounted().map(|v| format!("spec.volumes[{}]", shown(&v.name, 63))));
+        out.extend(places.map(|path| Finding::violated(path, "", "persistent storage, no encryption declared", fix())));
         return Applies::Yes;
     };
     let (word, key) = value.split_once(':').map_or((value, None), |(w, k)| (w, Some(k)));
     let builtin = matches!(word, "csi" | "application" | "kms") && key.is_none_or(|k| !k.trim().is_empty());
     if !builtin && !settings.is_some_and(|s| s.accepted_values.iter().any(|a| a == value)) {
         // Never the annotation's body in a message: it may hold a key.
-        out.push(Finding::violated("metadata.annotations", "malformed", "the encryption declaration is not csi, application or kms[:key]", fix));
+        out.push(Finding::violated("metadata.annotations", "malformed", "the encryption declaration is not csi, application or kms[:key]", fix()));
         return Applies::Yes;
     }
     if matches!(word, "csi" | "kms") {
-        let own = cx.subject.claims.iter().map(|c| (c.path.clone(), c.class.as_deref(), c.volume.as_deref()));
-        let claims = cx.facts.claims.as_ref().ok();
-        let mounted = pod.spec.volumes.iter().filter_map(|v| match &v.source {
-            VolumeSource::Claim(name) => claims
-                .and_then(|c| c.get(&format!("{}/{}", cx.namespace.name, &**name)))
-                .map(|f| (format!("spec.volumes[{}]", shown(&v.name, 63)), f.class.as_deref(), f.volume.as_deref())),
-            VolumeSource::Ephemeral(_) | VolumeSource::HostPath(_) | VolumeSource::ApiToken | VolumeSource::Image(_) | VolumeSource::Other => None,
-        });
-        for (path, class, volume) in own.chain(mounted) {
+        let mut compare = |path: &dyn Fn() -> String, class: Option<&str>, volume: Option<&str>| {
             if let Encrypted::No(why, since) = of_claim(class, volume, cx.facts) {
                 let fingerprint = format!("contradicted {}", offending(class, volume));
-                out.push(Finding::violated(path, fingerprint, format!("declared {word}, but {why}"), "use a StorageClass with encryption switched on").by_fact_of(since));
+                out.push(Finding::violated(path(), fingerprint, format!("declared {word}, but {why}"), "use a StorageClass with encryption switched on").by_fact_of(since));
+            }
+        };
+        for own in &cx.subject.claims {
+            compare(&|| own.path.clone(), own.class.as_deref(), own.volume.as_deref());
+        }
+        let claims = cx.facts.claims.as_ref().ok();
+        for volume in &pod.spec.volumes {
+            let VolumeSource::Claim(name) = &volume.source else { continue };
+            if let Some(fact) = claims.and_then(|c| c.get(&format!("{}/{}", cx.namespace.name, &**name))) {
+                compare(&|| format!("spec.volumes[{}]", shown(&volume.name, 63)), fact.class.as_deref(), fact.volume.as_deref());
             }
         }
     }

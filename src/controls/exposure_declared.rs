@@ -6,7 +6,8 @@ use crate::{
     api::ownership::{Enforcement, Exposure, OwnerClass, Severity},
     model::{
         Finding,
-        subject::{IngressPath, IngressSpec, Kind, Map, ServiceSpec},
+        map::Map,
+        subject::{IngressPath, IngressSpec, Kind, ServiceSpec},
         text::shown,
     },
 };
@@ -70,7 +71,7 @@ fn allow(name: &str) -> String {
 
 fn check_service(service: &ServiceSpec<'_>, annotations: &Map<'_>, name: &str, out: &mut Vec<Finding>) {
     let message = match &*service.kind {
-        "LoadBalancer" if INTERNAL.iter().any(|(key, word)| annotations.iter().any(|(k, v)| &**k == *key && v.eq_ignore_ascii_case(word))) => None,
+        "LoadBalancer" if INTERNAL.iter().any(|(key, word)| annotations.get(key).is_some_and(|v| v.eq_ignore_ascii_case(word))) => None,
         "LoadBalancer" => Some("a public load balancer that is not declared"),
         "NodePort" => Some("a port of every node that is not declared"),
         _ => None,
@@ -93,7 +94,7 @@ fn check_service(service: &ServiceSpec<'_>, annotations: &Map<'_>, name: &str, o
 
 /// Whether the class of an Ingress is one that no stranger reaches. An annotation counts only beside the class whose controller obeys it.
 fn is_internal(ingress: &IngressSpec<'_>, annotations: &Map<'_>) -> bool {
-    let annotation = |key: &str| annotations.iter().find(|(k, _)| &***k == key).map(|(_, v)| &**v);
+    let annotation = |key: &str| annotations.get(key);
     match ingress.ingress_class_name.as_deref().or_else(|| annotation("kubernetes.io/ingress.class")) {
         Some("gce-internal") => true,
         Some("alb") => annotation("alb.ingress.kubernetes.io/scheme") == Some("internal"),

@@ -44,7 +44,7 @@ fn check(cx: &Context<'_, '_>, out: &mut Vec<Finding>) -> Applies {
         out.push(Finding::unknown(PATH, "policy.patch.maxImageAge is not a number of days", "write it as P90D"));
         return Applies::Yes;
     };
-    let said = pod.annotations.iter().find(|(k, _)| &***k == KEY).map(|(_, v)| v.trim().parse::<Timestamp>());
+    let said = pod.annotations.get(KEY).map(|v| v.trim().parse::<Timestamp>());
     match said {
         None => out.push(Finding::unknown(PATH, "nobody says when its image was built", WRITE)),
         Some(Err(_)) => out.push(Finding::unknown(PATH, "when its image was built is not a time of RFC 3339", WRITE)),

@@ -9,7 +9,8 @@ use crate::{
     api::ownership::{Enforcement, OwnerClass, PodSecurityLevel, Severity},
     model::{
         Finding,
-        subject::{Container, Handler, Map, PodSpec, SecurityContext, VolumeSource},
+        map::Map,
+        subject::{Container, Handler, PodSpec, SecurityContext, VolumeSource},
         text::shown,
     },
 };
@@ -121,7 +122,7 @@ impl Judge<'_, '_> {
         self.volumes();
         let unset = SecurityContext::default();
         for (list, container) in spec.all_containers() {
-            self.container(Place::Container(list, &container.name), container, container.security_context.as_ref().unwrap_or(&unset));
+            self.container(Place::Container(list, &container.name), container, container.security_context.as_deref().unwrap_or(&unset));
         }
     }
 
@@ -240,9 +241,9 @@ impl Judge<'_, '_> {
     fn handlers(&mut self, place: Place<'_>, container: &Container<'_>) {
         let lifecycle = container.lifecycle.as_ref();
         let handlers: [(&str, Option<&Handler<'_>>); 5] = [
-            ("livenessProbe", container.liveness_probe.as_ref()),
-            ("readinessProbe", container.readiness_probe.as_ref()),
-            ("startupProbe", container.startup_probe.as_ref()),
+            ("livenessProbe", container.liveness_probe.as_deref()),
+            ("readinessProbe", container.readiness_probe.as_deref()),
+            ("startupProbe", container.startup_probe.as_deref()),
             ("lifecycle.postStart", lifecycle.and_then(|l| l.post_start.as_ref())),
             ("lifecycle.preStop", lifecycle.and_then(|l| l.pre_stop.as_ref())),
         ];
@@ -259,7 +260,7 @@ impl Judge<'_, '_> {
 
     /// What Restricted wants said. Where the pod says it, even wrongly, the finding is the pod's and not each container's.
     fn left_unset(&mut self, place: Place<'_>, security: &SecurityContext<'_>) {
-        let pod = self.spec.security_context.as_ref();
+        let pod = self.spec.security_context.as_deref();
         if !self.user_namespace() && security.run_as_non_root.is_none() && pod.is_none_or(|p| p.run_as_non_root.is_none()) {
             self.violated(place, "securityContext.runAsNonRoot", false, "may run as root", "set securityContext.runAsNonRoot: true");
         }

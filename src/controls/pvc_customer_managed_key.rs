@@ -96,7 +96,7 @@ mod tests {
             ("odd", "storageClassName: sealed", "{}", vec!["Unknown spec.storageClassName"]),
             ("odd", "storageClassName: keyed", "{}", vec![]),
         ] {
-            let labels = [("data-classification".to_owned(), class.to_owned())].into();
+            let labels = [("data-classification".to_owned(), class.to_owned())].into_iter().collect();
             let shop = Namespace { name: "shop".into(), labels, ..Namespace::default() };
             let yaml = format!("{{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {{name: c}}, spec: {{{storage}}}}}");
             assert_eq!(judge_in(&CONTROL, &yaml, &shop, &policy(settings), None, &facts()), said, "{class} {storage} {settings}");

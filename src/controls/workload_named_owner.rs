@@ -4,7 +4,7 @@
 use super::{Applies, Context, Control};
 use crate::{
     api::ownership::{Enforcement, OwnerClass, Severity},
-    model::{Finding, subject::Kind},
+    model::{Finding, map::Map, subject::Kind},
 };
 
 pub const CONTROL: Control = Control {
@@ -41,13 +41,9 @@ fn check(cx: &Context<'_, '_>, out: &mut Vec<Finding>) -> Applies {
     Applies::Yes
 }
 
-fn names_owner<K, V>(annotations: &std::collections::BTreeMap<K, V>, labels: &std::collections::BTreeMap<K, V>) -> bool
-where
-    K: std::ops::Deref<Target = str>,
-    V: std::ops::Deref<Target = str>,
-{
-    annotations.iter().any(|(k, v)| matches!(&**k, "a8r.io/owner" | "owner") && is_name(v))
-        || labels.iter().any(|(k, v)| (matches!(&**k, "owner" | "team" | "dt.owner") || k.starts_with("dt.owner-")) && is_name(v))
+fn names_owner(annotations: &Map<'_>, labels: &Map<'_>) -> bool {
+    annotations.iter().any(|(k, v)| matches!(k, "a8r.io/owner" | "owner") && is_name(v))
+        || labels.iter().any(|(k, v)| (matches!(k, "owner" | "team" | "dt.owner") || k.starts_with("dt.owner-")) && is_name(v))
 }
 
 /// Whether `value` could name somebody.
@@ -95,8 +91,7 @@ mod tests {
 
     #[test]
     fn the_namespace_may_name_the_owner() {
-        let mut namespace = Namespace::default();
-        namespace.labels.insert("team".into(), "shop".into());
+        let namespace = Namespace { labels: [("team".to_owned(), "shop".to_owned())].into_iter().collect(), ..Namespace::default() };
         let yaml = "{apiVersion: v1, kind: Service, metadata: {name: web}}";
         assert!(judge_in(&CONTROL, yaml, &namespace, &Default::default(), None, &Facts::empty()).is_empty());
     }

@@ -1,7 +1,9 @@
 //! What gives a credential away: the name of a variable, or a text that no program would hold for anything else.
 //! Nobody keeps the value itself. A record holds a stand-in that gives itself away in the same manner.
 
-use std::fmt;
+use std::{fmt, sync::LazyLock};
+
+use aho_corasick::{AhoCorasick, MatchKind};
 
 /// How a credential was recognised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +41,10 @@ const TOKENS: &[(&str, &str, usize)] = &[
 ];
 /// Shorter than any token.
 const SHORTEST: usize = 20;
+/// Words by which people call credentials.
+const WORDS: &[&str] = &["password", "passwd", "passphrase", "private_key", "privatekey", "token", "bearer", "secret", "apikey", "api_key", "api-key"];
+/// What Azure's names begin with, where a word `key` makes a credential of them.
+const AZURE: &str = "azure_";
 
 /// What a name ends with that speaks of a credential, and holds none.
 const ABOUT: &[&str] = &[
@@ -117,7 +123,7 @@ impl Sign {
                 continue;
             }
             word(start, i);
-            if *byte == b' ' && bytes[..i].ends_with(b"-----BEGIN") && is_private(&text[i + 1..]) {
+            if *byte == b' ' && bytes[..i].ends_with(PEM.as_bytes()) && is_private(&text[i + 1..]) {
                 return Some(Self::PrivateKey);
             }
             start = i + 1;
@@ -159,6 +165,20 @@ const WORD: [bool; 256] = {
     }
     word
 };
+
+/// How whatever stands in PEM begins.
+const PEM: &str = "-----BEGIN";
+
+/// Whether a name, or a whole list of variables as JSON, may give anything away. Nearly none does, and to search it once as a whole costs a fraction of reading
+/// it variable by variable. What may be hidden by an escape, or by capitals, counts as found.
+pub fn may_hold(text: &str) -> bool {
+    static TELLING: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
+        let begins = TOKENS.iter().map(|(_, begins, _)| *begins).chain(["eyJ", PEM, AZURE]).chain(WORDS.iter().copied());
+        AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(begins.map(str::to_ascii_lowercase)).ok()
+    });
+    // A URL with a password has an @.
+    memchr::memchr2(b'\\', b'@', text.as_bytes()).is_some() || TELLING.as_ref().is_none_or(|telling| telling.is_match(&text.to_ascii_lowercase()))
+}
 
 /// Whether what follows `-----BEGIN ` is the label of a private key.
 fn is_private(rest: &str) -> bool {
@@ -204,19 +224,9 @@ fn names_credential(name: &str) -> bool {
         let plural = usize::from(bytes.get(i).is_some_and(|b| b.eq_ignore_ascii_case(&b's')));
         [i, i + plural].into_iter().any(|i| bytes.get(i).is_none_or(|b| !b.is_ascii_alphabetic() || b.is_ascii_uppercase() && bytes[i - 1].is_ascii_lowercase()))
     };
-    let is_word = |i: usize, words: &[&str]| words.iter().any(|w| at(i, w) && ends(i + w.len()));
-    // Two letters decide nearly always.
-    let found = bytes.windows(2).enumerate().any(|(i, pair)| match [pair[0].to_ascii_lowercase(), pair[1].to_ascii_lowercase()] {
-        [b'p', b'a'] => is_word(i, &["password", "passwd", "passphrase"]),
-        [b'p', b'r'] => is_word(i, &["private_key", "privatekey"]),
-        [b't', b'o'] => is_word(i, &["token"]),
-        [b'b', b'e'] => is_word(i, &["bearer"]),
-        [b's', b'e'] => is_word(i, &["secret"]),
-        [b'a', b'p'] => is_word(i, &["apikey", "api_key", "api-key"]),
-        [b'a', b'z'] => i == 0 && at(0, "azure_") && (7..bytes.len()).any(|k| is_word(k, &["key"])),
-        _ => false,
-    });
-    found && !is_about(name)
+    let is_word = |i: usize, word: &str| at(i, word) && ends(i + word.len());
+    let found = || (0..bytes.len()).any(|i| WORDS.iter().any(|word| is_word(i, word))) || at(0, AZURE) && (AZURE.len() + 1..bytes.len()).any(|i| is_word(i, "key"));
+    may_hold(name) && found() && !is_about(name)
 }
 
 fn is_about(name: &str) -> bool {
@@ -233,6 +243,19 @@ fn is_setting(value: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A container's list of one variable, as it comes.
+    fn listed(name: &str, value: &str) -> String {
+        serde_json::json!([{"name": name, "value": value}]).to_string()
+    }
+
+    #[test]
+    fn a_list_that_gives_nothing_away_is_passed_over_and_an_escape_hides_nothing() {
+        let (word, key) = (r#"[{"name":"DB_P\u0041SSWORD","value":"hunter2"}]"#, r#"[{"name":"K","value":"-----\u0042EGIN PRIVATE KEY-----"}]"#);
+        for (json, said) in [(listed("LOG_LEVEL", "debug"), false), (listed("ENDPOINT", "https://shop.example:8080/"), false), (word.to_owned(), true), (key.to_owned(), true)] {
+            assert_eq!(may_hold(&json), said, "{json}");
+        }
+    }
 
     #[test]
     fn names_are_read_as_words() {
@@ -274,6 +297,7 @@ mod tests {
             ("ÄPASSWORD", "hunter2", true),
         ] {
             assert_eq!(Sign::of_variable(name, value) == Some(Sign::Name), said, "{name}={value}");
+            assert!(!said || may_hold(&listed(name, value)), "{name}={value} is passed over");
         }
     }
 
@@ -304,6 +328,7 @@ mod tests {
         ] {
             let sign = Sign::of_variable("SETTING", &text);
             assert_eq!(sign, said, "{text}");
+            assert!(sign.is_none() || may_hold(&listed("SETTING", &text)), "{text} is passed over");
             if let Some(sign) = sign {
                 assert_eq!(Sign::of_variable("SETTING", &sign.stand_in()), Some(sign), "{sign}");
             }
@@ -311,6 +336,7 @@ mod tests {
         for (issuer, ..) in TOKENS {
             let sign = Sign::Token(issuer);
             assert_eq!(Sign::of_text(&sign.stand_in()), Some(sign), "{issuer}");
+            assert!(may_hold(&listed("SETTING", &sign.stand_in())), "{issuer} is passed over");
         }
         assert_eq!(Sign::of_variable("PASSWORD", &Sign::Name.stand_in()), Some(Sign::Name));
     }

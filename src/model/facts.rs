@@ -9,7 +9,7 @@ use std::{
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{selector::Selector, subject::Kind};
+use super::{map::Map, selector::Selector, subject::Kind};
 
 /// Facts of one kind, or why there are none.
 pub type Store<T> = Result<Arc<BTreeMap<String, T>>, String>;
@@ -208,9 +208,9 @@ pub struct Namespace {
     /// Its name.
     pub name: String,
     /// Its labels.
-    pub labels: BTreeMap<String, String>,
+    pub labels: Map<'static>,
     /// Its annotations.
-    pub annotations: BTreeMap<String, String>,
+    pub annotations: Map<'static>,
 }
 
 #[cfg(test)]

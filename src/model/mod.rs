@@ -3,6 +3,7 @@
 
 pub mod credential;
 pub mod facts;
+pub mod map;
 pub mod proof;
 pub mod read;
 pub mod selector;

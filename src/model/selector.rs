@@ -1,9 +1,9 @@
 //! Label selectors as Kubernetes has them: `matchLabels` and `matchExpressions`, all of which must hold.
 //! One that cannot be read is `None`, so that nobody takes it for the empty one, which selects everything.
 
-use std::{collections::BTreeMap, ops::Deref};
-
 use serde_json::Value;
+
+use super::map::Map;
 
 /// What a selector asks of labels.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,10 +53,9 @@ impl Selector {
     }
 
     /// Whether labels meet all that it asks.
-    pub fn matches<K: Deref<Target = str>, V: Deref<Target = str>>(&self, labels: &BTreeMap<K, V>) -> bool {
+    pub fn matches(&self, labels: &Map<'_>) -> bool {
         self.0.iter().all(|r| {
-            // Few labels: looking at each is cheaper than a key of the map's own type.
-            let value = labels.iter().find(|(k, _)| ***k == *r.key).map(|(_, v)| &**v);
+            let value = labels.get(&r.key);
             match &r.operator {
                 Operator::In(values) => value.is_some_and(|v| values.iter().any(|w| w == v)),
                 Operator::NotIn(values) => value.is_none_or(|v| values.iter().all(|w| w != v)),
@@ -73,7 +72,7 @@ mod tests {
 
     #[test]
     fn labels_and_expressions_must_all_hold() {
-        let labels: BTreeMap<String, String> = [("app", "web"), ("tier", "front")].map(|(k, v)| (k.into(), v.into())).into();
+        let labels: Map<'_> = [("app", "web"), ("tier", "front")].map(|(k, v)| (k.into(), v.into())).into_iter().collect();
         for (selector, said) in [
             ("{}", Some(true)),
             ("null", Some(true)),

@@ -37,7 +37,7 @@ pub struct Evaluation {
 /// metadata then leave it to that root.
 pub fn evaluate(subject: &Subject<'_>, namespace: &Namespace, matrix: &Matrix, facts: &Facts, owned: bool, now: Timestamp) -> Evaluation {
     let cx = Context { subject, namespace, policy: &matrix.policy, default_owner: matrix.default_owner.as_deref(), facts, now };
-    let mut evaluation = Evaluation::default();
+    let mut evaluation = Evaluation { applied: Vec::with_capacity(CATALOG.len()), ..Evaluation::default() };
     let mut findings = Vec::new();
     for (control, (row, entry)) in CATALOG.iter().zip(&matrix.entries).enumerate() {
         let judged_here = entry.judged() && !(owned && row.root_only);

@@ -43,7 +43,7 @@ impl Watched {
     /// Name and version of each namespace in the book.
     fn known(&self) -> BTreeMap<String, String> {
         self.index.settle();
-        self.index.shared.book.load().namespaces.values().map(|n| (n.name.clone(), n.labels["v"].clone())).collect()
+        self.index.shared.book.load().namespaces.values().map(|n| (n.name.clone(), n.labels.get("v").unwrap().to_owned())).collect()
     }
 
     fn knows(&self, expected: &[(&str, u32)]) {

@@ -8,8 +8,6 @@ mod pod;
 mod rbac;
 mod slim;
 
-use std::collections::BTreeMap;
-
 use serde::{
     Deserialize, Deserializer,
     de::{self, DeserializeSeed},
@@ -23,10 +21,8 @@ pub use self::{
     rbac::{Binding, Grantee, RoleRef, Rule},
     slim::slim,
 };
-use super::{facts::class_of, read::nullable, text::Str};
+use super::{facts::class_of, map::Map, read::nullable, text::Str};
 
-/// Labels or annotations.
-pub type Map<'a> = BTreeMap<Str<'a>, Str<'a>>;
 /// One object, as checks read it.
 #[derive(Debug)]
 pub struct Subject<'a> {
@@ -375,7 +371,7 @@ pub struct ClaimTemplate<'a> {
 }
 impl<'a> ClaimTemplate<'a> {
     fn claim(&self, from: ClaimSource, path: String, name: &Str<'a>) -> Claim<'a> {
-        let annotated = |key: &str| self.metadata.annotations.get(&Str::from(key)).cloned();
+        let annotated = |key: &str| self.metadata.annotations.get(key).map(|v| Str(v.to_owned().into()));
         Claim { path, name: name.clone(), class: class_of(annotated, self.spec.storage_class_name.clone()), volume: self.spec.volume_name.clone(), from }
     }
 }

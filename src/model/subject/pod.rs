@@ -6,8 +6,9 @@ use serde::{
     de::{self, IgnoredAny, MapAccess},
 };
 
-use super::{ClaimTemplate, Env, Map};
+use super::{ClaimTemplate, Env};
 use crate::model::{
+    map::Map,
     read::{nullable, once},
     text::{Str, shown},
 };
@@ -43,7 +44,7 @@ pub struct PodSpec<'a> {
     /// `os.name`.
     pub os: Option<Os<'a>>,
     /// Pod-level security settings.
-    pub security_context: Option<SecurityContext<'a>>,
+    pub security_context: Option<Box<SecurityContext<'a>>>,
     /// Ordinary containers.
     pub containers: Vec<Container<'a>>,
     /// Init containers and native sidecars.
@@ -181,19 +182,19 @@ pub struct Container<'a> {
     pub ports: Vec<Port>,
     /// Its security settings.
     #[serde(borrow)]
-    pub security_context: Option<SecurityContext<'a>>,
+    pub security_context: Option<Box<SecurityContext<'a>>>,
     /// Is it alive?
     #[serde(borrow)]
-    pub liveness_probe: Option<Handler<'a>>,
+    pub liveness_probe: Option<Box<Handler<'a>>>,
     /// Is it ready?
     #[serde(borrow)]
-    pub readiness_probe: Option<Handler<'a>>,
+    pub readiness_probe: Option<Box<Handler<'a>>>,
     /// Has it started?
     #[serde(borrow)]
-    pub startup_probe: Option<Handler<'a>>,
+    pub startup_probe: Option<Box<Handler<'a>>>,
     /// Hooks.
     #[serde(borrow)]
-    pub lifecycle: Option<Lifecycle<'a>>,
+    pub lifecycle: Option<Box<Lifecycle<'a>>>,
 }
 
 /// A container's port.
