@@ -14,6 +14,8 @@ crds: ## write the generated custom resource definitions
 chart: crds ## write what the chart takes from the code, and its README
 	cargo run --quiet --example chart
 	@tools="$$(hack/tools.sh)" && "$$tools/helm-docs" --chart-search-root charts --log-level warning
+docs: ## write the page of each control
+	cargo run --quiet --example docs
 image: ## build the image with docker or buildah, and show its size; IMAGE=name:tag
 	hack/image.sh $(IMAGE)
 node: ## one-machine Kubernetes with kubelet and containerd; needs root, and prints what to export as KUBECONFIG
@@ -24,4 +26,4 @@ e2e: ## the chart on a real node, or on kind with CLUSTER=kind: the image, real 
 	@hack/e2e.sh
 bench: ## the webhook's whole HTTP path beside a fixed reply, in one run
 	cargo bench
-.PHONY: help demo test check crds chart image node node-down e2e bench
+.PHONY: help demo test check crds chart docs image node node-down e2e bench

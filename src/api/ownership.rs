@@ -33,6 +33,7 @@ pub const CONTROL_ID: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
     printcolumn(name = "Unknown", type_ = "integer", json_path = ".status.counts.unknown"),
     printcolumn(name = "Compliant", type_ = "string", json_path = ".status.conditions[?(@.type==\"Compliant\")].status"),
     printcolumn(name = "Enforcing", type_ = "string", json_path = ".status.conditions[?(@.type==\"Enforcing\")].status", priority = "1"),
+    printcolumn(name = "Review due", type_ = "string", json_path = ".status.conditions[?(@.type==\"ReviewDue\")].status", priority = "1"),
     printcolumn(name = "Digest", type_ = "string", json_path = ".status.digest", priority = "1"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
@@ -557,7 +558,7 @@ pub struct OwnershipStatus {
     /// The generation of the spec that this status speaks of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready and Stalled as kstatus has them; Compliant, Enforcing, UnknownControl and OwnersMoved as Demarc has them.
+    /// Ready and Stalled as kstatus has them; Compliant, Enforcing, ReviewDue, UnknownControl and OwnersMoved as Demarc has them.
     #[schemars(length(max = 16))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

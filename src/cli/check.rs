@@ -15,7 +15,7 @@ use super::{
     manifest::{self, Bad, Input, Object},
     schema::Schema,
     show,
-    tree::{Json, Place},
+    tree::{Json, Node, Place},
 };
 use crate::{
     api::ownership::{Enforcement, OwnerClass, Ownership, Severity},
@@ -28,7 +28,7 @@ use crate::{
     },
     policy::{
         matrix::Matrix,
-        verdict::{Judged, evaluate},
+        verdict::{Judged, evaluate, evaluate_namespace},
     },
 };
 
@@ -196,7 +196,9 @@ fn judge(args: &Args, input: &Input, schema: &Schema, now: Timestamp) -> Result<
     };
     for (i, object) in input.objects.iter().enumerate() {
         let Some(kind) = judged_kind(object) else {
-            if !is_context(object) {
+            if is_ownership(object) {
+                declared(args, input, object, &context, now, &mut report);
+            } else if !is_context(object) {
                 report.summary.not_judged += 1;
                 report.kinds_not_judged.insert(kind_not_judged(object));
             }
@@ -217,31 +219,48 @@ fn judge(args: &Args, input: &Input, schema: &Schema, now: Timestamp) -> Result<
             Some(parent) => inherited(*parent, input, &context, namespace, matrix, now)?,
             None => HashSet::new(),
         };
-        let levels: Vec<Level> = evaluate(&subject, namespace, matrix, &context.facts, context.parents.contains_key(&i), now)
-            .judged
-            .into_iter()
-            .filter(|judged| !inherited.contains(&judged.sameness()))
-            .map(|judged| {
-                let finding = finding(&judged, object, &subject, name, file, matrix);
-                let level = finding.level;
-                if level != Level::Note || args.show_unknown {
-                    report.findings.push(finding);
-                }
-                level
-            })
-            .collect();
-        let summary = &mut report.summary;
+        let judged = evaluate(&subject, namespace, matrix, &context.facts, context.parents.contains_key(&i), now).judged.into_iter();
+        let own = judged.filter(|judged| !inherited.contains(&judged.sameness()));
+        // The API server does not ask about these unless the chart is told to: drift, and no refusal.
+        let ceiling = if Kind::DRIFT_ONLY.contains(&kind) { Enforcement::Audit } else { Enforcement::Deny };
+        let findings = own.map(|judged| finding(&judged, object, (subject.display_name(), subject.full_path(&judged.finding.path)), name, file, matrix, ceiling)).collect();
+        report.take(findings, args.show_unknown);
+    }
+    Ok(report)
+}
+
+fn is_ownership(object: &Object) -> bool {
+    object.group == crate::api::GROUP && object.kind == "Ownership"
+}
+
+/// What a declaration shows of its namespace, told at the declaration.
+fn declared(args: &Args, input: &Input, object: &Object, context: &Context, now: Timestamp, report: &mut Report) {
+    let name = object.node.get("metadata").and_then(|m| m.get("namespace")).and_then(Node::text).filter(|n| !n.is_empty()).unwrap_or(&args.namespace);
+    let Some(matrix) = context.matrices.get(name) else { return };
+    let bare = Namespace { name: name.to_owned(), ..Namespace::default() };
+    let namespace = context.namespaces.get(name).unwrap_or(&bare);
+    let (object_name, file) = ("ownership/default", &input.files[object.file].name);
+    let judged = evaluate_namespace(namespace, matrix, &context.facts, now).judged;
+    let finding = |judged: &Judged| finding(judged, object, (object_name.to_owned(), judged.finding.path.clone()), name, file, matrix, Enforcement::Audit);
+    report.take(judged.iter().map(finding).collect(), args.show_unknown);
+}
+
+impl Report {
+    /// Counts one object by the worst that was found in it.
+    fn take(&mut self, findings: Vec<Finding>, show_unknown: bool) {
+        let has = |level| findings.iter().any(|f| f.level == level);
+        let summary = &mut self.summary;
         summary.objects += 1;
-        summary.unknown += levels.iter().filter(|l| **l == Level::Note).count();
-        if levels.contains(&Level::Error) {
+        summary.unknown += findings.iter().filter(|f| f.level == Level::Note).count();
+        if has(Level::Error) {
             summary.denied += 1;
-        } else if levels.contains(&Level::Warning) {
+        } else if has(Level::Warning) {
             summary.warned += 1;
         } else {
             summary.clean += 1;
         }
+        self.findings.extend(findings.into_iter().filter(|f| f.level != Level::Note || show_unknown));
     }
-    Ok(report)
 }
 
 fn subject<'j>(kind: Kind, object: &Object, json: &'j Json, input: &Input) -> Result<Subject<'j>, Vec<Bad>> {
@@ -265,7 +284,6 @@ fn inherited(parent: usize, input: &Input, context: &Context, namespace: &Namesp
 fn is_context(object: &Object) -> bool {
     match object.group.as_str() {
         "" => matches!(object.kind.as_str(), "Namespace" | "PersistentVolume" | "ServiceAccount"),
-        "demarc.dev" => object.kind == "Ownership",
         "networking.k8s.io" => object.kind == "NetworkPolicy",
         "rbac.authorization.k8s.io" => matches!(object.kind.as_str(), "RoleBinding" | "ClusterRoleBinding"),
         "storage.k8s.io" => object.kind == "StorageClass",
@@ -282,12 +300,10 @@ fn kind_not_judged(object: &Object) -> String {
     if looks_judged { format!("{kind} of {}{slash}{}", shown(&object.group, 253), shown(&object.version, 63)) } else { kind }
 }
 
-fn finding(judged: &Judged, object: &Object, subject: &Subject<'_>, namespace: &str, file: &str, matrix: &Matrix) -> Finding {
+fn finding(judged: &Judged, object: &Object, (name, path): (String, String), namespace: &str, file: &str, matrix: &Matrix, ceiling: Enforcement) -> Finding {
     let (control, entry, found) = (&CATALOG[judged.control], &matrix.entries[judged.control], &judged.finding);
-    let path = subject.full_path(&found.path);
     let place = object.node.find(&path);
-    // The API server does not ask about these unless the chart is told to: drift, and no refusal.
-    let enforcement = if Kind::DRIFT_ONLY.contains(&subject.kind) { entry.enforcement.min(Enforcement::Audit) } else { entry.enforcement };
+    let enforcement = entry.enforcement.min(ceiling);
     Finding {
         level: Level::of(found.outcome, enforcement),
         control: control.id,
@@ -296,7 +312,7 @@ fn finding(judged: &Judged, object: &Object, subject: &Subject<'_>, namespace: &
         line: place.line,
         column: place.column,
         namespace: shown(namespace, 63),
-        object: subject.display_name(),
+        object: name,
         path: shown(&path, 400),
         message: shown(&found.message, 400),
         fix: shown(&found.fix, 400),

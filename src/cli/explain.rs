@@ -71,7 +71,7 @@ fn as_json(c: &Control) -> Value {
         "severity": c.severity.lower(),
         "enforcement": c.enforcement,
         "owners": { "IaaS": iaas, "PaaS": paas, "SaaS": saas },
-        "kinds": c.kinds.iter().map(|k| k.name()).collect::<Vec<_>>(),
+        "kinds": c.judges(),
         "why": c.why,
         "checked": c.checked,
         "unknown": c.unknown,
@@ -100,12 +100,11 @@ fn page(c: &Control, out: &mut dyn Write) -> std::io::Result<()> {
     writeln!(out, "{}: {}", c.id, c.title)?;
     writeln!(out, "  {}, {} severity, {} unless the Ownership says otherwise\n", c.group, c.severity.lower(), c.enforcement)?;
     let [iaas, paas, saas] = c.owners;
-    let kinds: Vec<&str> = c.kinds.iter().map(|k| k.name()).collect();
     let references: Vec<String> = c.references.iter().map(|(framework, ids)| format!("{framework}: {}", ids.join(", "))).collect();
     for (label, text) in [
         ("why", c.why.to_owned()),
         ("whose", format!("{iaas} under IaaS, {paas} under PaaS, {saas} under SaaS")),
-        ("judges", kinds.join(", ")),
+        ("judges", c.judges().join(", ")),
         ("checked", c.checked.to_owned()),
         ("unknown", c.unknown.to_owned()),
         ("fix", c.fix.to_owned()),

@@ -286,7 +286,7 @@ impl Node {
     }
 
     fn is_named(&self, name: &str) -> bool {
-        let own = [self.get("name"), self.get("host"), self.get("metadata").and_then(|m| m.get("name"))];
+        let own = [self.get("name"), self.get("host"), self.get("control"), self.get("metadata").and_then(|m| m.get("name"))];
         // Paths hold names as they are shown.
         own.into_iter().flatten().filter_map(Self::text).any(|text| text == name || shown(text, 63) == name || shown(text, 253) == name)
     }

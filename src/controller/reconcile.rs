@@ -1,7 +1,7 @@
 //! The lease holder's writes: the enrolment label, the status of an Ownership, and Events on transitions.
 //! Everything is a function of the index, so a crash between any two calls loses nothing: the next pass plans the same writes.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace as KubeNamespace, ObjectReference};
@@ -36,7 +36,7 @@ use crate::{
 const CALL: Duration = Duration::from_secs(10);
 /// A burst of changes becomes one pass.
 const GATHER: Duration = Duration::from_millis(200);
-/// Time passes without an event: a grace that ends, a date that falls due.
+/// Time passes without an event: a grace that ends, a date that falls due. So often the clock is looked at, and only what it turns is judged.
 const CLOCK: Duration = Duration::from_secs(30);
 
 /// What a pass needs.
@@ -57,6 +57,8 @@ pub struct Reconciler {
 enum WriteError {
     #[error("{0}")]
     Api(#[from] kube::Error),
+    #[error("another replica may lead")]
+    Unled,
     #[error("no answer within 10 s")]
     Silent(#[from] tokio::time::error::Elapsed),
 }
@@ -64,13 +66,15 @@ enum WriteError {
 impl Reconciler {
     /// Judges and writes for ever.
     pub async fn run(mut self) {
+        // When time alone turns what was reported of a namespace.
+        let mut turns: HashMap<String, Timestamp> = HashMap::new();
         // One for all: it counts what repeats into one Event.
         let recorder = Recorder::new(self.client.clone(), Reporter { controller: "demarc".to_owned(), instance: Some(self.replica.clone()) });
         let mut clock = tokio::time::interval(CLOCK);
         loop {
             tokio::select! {
                 () = self.index.changed() => tokio::time::sleep(GATHER).await,
-                _ = clock.tick() => self.index.mark_all(),
+                _ = clock.tick() => self.ring(&mut turns, Timestamp::now()),
                 changed = self.mandate.changed() => match changed {
                     Ok(()) => {}
                     Err(_) => return,
@@ -81,12 +85,27 @@ impl Reconciler {
                 continue;
             }
             for namespace in self.index.drain_dirty() {
-                if let Err(error) = self.namespace(&namespace, &recorder).await {
-                    tracing::debug!(namespace, %error, "write failed, trying again");
-                    self.retry(namespace);
+                match self.namespace(&namespace, &recorder).await {
+                    Ok(Some(then)) => drop(turns.insert(namespace, then)),
+                    Ok(None) => drop(turns.remove(&namespace)),
+                    Err(error) => {
+                        tracing::debug!(namespace, %error, "write failed, trying again");
+                        self.retry(namespace);
+                    }
                 }
             }
         }
+    }
+
+    /// Marks the namespaces whose time has come.
+    fn ring(&self, turns: &mut HashMap<String, Timestamp>, now: Timestamp) {
+        turns.retain(|namespace, then| {
+            let waits = *then > now;
+            if !waits {
+                self.index.mark(namespace);
+            }
+            waits
+        });
     }
 
     fn retry(&self, namespace: String) {
@@ -97,9 +116,10 @@ impl Reconciler {
         });
     }
 
-    async fn namespace(&self, name: &str, recorder: &Recorder) -> Result<(), WriteError> {
+    /// Judges one namespace and writes what is new; when time alone turns that.
+    async fn namespace(&self, name: &str, recorder: &Recorder) -> Result<Option<Timestamp>, WriteError> {
         let book = self.index.shared.book.load_full();
-        let Some(namespace) = book.namespaces.get(name) else { return Ok(()) };
+        let Some(namespace) = book.namespaces.get(name) else { return Ok(None) };
         let (matrix, broken) = match book.promises.get(name) {
             None => (None, None),
             Some(Promise::Declared(matrix)) => (Some(matrix.clone()), None),
@@ -117,9 +137,9 @@ impl Reconciler {
             && (wanted || namespace.labels.contains_key(ENROLLED_LABEL))
         {
             // The label comes back by the watch, and the status is written once, with what is true then.
-            return self.label(name, wanted).await;
+            return self.label(name, wanted).await.map(|()| None);
         }
-        let Some(stored) = self.index.stored(name) else { return Ok(()) };
+        let Some(stored) = self.index.stored(name) else { return Ok(None) };
         let now = Timestamp::now();
         let (old, generation) = match &stored.ownership {
             Some(ownership) => (ownership.status.clone(), ownership.metadata.generation.unwrap_or_default()),
@@ -130,15 +150,19 @@ impl Reconciler {
         let fault = self.index.fault();
         let fault = fault.as_ref().map(|(reason, why)| (*reason, why.as_str()));
         let observed = Observed { generation, enrolled: labelled, broken: broken.as_deref(), critical: critical.as_deref(), fault };
-        let new = match (&matrix, &broken) {
-            (Some(matrix), _) => plan(old.as_ref(), matrix, &drift::report(namespace, matrix, &room, &book.facts, now), &observed, now),
-            (None, Some(reason)) => plan_unreadable(old.as_ref(), reason, &observed, now),
-            (None, None) => None,
+        let (new, turns) = match (&matrix, &broken) {
+            (Some(matrix), _) => {
+                let report = drift::report(namespace, matrix, &room, &book.facts, now);
+                (plan(old.as_ref(), matrix, &report, &observed, now), report.turns)
+            }
+            (None, Some(reason)) => (plan_unreadable(old.as_ref(), reason, &observed, now), None),
+            (None, None) => (None, None),
         };
-        let Some(new) = new else { return Ok(()) };
-        self.write(name, &stored, &new).await?;
-        self.tell(recorder, name, &stored, old.as_ref(), &new).await;
-        Ok(())
+        if let Some(new) = new {
+            self.write(name, &stored, &new).await?;
+            self.tell(recorder, name, &stored, old.as_ref(), &new).await;
+        }
+        Ok(turns)
     }
 
     /// The index keeps nothing of what it cannot read, and yet its status must be known: conditions of others stay, `forbiddenSince` does not
@@ -169,7 +193,7 @@ impl Reconciler {
 
     async fn label(&self, name: &str, wanted: bool) -> Result<(), WriteError> {
         if !leading(&self.mandate) {
-            return Ok(());
+            return Err(WriteError::Unled);
         }
         let api: Api<KubeNamespace> = Api::all(self.client.clone());
         let value = wanted.then_some(ENROLLED_VALUE);
@@ -182,7 +206,7 @@ impl Reconciler {
     /// With the version that was read: a status that somebody else wrote since is never overwritten, and the watch brings it here.
     async fn write(&self, name: &str, stored: &Stored, status: &OwnershipStatus) -> Result<(), WriteError> {
         if !leading(&self.mandate) {
-            return Ok(());
+            return Err(WriteError::Unled);
         }
         let api: Api<Ownership> = Api::namespaced(self.client.clone(), name);
         let patch = json!([
@@ -209,11 +233,16 @@ impl Reconciler {
         };
         for condition in &new.conditions {
             let was = old.and_then(|o| o.conditions.iter().find(|c| c.type_ == condition.type_));
-            if was.is_some_and(|c| c.status == condition.status) || !matches!(condition.type_.as_str(), "Ready" | "Compliant" | "Enforcing") {
+            if was.is_some_and(|c| c.status == condition.status) || !matches!(condition.type_.as_str(), "Ready" | "Compliant" | "Enforcing" | "ReviewDue") {
+                continue;
+            }
+            // That nothing is due yet is no transition.
+            if was.is_none() && condition.reason == "NothingDue" {
                 continue;
             }
             let event = Event {
-                type_: if condition.status == "False" { EventType::Warning } else { EventType::Normal },
+                // Of all conditions this one alone is good news while it is False.
+                type_: if (condition.status == "False") == (condition.type_ == "ReviewDue") { EventType::Normal } else { EventType::Warning },
                 reason: condition.reason.clone(),
                 note: Some(shown(&format!("{}: {}", condition.type_, condition.message), 500)),
                 action: "Judge".to_owned(),

@@ -1,7 +1,7 @@
 //! anonymous-access-forbidden: nothing is given to who has not said who they are, nor to everybody who has.
 //! Group membership is read from the name alone: the API server puts every request into these groups.
 
-use super::{Applies, Context, Control};
+use super::{Applies, Check, Context, Control};
 use crate::{
     api::ownership::{Enforcement, OwnerClass, Severity},
     model::{Finding, subject::Kind},
@@ -29,7 +29,7 @@ pub const CONTROL: Control = Control {
     kinds: &[Kind::RoleBinding],
     root_only: false,
     confidential: false,
-    check,
+    check: Check::Object(check),
 };
 
 const EVERYBODY: &[(&str, &str)] = &[("User", "system:anonymous"), ("Group", "system:unauthenticated"), ("Group", "system:authenticated"), ("Group", "system:serviceaccounts")];

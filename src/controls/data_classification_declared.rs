@@ -1,7 +1,7 @@
 //! data-classification-declared: what keeps data says how sensitive it is, or its namespace does.
 //! An object may be stricter than its namespace, never milder. Other controls ask here which class an object is of.
 
-use super::{Applies, Context, Control};
+use super::{Applies, Check, Context, Control};
 use crate::{
     api::ownership::{Classification, Enforcement, OwnerClass, Severity},
     model::{Finding, map::Map, subject::Kind, text::shown},
@@ -24,7 +24,7 @@ pub const CONTROL: Control = Control {
     kinds: &[Kind::Deployment, Kind::StatefulSet, Kind::PersistentVolumeClaim],
     root_only: true,
     confidential: false,
-    check,
+    check: Check::Object(check),
 };
 
 const KEYS: [&str; 3] = ["data-classification", "dataclassification", "data-sensitivity"];

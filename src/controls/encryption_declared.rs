@@ -2,7 +2,7 @@
 //! The statement is compared with what the cluster shows: one that the real storage class contradicts is a violation.
 
 use super::{
-    Applies, Context, Control, WORKLOADS,
+    Applies, Check, Context, Control, WORKLOADS,
     storage::{Encrypted, of_claim, offending},
 };
 use crate::{
@@ -37,7 +37,7 @@ pub const CONTROL: Control = Control {
     kinds: WORKLOADS,
     root_only: false,
     confidential: false,
-    check,
+    check: Check::Object(check),
 };
 
 fn check(cx: &Context<'_, '_>, out: &mut Vec<Finding>) -> Applies {

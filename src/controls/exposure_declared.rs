@@ -1,7 +1,7 @@
 //! exposure-declared: what can be reached from outside the cluster was declared so before.
 //! Load balancers, node ports and external addresses of Services; hosts and internal paths of Ingresses.
 
-use super::{Applies, Context, Control};
+use super::{Applies, Check, Context, Control};
 use crate::{
     api::ownership::{Enforcement, Exposure, OwnerClass, Severity},
     model::{
@@ -36,7 +36,7 @@ pub const CONTROL: Control = Control {
     kinds: &[Kind::Service, Kind::Ingress],
     root_only: false,
     confidential: false,
-    check,
+    check: Check::Object(check),
 };
 
 /// A cloud makes a load balancer internal by one of these; letter case as the clouds' own controllers have it, which is any.

@@ -3,7 +3,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Applies, Context, Control, WORKLOADS};
+use super::{Applies, Check, Context, Control, WORKLOADS, declared::days};
 use crate::{
     api::ownership::{Enforcement, OwnerClass, Severity},
     model::Finding,
@@ -25,7 +25,7 @@ pub const CONTROL: Control = Control {
     kinds: WORKLOADS,
     root_only: false,
     confidential: false,
-    check,
+    check: Check::Object(check),
 };
 
 const KEY: &str = "org.opencontainers.image.created";
@@ -48,20 +48,17 @@ fn check(cx: &Context<'_, '_>, out: &mut Vec<Finding>) -> Applies {
     match said {
         None => out.push(Finding::unknown(PATH, "nobody says when its image was built", WRITE)),
         Some(Err(_)) => out.push(Finding::unknown(PATH, "when its image was built is not a time of RFC 3339", WRITE)),
-        Some(Ok(built)) if built.duration_since(cx.now) > AHEAD => out.push(Finding::unknown(PATH, "its image is said to be built in the future", WRITE)),
+        Some(Ok(built)) if built.duration_since(cx.now) > AHEAD => {
+            out.push(Finding::unknown(PATH, "its image is said to be built in the future", WRITE));
+            return Applies::until(built.checked_sub(AHEAD));
+        }
         // Neither the age nor the day: the same finding must read the same tomorrow.
-        Some(Ok(built)) if cx.now.duration_since(built) > allowed => {
+        Some(Ok(built)) if cx.now.duration_since(built) >= allowed => {
             out.push(Finding::violated(PATH, "too old", format!("its image is older than {age}"), "build the image anew and deploy it"));
         }
-        Some(Ok(_)) => {}
+        Some(Ok(built)) => return Applies::until(built.checked_add(allowed)),
     }
     Applies::Yes
-}
-
-/// The days of an ISO 8601 duration such as `P90D`.
-fn days(period: &str) -> Option<SignedDuration> {
-    let days: i64 = period.strip_prefix('P')?.strip_suffix('D')?.parse().ok()?;
-    (1..=99_999).contains(&days).then(|| SignedDuration::from_hours(days * 24))
 }
 
 #[cfg(test)]
@@ -79,8 +76,8 @@ mod tests {
         for (built, settings, said) in [
             ("org.opencontainers.image.created: '2026-03-01T00:00:00Z'", "patch: {maxImageAge: P90D}", vec![]),
             ("org.opencontainers.image.created: '2026-03-01T02:00:00.5+02:00'", "patch: {maxImageAge: P31D}", vec![]),
-            ("org.opencontainers.image.created: '2026-03-01T00:00:00Z'", "patch: {maxImageAge: P31D}", vec![]),
-            ("org.opencontainers.image.created: '2026-02-28T23:59:59Z'", "patch: {maxImageAge: P31D}", old.clone()),
+            ("org.opencontainers.image.created: '2026-03-01T00:00:01Z'", "patch: {maxImageAge: P31D}", vec![]),
+            ("org.opencontainers.image.created: '2026-03-01T00:00:00Z'", "patch: {maxImageAge: P31D}", old.clone()),
             ("org.opencontainers.image.created: '1970-01-01T00:00:00Z'", "patch: {maxImageAge: P90D}", old),
             ("org.opencontainers.image.created: '2026-04-01T12:00:00Z'", "patch: {maxImageAge: P90D}", vec![]),
             ("org.opencontainers.image.created: '2026-05-01T00:00:00Z'", "patch: {maxImageAge: P90D}", unknown.clone()),

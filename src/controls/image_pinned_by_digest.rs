@@ -1,7 +1,7 @@
 //! image-pinned-by-digest: an image is named by its digest, so that what was reviewed is what runs.
 //! A tag may be moved at any time; a digest fixes identity, and proves no signature.
 
-use super::{Applies, Context, Control, WORKLOADS};
+use super::{Applies, Check, Context, Control, WORKLOADS};
 use crate::{
     api::ownership::{Enforcement, OwnerClass, Severity},
     model::{Finding, text::shown},
@@ -22,7 +22,7 @@ pub const CONTROL: Control = Control {
     kinds: WORKLOADS,
     root_only: false,
     confidential: false,
-    check,
+    check: Check::Object(check),
 };
 
 fn check(cx: &Context<'_, '_>, out: &mut Vec<Finding>) -> Applies {

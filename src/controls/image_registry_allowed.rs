@@ -1,7 +1,7 @@
 //! image-registry-allowed: images come from the registries that the Ownership lists.
 //! References are parsed into host and path components and compared whole: `ghcr.io/acme` never allows `ghcr.io/acme-evil`.
 
-use super::{Applies, Context, Control, WORKLOADS};
+use super::{Applies, Check, Context, Control, WORKLOADS};
 use crate::{
     api::ownership::{Enforcement, OwnerClass, Severity},
     model::{Finding, text::shown},
@@ -23,7 +23,7 @@ pub const CONTROL: Control = Control {
     kinds: WORKLOADS,
     root_only: false,
     confidential: false,
-    check,
+    check: Check::Object(check),
 };
 
 fn check(cx: &Context<'_, '_>, out: &mut Vec<Finding>) -> Applies {

@@ -1,7 +1,7 @@
 //! ingress-tls-required: external HTTP is encrypted in transit.
 //! Every host that an Ingress serves must stand in one of its certificates' host lists; a Gateway listens by HTTPS or TLS.
 
-use super::{Applies, Context, Control};
+use super::{Applies, Check, Context, Control};
 use crate::{
     api::ownership::{Enforcement, OwnerClass, Severity},
     model::{
@@ -28,7 +28,7 @@ pub const CONTROL: Control = Control {
     kinds: &[Kind::Ingress, Kind::Gateway],
     root_only: false,
     confidential: false,
-    check,
+    check: Check::Object(check),
 };
 
 fn check(cx: &Context<'_, '_>, out: &mut Vec<Finding>) -> Applies {

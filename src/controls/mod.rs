@@ -8,27 +8,41 @@ macro_rules! workloads_and {
     };
 }
 
+mod access_review_current;
 mod anonymous_access_forbidden;
+mod audit_logging_attested;
 mod data_classification_declared;
+mod declared;
 mod encryption_declared;
+mod escalation_contact_declared;
+mod escalation_drill_current;
+mod etcd_encryption_attested;
 mod exposure_declared;
 mod image_age_within_patch_policy;
 mod image_pinned_by_digest;
 mod image_registry_allowed;
 mod ingress_tls_required;
+mod mfa_enforced;
 mod network_policy_present;
+mod penetration_test_current;
 mod pod_security_standard;
 mod pvc_customer_managed_key;
 mod pvc_storage_encrypted;
 mod rbac_cluster_admin_restricted;
 mod rbac_least_privilege;
+mod responsibility_declared;
+mod responsibility_review_current;
+mod risk_assessment_current;
 mod secrets_not_in_plain_env;
+mod security_training_current;
 mod serviceaccount_token_restricted;
 mod storage;
+mod third_party_assurance_current;
 mod workload_named_owner;
 
 use jiff::Timestamp;
 
+pub use self::declared::{Declared, Due, Duty, Notes, lapsed};
 use crate::{
     api::ownership::{Enforcement, OwnerClass, Policy, ServiceModel, Severity},
     model::{
@@ -60,12 +74,27 @@ pub struct Context<'c, 'a> {
 pub enum Applies {
     /// It has: what it did not complain of is satisfied.
     Yes,
+    /// The same, and with the same objects it would say otherwise from then on.
+    Until(Timestamp),
     /// Nothing to judge.
     No,
 }
 
-/// Judges one subject, pushing what does not hold or cannot be seen.
-pub type Check = fn(&Context<'_, '_>, &mut Vec<Finding>) -> Applies;
+impl Applies {
+    /// It has, until then; a time beyond all time never comes.
+    fn until(then: Result<Timestamp, jiff::Error>) -> Self {
+        then.map_or(Self::Yes, Self::Until)
+    }
+}
+
+/// What a control judges, and how.
+#[derive(Clone, Copy, Debug)]
+pub enum Check {
+    /// One object, at admission and in drift: pushes what does not hold or cannot be seen.
+    Object(fn(&Context<'_, '_>, &mut Vec<Finding>) -> Applies),
+    /// A namespace and what it declares, once, and in drift alone: there is nobody to refuse.
+    Namespace(fn(&Declared<'_>, &mut Notes) -> Applies),
+}
 
 /// One row of the catalog.
 #[derive(Debug)]
@@ -92,7 +121,7 @@ pub struct Control {
     pub unknown: &'static str,
     /// A line to paste that mends the usual violation.
     pub fix: &'static str,
-    /// The kinds that it judges.
+    /// The kinds that it judges; none where it judges the namespace.
     pub kinds: &'static [Kind],
     /// It speaks of the object's own metadata, so an object that another one controls is not judged: its root is.
     pub root_only: bool,
@@ -124,9 +153,37 @@ pub static CATALOG: &[Control] = &[
     rbac_cluster_admin_restricted::CONTROL,
     rbac_least_privilege::CONTROL,
     anonymous_access_forbidden::CONTROL,
+    responsibility_declared::CONTROL,
+    responsibility_review_current::CONTROL,
+    escalation_contact_declared::CONTROL,
+    escalation_drill_current::CONTROL,
+    third_party_assurance_current::CONTROL,
+    risk_assessment_current::CONTROL,
+    access_review_current::CONTROL,
+    mfa_enforced::CONTROL,
+    security_training_current::CONTROL,
+    etcd_encryption_attested::CONTROL,
+    audit_logging_attested::CONTROL,
+    penetration_test_current::CONTROL,
 ];
 
 impl Control {
+    /// How a violation can be met at most: only what is asked about can be refused.
+    pub const fn ceiling(&self) -> Enforcement {
+        match self.check {
+            Check::Object(_) => Enforcement::Deny,
+            Check::Namespace(_) => Enforcement::Audit,
+        }
+    }
+
+    /// What it judges, in words.
+    pub fn judges(&self) -> Vec<&'static str> {
+        match self.check {
+            Check::Object(_) => self.kinds.iter().map(|k| k.name()).collect(),
+            Check::Namespace(_) => vec!["Namespace"],
+        }
+    }
+
     /// Its default owner class.
     pub const fn owner(&self, model: ServiceModel) -> OwnerClass {
         let [iaas, paas, saas] = self.owners;
@@ -171,9 +228,10 @@ pub(crate) mod testing {
         if !control.kinds.contains(&kind) {
             return vec!["-".to_owned()];
         }
-        match (control.check)(&Context { subject: &subject, namespace, policy, default_owner, facts, now: NOW.parse().unwrap() }, &mut findings) {
+        let Check::Object(check) = control.check else { panic!("{} judges no object", control.id) };
+        match check(&Context { subject: &subject, namespace, policy, default_owner, facts, now: NOW.parse().unwrap() }, &mut findings) {
             Applies::No => vec!["-".to_owned()],
-            Applies::Yes => findings.iter().map(|f| format!("{:?} {} {}", f.outcome, f.path, f.fingerprint).trim_end().to_owned()).collect(),
+            Applies::Yes | Applies::Until(_) => findings.iter().map(|f| format!("{:?} {} {}", f.outcome, f.path, f.fingerprint).trim_end().to_owned()).collect(),
         }
     }
 
@@ -194,7 +252,8 @@ mod tests {
                 assert!(!text.is_empty(), "{}", c.id);
             }
             assert!(c.id.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{}", c.id);
-            assert!(!c.kinds.is_empty() && !c.references.is_empty(), "{}", c.id);
+            assert!(c.kinds.is_empty() == matches!(c.check, Check::Namespace(_)) && !c.references.is_empty(), "{}", c.id);
+            assert!(c.enforcement <= c.ceiling(), "{} cannot be enforced so", c.id);
         }
     }
 

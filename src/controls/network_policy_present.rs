@@ -1,7 +1,7 @@
 //! network-policy-present: a NetworkPolicy of the namespace selects every pod, so that not everybody can talk to it.
 //! Ingress always, egress where the Ownership asks for it; a pod on the node's network is beyond any policy, and is told apart.
 
-use super::{Applies, Context, Control, WORKLOADS};
+use super::{Applies, Check, Context, Control, WORKLOADS};
 use crate::{
     api::ownership::{Enforcement, OwnerClass, Severity},
     model::Finding,
@@ -30,7 +30,7 @@ pub const CONTROL: Control = Control {
     kinds: WORKLOADS,
     root_only: false,
     confidential: false,
-    check,
+    check: Check::Object(check),
 };
 
 const FIX: &str = "apply a NetworkPolicy with podSelector: {} and policyTypes";

@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeSet, fmt::Display};
 
-use super::{Applies, Context, Control, WORKLOADS};
+use super::{Applies, Check, Context, Control, WORKLOADS};
 use crate::{
     api::ownership::{Enforcement, OwnerClass, PodSecurityLevel, Severity},
     model::{
@@ -37,7 +37,7 @@ pub const CONTROL: Control = Control {
     kinds: WORKLOADS,
     root_only: false,
     confidential: false,
-    check,
+    check: Check::Object(check),
 };
 
 /// What a container may add to its capabilities under Baseline.

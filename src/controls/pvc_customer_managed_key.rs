@@ -2,7 +2,7 @@
 //! Only data of the classes that policy.classification.cmkRequiredFor lists needs one; a class that nobody states is Unknown.
 
 use super::{
-    Applies, Context, Control,
+    Applies, Check, Context, Control,
     data_classification_declared::class_of,
     storage::{Encrypted, key_of_claim, offending},
 };
@@ -31,7 +31,7 @@ pub const CONTROL: Control = Control {
     kinds: &[Kind::PersistentVolumeClaim, Kind::StatefulSet],
     root_only: false,
     confidential: false,
-    check,
+    check: Check::Object(check),
 };
 
 const REQUIRED_FOR: [&str; 2] = ["confidential", "restricted"];

@@ -2,7 +2,7 @@
 //! Three-valued: where the cluster cannot show it, the verdict is `Unknown` and says what would settle it.
 
 use super::{
-    Applies, Context, Control,
+    Applies, Check, Context, Control,
     storage::{Encrypted, of_claim, offending},
 };
 use crate::{
@@ -41,7 +41,7 @@ pub const CONTROL: Control = Control {
     ],
     root_only: false,
     confidential: false,
-    check,
+    check: Check::Object(check),
 };
 
 fn check(cx: &Context<'_, '_>, out: &mut Vec<Finding>) -> Applies {

@@ -1,7 +1,7 @@
 //! rbac-cluster-admin-restricted: only who is listed may do everything.
 //! A binding of cluster-admin in one namespace gives all of that namespace; the group system:masters is beyond any RBAC, whatever it is bound to.
 
-use super::{Applies, Context, Control};
+use super::{Applies, Check, Context, Control};
 use crate::{
     api::ownership::{Enforcement, OwnerClass, Severity},
     model::{
@@ -33,7 +33,7 @@ pub const CONTROL: Control = Control {
     kinds: &[Kind::RoleBinding],
     root_only: false,
     confidential: false,
-    check,
+    check: Check::Object(check),
 };
 
 fn check(cx: &Context<'_, '_>, out: &mut Vec<Finding>) -> Applies {

@@ -1,7 +1,7 @@
 //! rbac-least-privilege: a role says which verbs on which resources, and hands out no secrets and no way to more rights.
 //! Each offending rule is a finding of its own, with its position: rules have no names.
 
-use super::{Applies, Context, Control};
+use super::{Applies, Check, Context, Control};
 use crate::{
     api::ownership::{Enforcement, OwnerClass, Severity},
     model::{
@@ -32,7 +32,7 @@ pub const CONTROL: Control = Control {
     kinds: &[Kind::Role],
     root_only: false,
     confidential: false,
-    check,
+    check: Check::Object(check),
 };
 
 fn check(cx: &Context<'_, '_>, out: &mut Vec<Finding>) -> Applies {

@@ -1,7 +1,7 @@
 //! secrets-not-in-plain-env: no credential stands in plain text in a variable or a ConfigMap.
 //! A finding holds the name and the place, never the value: not in its message, not in its fingerprint.
 
-use super::{Applies, Context, Control};
+use super::{Applies, Check, Context, Control};
 use crate::{
     api::ownership::{Enforcement, OwnerClass, Severity},
     model::{
@@ -28,7 +28,7 @@ pub const CONTROL: Control = Control {
     kinds: workloads_and!(ConfigMap),
     root_only: false,
     confidential: true,
-    check,
+    check: Check::Object(check),
 };
 
 fn check(cx: &Context<'_, '_>, out: &mut Vec<Finding>) -> Applies {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Applies, Context, Control};
+use super::{Applies, Check, Context, Control};
 use crate::{
     api::ownership::{Enforcement, OwnerClass, Severity},
     model::{
@@ -36,7 +36,7 @@ pub const CONTROL: Control = Control {
     kinds: workloads_and!(ServiceAccount),
     root_only: false,
     confidential: false,
-    check,
+    check: Check::Object(check),
 };
 
 const PATH: &str = "spec.automountServiceAccountToken";

@@ -1,7 +1,7 @@
 //! workload-named-owner: every workload names the team or person that answers for it.
 //! An alert about a workload that nobody owns is an alert that nobody reads.
 
-use super::{Applies, Context, Control};
+use super::{Applies, Check, Context, Control};
 use crate::{
     api::ownership::{Enforcement, OwnerClass, Severity},
     model::{Finding, map::Map, subject::Kind},
@@ -23,7 +23,7 @@ pub const CONTROL: Control = Control {
     kinds: &[Kind::Pod, Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet, Kind::ReplicaSet, Kind::ReplicationController, Kind::Job, Kind::CronJob, Kind::Service],
     root_only: true,
     confidential: false,
-    check,
+    check: Check::Object(check),
 };
 
 fn check(cx: &Context<'_, '_>, out: &mut Vec<Finding>) -> Applies {

@@ -8,11 +8,11 @@ use jiff::Timestamp;
 use super::{
     matrix::Matrix,
     objects::{Record, Room},
-    verdict::evaluate,
+    verdict::{evaluate, evaluate_namespace},
 };
 use crate::{
     api::ownership::{OwnerClass, Verdict},
-    controls::CATALOG,
+    controls::{CATALOG, Due},
     model::{
         Outcome, Sameness,
         facts::{Facts, Namespace},
@@ -52,12 +52,26 @@ pub struct Report {
     pub verdicts: Vec<Verdict>,
     /// Sorted, so that the same state gives the same list.
     pub drift: Vec<Drift>,
+    /// What of the declaration has lapsed or will, soonest first.
+    pub dates: Vec<Due>,
+    /// When time alone makes this report another one; nobody has to look before.
+    pub turns: Option<Timestamp>,
 }
 
 /// Judges everything in one namespace.
 pub fn report(namespace: &Namespace, matrix: &Matrix, room: &Room, facts: &Facts, now: Timestamp) -> Report {
     let mut applied = vec![false; CATALOG.len()];
     let mut drift = Vec::new();
+    let declared = evaluate_namespace(namespace, matrix, facts, now);
+    for control in declared.applied {
+        applied[control] = true;
+    }
+    for judged in declared.judged {
+        let message = format!("{}: {}", judged.finding.path, judged.finding.message);
+        drift.push(Drift::new(judged.control, judged.finding.outcome, "ownership/default".to_owned(), &message, false));
+    }
+    let grace_ends = matrix.existing.until.as_ref().map(|t| t.0).filter(|until| *until > now);
+    let mut turns = [declared.turns, grace_ends].into_iter().flatten().min();
     // A parent is judged once, however many children it has.
     let mut parents: HashMap<&str, HashSet<Sameness>> = HashMap::new();
     let none = HashSet::new();
@@ -73,6 +87,7 @@ pub fn report(namespace: &Namespace, matrix: &Matrix, room: &Room, facts: &Facts
         let inherited = parent.map_or(&none, |(uid, parent)| parents.entry(uid).or_insert_with(|| violations_of(parent, namespace, matrix, facts, room, now)));
         let created = room.root(record).created;
         let evaluation = evaluate(&subject, namespace, matrix, facts, parent.is_some(), now);
+        turns = [turns, evaluation.turns].into_iter().flatten().min();
         for control in evaluation.applied {
             applied[control] = true;
         }
@@ -103,7 +118,7 @@ pub fn report(namespace: &Namespace, matrix: &Matrix, room: &Room, facts: &Facts
             }
         })
         .collect();
-    Report { verdicts, drift }
+    Report { verdicts, drift, dates: declared.dates, turns }
 }
 
 /// An object that cannot be read may violate anything that is asked of its kind: Unknown, for each.
@@ -121,4 +136,126 @@ fn asked_of(kind: Kind, matrix: &Matrix, object: &str, why: &str) -> Vec<Drift> 
 fn violations_of(record: &Record, namespace: &Namespace, matrix: &Matrix, facts: &Facts, room: &Room, now: Timestamp) -> HashSet<Sameness> {
     let owned = room.parent_of(record).is_some();
     record.subject().map(|s| evaluate(&s, namespace, matrix, facts, owned, now).judged.iter().map(super::verdict::Judged::sameness).collect()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        api::ownership::{Ownership, OwnershipStatus},
+        controls,
+        policy::{
+            objects::Objects,
+            status::{Observed, plan},
+        },
+    };
+
+    fn at(s: &str) -> Timestamp {
+        s.parse().unwrap()
+    }
+
+    fn matrix(spec: &str) -> Matrix {
+        Matrix::resolve(&Ownership::new("default", serde_saphyr::from_str(&format!("{{serviceModel: PaaS, {spec}}}")).unwrap()))
+    }
+
+    fn shop() -> Namespace {
+        Namespace { name: "shop".into(), ..Namespace::default() }
+    }
+
+    fn verdict(report: &Report, control: &str) -> Verdict {
+        report.verdicts[controls::find(control).unwrap()]
+    }
+
+    #[test]
+    fn time_alone_turns_a_verdict_and_it_is_known_when() {
+        let matrix = matrix(
+            "existingWorkloads: {until: '2026-06-01T00:00:00Z'}, reviews: {riskAssessment: {lastCompleted: '2026-01-01T00:00:00Z', period: P90D}, accessReview: {lastCompleted: '2026-01-01T00:00:00Z', period: P95D}}, \
+             controls: [{control: etcd-encryption-attested, owner: Provider, evidence: [{type: a, ref: b, validUntil: '2026-04-03T00:00:00Z'}]}]",
+        );
+        let report = |now| report(&shop(), &matrix, &Room::default(), &Facts::empty(), now);
+        let mut now = at("2026-01-15T00:00:00Z");
+        let mut steps = Vec::new();
+        while let Some(then) = report(now).turns {
+            assert!(then > now, "it goes on");
+            let before = then.checked_sub(jiff::SignedDuration::from_secs(1)).unwrap();
+            if before >= now {
+                assert_eq!(report(before), report(now), "nothing happens before {then}");
+            }
+            now = then;
+            let (risk, access, etcd) =
+                (verdict(&report(now), "risk-assessment-current"), verdict(&report(now), "access-review-current"), verdict(&report(now), "etcd-encryption-attested"));
+            steps.push(format!("{} {risk} {access} {etcd}", then.strftime("%F")));
+        }
+        assert_eq!(
+            steps,
+            [
+                "2026-02-02 Satisfied Satisfied Inherited",
+                "2026-03-02 Satisfied Satisfied Inherited",
+                "2026-03-07 Satisfied Satisfied Inherited",
+                "2026-04-01 Violated Satisfied Inherited",
+                "2026-04-03 Violated Satisfied Violated",
+                "2026-04-06 Violated Violated Violated",
+                "2026-06-01 Violated Violated Violated",
+            ]
+        );
+    }
+
+    #[test]
+    fn an_image_that_grows_too_old_tells_when() {
+        let matrix = matrix("policy: {patch: {maxImageAge: P90D}}");
+        let mut objects = Objects::default();
+        let template = serde_json::json!({"metadata": {"annotations": {"org.opencontainers.image.created": "2026-01-01T00:00:00Z"}}, "spec": {"containers": [{"name": "web", "image": "nginx"}]}});
+        objects.put(Kind::Deployment, serde_json::json!({"metadata": {"name": "web", "namespace": "shop", "uid": "u1"}, "spec": {"template": template}}));
+        let room = objects.room("shop").unwrap();
+        let report = |now| report(&shop(), &matrix, room, &Facts::empty(), now);
+        assert_eq!(report(at("2026-01-02T00:00:00Z")).turns, Some(at("2026-04-01T00:00:00Z")));
+        let control = "image-age-within-patch-policy";
+        assert_eq!((verdict(&report(at("2026-03-31T23:59:59Z")), control), verdict(&report(at("2026-04-01T00:00:00Z")), control)), (Verdict::Satisfied, Verdict::Violated));
+        assert_eq!(report(at("2026-04-01T00:00:00Z")).turns, None);
+    }
+
+    #[test]
+    fn evidence_that_lapsed_is_drift_of_whoever_owes_the_control() {
+        for (owner, until, said) in [
+            ("Provider", "2026-04-01T00:00:00Z", Verdict::Violated),
+            ("ThirdParty", "2026-04-01T00:00:00Z", Verdict::Violated),
+            ("Provider", "2026-04-02T00:00:00Z", Verdict::Inherited),
+            ("Customer", "2026-04-01T00:00:00Z", Verdict::NotApplicable),
+            ("NotApplicable", "2026-04-01T00:00:00Z", Verdict::NotApplicable),
+        ] {
+            let matrix = matrix(&format!(
+                "parties: {{customer: acme, provider: azure, thirdParties: [backupco]}}, controls: [{{control: pvc-storage-encrypted, owner: {owner}, evidence: [{{type: a, ref: b, validUntil: '{until}'}}]}}]"
+            ));
+            let report = report(&shop(), &matrix, &Room::default(), &Facts::empty(), at("2026-04-01T00:00:00Z"));
+            assert_eq!(verdict(&report, "pvc-storage-encrypted"), said, "{owner} {until}");
+        }
+    }
+
+    #[test]
+    fn what_falls_due_is_told_in_time_and_once() {
+        let matrix = matrix("reviews: {riskAssessment: {lastCompleted: '2026-01-01T00:00:00Z', period: P90D}}");
+        let observed = Observed { generation: 1, enrolled: true, broken: None, critical: None, fault: None };
+        let mut status: Option<OwnershipStatus> = None;
+        for (now, said, written) in [
+            ("2026-02-01T00:00:00Z", "False NothingDue nothing that was recorded lapses soon", true),
+            ("2026-03-01T23:59:59Z", "False NothingDue nothing that was recorded lapses soon", false),
+            ("2026-03-02T00:00:00Z", "True DueSoon 2026-04-01 risk assessment", true),
+            ("2026-03-20T00:00:00Z", "True DueSoon 2026-04-01 risk assessment", false),
+            ("2026-04-01T00:00:00Z", "True Overdue 2026-04-01 risk assessment", true),
+            ("2026-05-01T00:00:00Z", "True Overdue 2026-04-01 risk assessment", false),
+        ] {
+            let now = at(now);
+            let new = plan(status.as_ref(), &matrix, &report(&shop(), &matrix, &Room::default(), &Facts::empty(), now), &observed, now);
+            assert_eq!(new.is_some(), written, "{now}");
+            status = new.or(status);
+            let due = status.as_ref().unwrap().conditions.iter().find(|c| c.type_ == "ReviewDue").unwrap();
+            assert_eq!(format!("{} {} {}", due.status, due.reason, due.message), said, "{now}");
+        }
+    }
+
+    #[test]
+    fn a_control_about_a_namespace_is_never_refused() {
+        let matrix = matrix("controls: [{control: access-review-current, enforcement: Deny}]");
+        assert_eq!(matrix.entries[controls::find("access-review-current").unwrap()].enforcement, crate::api::ownership::Enforcement::Audit);
+    }
 }

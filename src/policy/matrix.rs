@@ -4,8 +4,8 @@
 use jiff::Timestamp;
 
 use crate::{
-    api::ownership::{Enforcement, ExistingPolicy, ExistingWorkloads, Mode, OwnerClass, Ownership, Parties, Policy},
-    controls::{self, CATALOG},
+    api::ownership::{Enforcement, EscalationLevel, Evidence, ExistingPolicy, ExistingWorkloads, Mode, OwnerClass, Ownership, Parties, Policy, Reviews},
+    controls::{self, CATALOG, Duty},
 };
 
 /// One control in one namespace.
@@ -19,12 +19,21 @@ pub struct Entry {
     pub enforcement: Enforcement,
     /// From when it is denied here, as the leader recorded it.
     pub forbidden_since: Option<Timestamp>,
+    /// The parties that do the work, where they are named.
+    pub performed_by: Vec<String>,
+    /// What shows that it holds where the cluster cannot.
+    pub evidence: Vec<Evidence>,
 }
 
 impl Entry {
     /// Whether anything is asked at all.
     pub fn judged(&self) -> bool {
         self.enforcement != Enforcement::Off && self.owner != OwnerClass::NotApplicable
+    }
+
+    fn duty<'e>(&'e self, control: &'e str) -> Duty<'e> {
+        let Self { owner, accountable, performed_by, evidence, enforcement: _, forbidden_since: _ } = self;
+        Duty { control, owner: *owner, accountable: accountable.as_deref(), performed_by, evidence }
     }
 }
 
@@ -37,6 +46,12 @@ pub struct Matrix {
     pub policy: Policy,
     /// The owner of workloads that name none.
     pub default_owner: Option<String>,
+    /// Who is who.
+    pub parties: Parties,
+    /// The recurring duties.
+    pub reviews: Reviews,
+    /// Whom to call.
+    pub escalation: Vec<EscalationLevel>,
     /// The namespace's mode.
     pub mode: Mode,
     /// What happens to what stood before.
@@ -56,13 +71,15 @@ impl Matrix {
             .map(|control| {
                 let entry = spec.controls.iter().find(|e| e.control == control.id);
                 let owner = entry.and_then(|e| e.owner).unwrap_or_else(|| control.owner(spec.service_model));
-                let wanted = entry.and_then(|e| e.enforcement).unwrap_or(control.enforcement).min(spec.mode.ceiling());
+                let wanted = entry.and_then(|e| e.enforcement).unwrap_or(control.enforcement).min(spec.mode.ceiling()).min(control.ceiling());
                 let row = ownership.status.as_ref().and_then(|s| s.matrix.iter().find(|r| r.control == control.id));
                 Entry {
                     owner,
                     accountable: entry.and_then(|e| e.accountable.clone()).or_else(|| party_of(owner, &spec.parties)),
                     enforcement: if owner.owed_by_customer() { wanted } else { wanted.min(Enforcement::Audit) },
                     forbidden_since: row.and_then(|r| r.forbidden_since.as_ref()).map(|t| t.0),
+                    performed_by: entry.map(|e| e.performed_by.clone()).unwrap_or_default(),
+                    evidence: entry.map(|e| e.evidence.clone()).unwrap_or_default(),
                 }
             })
             .collect();
@@ -70,6 +87,9 @@ impl Matrix {
             entries,
             policy: spec.policy.clone(),
             default_owner: spec.default_owner.clone(),
+            parties: spec.parties.clone(),
+            reviews: spec.reviews.clone().unwrap_or_default(),
+            escalation: spec.escalation.as_ref().map(|e| e.levels.clone()).unwrap_or_default(),
             mode: spec.mode,
             existing: spec.existing_workloads.clone(),
             generation: ownership.metadata.generation.unwrap_or_default(),
@@ -89,6 +109,12 @@ impl Matrix {
         let forbidden = self.entries[control].forbidden_since.unwrap_or(now);
         let line = [self.existing.created_before.as_ref().map(|t| t.0), since].into_iter().flatten().fold(forbidden, Timestamp::max);
         created < line
+    }
+
+    /// Whose each control is that is asked for here, with its position in the catalog.
+    pub fn duties(&self) -> Vec<(usize, Duty<'_>)> {
+        let asked = CATALOG.iter().zip(&self.entries).enumerate().filter(|(_, (_, entry))| entry.judged());
+        asked.map(|(i, (control, entry))| (i, entry.duty(control.id))).collect()
     }
 
     /// Who owes a control, for a message: `acme (customer)`.

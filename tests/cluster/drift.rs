@@ -48,3 +48,35 @@ fn drift_appears_and_clears_and_outages_leave_nothing_stuck() {
     world.plane.kubectl(&["delete", "namespace", "late", "--timeout=60s"], None).result().unwrap();
     nothing_slipped_in(&world);
 }
+
+#[test]
+fn a_date_that_falls_due_turns_the_verdict_by_itself() {
+    let world = World::start();
+    let due = |seconds: i64| jiff::Timestamp::now().checked_add(jiff::SignedDuration::from_secs(seconds)).unwrap().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let reviews = json!({"riskAssessment": {"lastCompleted": due(20 - 86_400), "period": "P1D"}});
+    let evidence = json!({"control": "etcd-encryption-attested", "owner": "Provider", "evidence": [{"type": "soc2-report", "ref": "R-1", "validUntil": due(20)}]});
+    let mut controls = only(&["risk-assessment-current", "etcd-encryption-attested"]);
+    controls.as_array_mut().unwrap().push(evidence);
+    world.declare("shop", &json!({"mode": "Audit", "controls": controls, "reviews": reviews}));
+    let verdicts = || {
+        let of = |control: &str| world.field("shop", "ownership/default", &format!(".status.matrix[?(@.control==\"{control}\")].verdict"));
+        (of("risk-assessment-current"), of("etcd-encryption-attested"))
+    };
+    let told = |what: &str| world.field("shop", "ownership/default", &format!(".status.conditions[?(@.type==\"ReviewDue\")].{what}"));
+    let expect = |what: &str, wanted: (&str, &str), reason: &str| {
+        eventually(what, Duration::from_secs(60), || {
+            let ((risk, etcd), said) = (verdicts(), told("reason"));
+            if (risk.as_str(), etcd.as_str()) == wanted && said == reason { Ok(()) } else { Err(format!("{risk} {etcd} {said}")) }
+        });
+    };
+    expect("both hold", ("Satisfied", "Inherited"), "DueSoon");
+    let before = world.field("shop", "ownership/default", ".metadata.resourceVersion");
+    expect("both have lapsed", ("Violated", "Violated"), "Overdue");
+    assert_ne!(before, world.field("shop", "ownership/default", ".metadata.resourceVersion"));
+    let owed = world.field("shop", "ownership/default", ".status.findings[?(@.control==\"etcd-encryption-attested\")].owedBy");
+    assert_eq!(owed, "azure (provider)");
+    let events = world.plane.kubectl(&["get", "events", "-n", "shop", "-o", "jsonpath={range .items[*]}{.note}{.message}{\"\\n\"}{end}"], None).result().unwrap();
+    assert_eq!(events.lines().filter(|line| line.starts_with("ReviewDue: ")).count(), 1, "{events}");
+    let wide = world.plane.kubectl(&["get", "ownerships", "-A", "-o", "wide"], None).result().unwrap();
+    assert!(wide.lines().next().unwrap().contains("REVIEW DUE"), "{wide}");
+}
