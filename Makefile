@@ -9,9 +9,7 @@ test: ## every test, the ones on a real API server and with real Helm included
 	@assets="$$(hack/controlplane.sh)" && tools="$$(hack/tools.sh)" && KUBEBUILDER_ASSETS="$$assets" DEMARC_TOOLS="$$tools" RUST_TEST_THREADS=4 cargo test # they wait more than they work
 check: ## compile and lint, as fast as it goes
 	cargo fmt --check && cargo clippy --all-targets -- -D warnings
-crds: ## write the generated custom resource definitions
-	cargo run --quiet -- crds > crds/demarc.dev_ownerships.yaml
-chart: crds ## write what the chart takes from the code, and its README
+chart: ## write crds/, what the chart takes from the code, and its README
 	cargo run --quiet --example chart
 	@tools="$$(hack/tools.sh)" && "$$tools/helm-docs" --chart-search-root charts --log-level warning
 docs: ## write the page of each control
@@ -26,4 +24,4 @@ e2e: ## the chart on a real node, or on kind with CLUSTER=kind: the image, real 
 	@hack/e2e.sh
 bench: ## the webhook's whole HTTP path beside a fixed reply, in one run
 	cargo bench
-.PHONY: help demo test check crds chart docs image node node-down e2e bench
+.PHONY: help demo test check chart docs image node node-down e2e bench

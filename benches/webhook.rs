@@ -16,6 +16,7 @@ use demarc::{
         server::{self, Edge},
         tls::{self, Pair},
     },
+    api::Declaration,
     controller::{
         index::{Index, Source},
         watch::Change,
@@ -60,7 +61,7 @@ fn index() -> Index {
     for (source, object) in [
         (Source::Namespaces, json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop", "uid": "n", "labels": {"data-classification": "internal"}}})),
         (
-            Source::Ownerships,
+            Source::Declared(Declaration::Ownership),
             json!({"apiVersion": "demarc.dev/v1alpha1", "kind": "Ownership", "metadata": {"name": "default", "namespace": "shop", "uid": "o"},
                 "spec": {"serviceModel": "PaaS", "policy": {"images": {"allowedPrefixes": ["ghcr.io/acme"]}, "patch": {"maxImageAge": "P99999D"}}}}),
         ),

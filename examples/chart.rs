@@ -1,4 +1,4 @@
-//! Writes what the chart takes from the code, `charts/demarc/files`: custom resource definitions, webhook rules, policies and what is watched.
+//! Writes what is taken from the code, `charts/demarc/files` and `crds`: custom resource definitions, webhook rules, policies and what is watched.
 //! `make chart`; the tests compare the same `files()` with what is committed.
 
 use std::{
@@ -6,7 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use demarc::{controller::install, run};
+use demarc::{
+    api::{Declaration, GROUP},
+    controller::install,
+    run,
+};
 use serde_json::{Value, json};
 
 /// The templates put the release's own in its place.
@@ -14,13 +18,17 @@ pub const USERNAME: &str = "system:serviceaccount:demarc-system:demarc";
 const MARK: &str = "# Generated from the code by `make chart`; not edited by hand.\n";
 
 /// Each file below `files`, and its text.
-pub fn files() -> anyhow::Result<Vec<(&'static str, String)>> {
-    Ok(vec![
-        ("crds/demarc.dev_ownerships.yaml", install::crds_yaml()?),
-        ("webhook.yaml", yaml(&webhook())?),
-        ("policies.yaml", yaml(&json!({"items": install::policies(USERNAME)}))?),
-        ("watched.yaml", yaml(&json!({"rules": reads()}))?),
-    ])
+pub fn files() -> anyhow::Result<Vec<(String, String)>> {
+    let mut files: Vec<(String, String)> = crds()?.into_iter().map(|(name, text)| (format!("crds/{name}"), text)).collect();
+    files.push(("webhook.yaml".to_owned(), yaml(&webhook())?));
+    files.push(("policies.yaml".to_owned(), yaml(&json!({"items": install::policies(USERNAME)}))?));
+    files.push(("watched.yaml".to_owned(), yaml(&json!({"rules": reads()}))?));
+    Ok(files)
+}
+
+/// The definitions, a file each: for the chart, and for `crds/`.
+fn crds() -> anyhow::Result<Vec<(String, String)>> {
+    Declaration::ALL.iter().map(|d| Ok((format!("{GROUP}_{}.yaml", d.plural()), install::crd_yaml(*d)?))).collect()
 }
 
 fn yaml(value: &Value) -> anyhow::Result<String> {
@@ -51,9 +59,12 @@ fn reads() -> Vec<Value> {
 
 fn main() -> anyhow::Result<()> {
     let chart = std::env::args().nth(1).map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/demarc"), PathBuf::from);
+    let write = |path: PathBuf, text: String| std::fs::write(&path, text).map_err(|error| anyhow::anyhow!("cannot write {}: {error}", path.display()));
     for (name, text) in files()? {
-        let path = chart.join("files").join(name);
-        std::fs::write(&path, text).map_err(|error| anyhow::anyhow!("cannot write {}: {error}", path.display()))?;
+        write(chart.join("files").join(name), text)?;
+    }
+    for (name, text) in crds()? {
+        write(chart.join("../../crds").join(name), text)?;
     }
     Ok(())
 }

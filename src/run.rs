@@ -18,6 +18,7 @@ use crate::{
         server::{self, Edge},
         tls::{self, Pair},
     },
+    api::Declaration,
     controller::{
         authority::Lifetimes,
         certificates::{self, Certificates, Keeper},
@@ -112,7 +113,7 @@ pub async fn controller(args: Args, client: Client, shutdown: impl Future<Output
     let pair = Arc::new(pair);
     let me = whoami(&client).await?;
     if ca.is_some() {
-        install::apply(&client, &[install::crd()?]).await.context("cannot install the Ownership CRD")?;
+        install::apply(&client, &install::crds()?).await.context("cannot install the CRDs")?;
         established(&client).await?;
     }
 
@@ -292,18 +293,28 @@ async fn whoami(client: &Client) -> anyhow::Result<String> {
 }
 
 async fn established(client: &Client) -> anyhow::Result<()> {
-    let api: Api<crate::api::ownership::Ownership> = Api::all(client.clone());
-    let mut last = "no answer within 5 s".to_owned();
-    for _ in 0..100 {
-        match tokio::time::timeout(Duration::from_secs(5), api.list(&kube::api::ListParams::default().limit(1))).await {
-            Ok(Ok(_)) => return Ok(()),
-            Ok(Err(error)) => last = error.to_string(),
-            Err(_) => {}
+    for declaration in Declaration::ALL {
+        let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(crate::api::GROUP, "v1alpha1", declaration.kind()), declaration.plural());
+        let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
+        let mut last = "no answer within 5 s".to_owned();
+        let mut listed = false;
+        for _ in 0..100 {
+            match tokio::time::timeout(Duration::from_secs(5), api.list(&kube::api::ListParams::default().limit(1))).await {
+                Ok(Ok(_)) => listed = true,
+                Ok(Err(error)) => last = error.to_string(),
+                Err(_) => {}
+            }
+            if listed {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        // A missing right looks the same from here: the API server's own words tell which it is.
+        if !listed {
+            bail!("{} cannot be listed after 10 s: {last}", declaration.plural());
+        }
     }
-    // A missing right looks the same from here: the API server's own words tell which it is.
-    bail!("Ownerships cannot be listed after 10 s: {last}")
+    Ok(())
 }
 
 /// What is watched, each with its resource: the rights to read follow from this. All but the facts decide: a child whose parent has no record
@@ -311,8 +322,9 @@ async fn established(client: &Client) -> anyhow::Result<()> {
 pub fn watched() -> Vec<(Source, ApiResource)> {
     let resource = |group: &str, version: &str, kind: &str, plural: &str| ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural);
     let admission = "admissionregistration.k8s.io";
-    let mut watched = vec![
-        (Source::Ownerships, resource(crate::api::GROUP, "v1alpha1", "Ownership", "ownerships")),
+    let declared = Declaration::ALL.iter().map(|d| (Source::Declared(*d), resource(crate::api::GROUP, "v1alpha1", d.kind(), d.plural())));
+    let mut watched: Vec<_> = declared.collect();
+    watched.extend([
         (Source::Namespaces, resource("", "v1", "Namespace", "namespaces")),
         (Source::StorageClasses, resource("storage.k8s.io", "v1", "StorageClass", "storageclasses")),
         (Source::Volumes, resource("", "v1", "PersistentVolume", "persistentvolumes")),
@@ -320,7 +332,7 @@ pub fn watched() -> Vec<(Source, ApiResource)> {
         (Source::Backing(Backing::MutatingWebhooks), resource(admission, "v1", "MutatingWebhookConfiguration", "mutatingwebhookconfigurations")),
         (Source::Backing(Backing::ApiServices), resource("apiregistration.k8s.io", "v1", "APIService", "apiservices")),
         (Source::Backing(Backing::ClusterRoleBindings), resource("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", "clusterrolebindings")),
-    ];
+    ]);
     let judged = Kind::ALL.iter().filter(|k| k.informs() || CATALOG.iter().any(|c| c.kinds.contains(k)));
     watched.extend(judged.map(|kind| (Source::Subjects(*kind), resource(kind.group(), kind.version(), kind.name(), kind.plural()))));
     watched

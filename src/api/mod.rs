@@ -1,6 +1,16 @@
 //! The custom resources as on the wire, one kind a file. Types and schema only: what they mean is decided in `policy`.
+//! A new kind is its file and one row of [`Declaration`].
 
+pub mod baseline;
 pub mod ownership;
+pub mod party;
+mod reviews;
+pub mod roster;
+mod selector;
+mod settings;
+mod terms;
+pub mod waiver;
+mod words;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool};
 use kube::CustomResourceExt;
@@ -12,9 +22,55 @@ pub const ENROLLED_LABEL: &str = "demarc.dev/admission";
 /// The value of [`ENROLLED_LABEL`] on an enrolled namespace.
 pub const ENROLLED_VALUE: &str = "enabled";
 
+macro_rules! declarations {
+    ($($(#[$m:meta])* $kind:ident($plural:literal) = $type:path),+ $(,)?) => {
+        /// A kind of ours, which people declare.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Declaration { $($(#[$m])* $kind),+ }
+        impl Declaration {
+            /// Every kind, in the order in which they are installed.
+            pub const ALL: &[Self] = &[$(Self::$kind),+];
+            /// Its name.
+            pub const fn kind(self) -> &'static str { match self { $(Self::$kind => stringify!($kind)),+ } }
+            /// As it stands in a path.
+            pub const fn plural(self) -> &'static str { match self { $(Self::$kind => $plural),+ } }
+            /// Its definition.
+            pub fn crd(self) -> CustomResourceDefinition { match self { $(Self::$kind => crd::<$type>()),+ } }
+        }
+    };
+}
+
+declarations! {
+    /// The floor for many namespaces.
+    Baseline("baselines") = baseline::Baseline,
+    /// Who owns what in one namespace.
+    Ownership("ownerships") = ownership::Ownership,
+    /// An organisation or team.
+    Party("parties") = party::Party,
+    /// People.
+    Roster("rosters") = roster::Roster,
+    /// A permission with an end.
+    Waiver("waivers") = waiver::Waiver,
+}
+
+impl Declaration {
+    /// Whether it lives in a namespace.
+    pub const fn namespaced(self) -> bool {
+        match self {
+            Self::Ownership | Self::Waiver => true,
+            Self::Baseline | Self::Party | Self::Roster => false,
+        }
+    }
+
+    /// The kind of that name.
+    pub fn find(kind: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|d| d.kind() == kind)
+    }
+}
+
 /// The definition of a kind, as it is applied, printed, and held against files. No field is nullable: the API server then drops a `null`, as
 /// Go clients send it for what they leave out, and it would refuse one in a nullable enum.
-pub fn crd<K: CustomResourceExt>() -> CustomResourceDefinition {
+fn crd<K: CustomResourceExt>() -> CustomResourceDefinition {
     let mut crd = K::crd();
     for schema in crd.spec.versions.iter_mut().filter_map(|v| v.schema.as_mut()?.open_api_v3_schema.as_mut()) {
         without_null(schema);

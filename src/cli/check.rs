@@ -12,13 +12,14 @@ use serde::Serialize;
 use super::{
     Output,
     context::{Context, LABEL, context, is_label, judged_kind},
+    declared::declaration,
     manifest::{self, Bad, Input, Object},
-    schema::Schema,
     show,
     tree::{Json, Node, Place},
 };
 use crate::{
-    api::ownership::{Enforcement, OwnerClass, Ownership, Severity},
+    api::ownership::{Enforcement, OwnerClass, Severity},
+    api::{Declaration, GROUP},
     controls::CATALOG,
     model::{
         Outcome, Sameness,
@@ -70,7 +71,7 @@ pub struct Args {
 /// # Errors
 /// The output cannot be written.
 pub fn run(args: &Args, stdin: &mut dyn Read, out: &mut dyn Write, err: &mut dyn Write, now: Timestamp) -> anyhow::Result<u8> {
-    let (input, report) = match judged(args, stdin, &Schema::of::<Ownership>()?, now) {
+    let (input, report) = match judged(args, stdin, now) {
         Ok(judged) => judged,
         Err(bad) => {
             for bad in bad.iter().take(MAX_ERRORS) {
@@ -92,13 +93,13 @@ pub fn run(args: &Args, stdin: &mut dyn Read, out: &mut dyn Write, err: &mut dyn
     Ok(u8::from(report.summary.denied > 0))
 }
 
-fn judged(args: &Args, stdin: &mut dyn Read, schema: &Schema, now: Timestamp) -> Result<(Input, Report), Vec<Bad>> {
+fn judged(args: &Args, stdin: &mut dyn Read, now: Timestamp) -> Result<(Input, Report), Vec<Bad>> {
     if !is_label(&args.namespace) {
         let what = shown(&args.namespace, 100);
         return Err(vec![Bad::of(format_args!("-n \"{what}\" {LABEL}"))]);
     }
     let input = manifest::read(&args.filename, stdin).map_err(|bad| vec![bad])?;
-    let report = judge(args, &input, schema, now)?;
+    let report = judge(args, &input, now)?;
     Ok((input, report))
 }
 
@@ -185,8 +186,8 @@ pub(super) struct Finding {
     pub confidential: bool,
 }
 
-fn judge(args: &Args, input: &Input, schema: &Schema, now: Timestamp) -> Result<Report, Vec<Bad>> {
-    let context = context(&args.namespace, input, schema)?;
+fn judge(args: &Args, input: &Input, now: Timestamp) -> Result<Report, Vec<Bad>> {
+    let context = context(&args.namespace, input)?;
     let mut report = Report {
         checked_at: now,
         findings: Vec::new(),
@@ -230,7 +231,7 @@ fn judge(args: &Args, input: &Input, schema: &Schema, now: Timestamp) -> Result<
 }
 
 fn is_ownership(object: &Object) -> bool {
-    object.group == crate::api::GROUP && object.kind == "Ownership"
+    declaration(object) == Some(Declaration::Ownership)
 }
 
 /// What a declaration shows of its namespace, told at the declaration.
@@ -284,6 +285,7 @@ fn inherited(parent: usize, input: &Input, context: &Context, namespace: &Namesp
 fn is_context(object: &Object) -> bool {
     match object.group.as_str() {
         "" => matches!(object.kind.as_str(), "Namespace" | "PersistentVolume" | "ServiceAccount"),
+        GROUP => declaration(object).is_some(),
         "networking.k8s.io" => object.kind == "NetworkPolicy",
         "rbac.authorization.k8s.io" => matches!(object.kind.as_str(), "RoleBinding" | "ClusterRoleBinding"),
         "storage.k8s.io" => object.kind == "StorageClass",
@@ -295,7 +297,7 @@ fn is_context(object: &Object) -> bool {
 fn kind_not_judged(object: &Object) -> String {
     let kind = shown(&object.kind, 63);
     let looks_judged = Kind::find(&object.group, &object.kind).is_none()
-        && (object.kind.eq_ignore_ascii_case("Ownership") || Kind::ALL.iter().any(|k| k.name().eq_ignore_ascii_case(&object.kind)));
+        && (Declaration::ALL.iter().any(|d| d.kind().eq_ignore_ascii_case(&object.kind)) || Kind::ALL.iter().any(|k| k.name().eq_ignore_ascii_case(&object.kind)));
     let slash = if object.group.is_empty() { "" } else { "/" };
     if looks_judged { format!("{kind} of {}{slash}{}", shown(&object.group, 253), shown(&object.version, 63)) } else { kind }
 }

@@ -1,5 +1,5 @@
 //! What the files say beside what is judged: declarations, namespaces, storage, and who controls whom.
-//! A declaration is taken only if the API server and the webhook would take it.
+//! Declarations are read in `declared`; here they meet the rest.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -9,13 +9,12 @@ use std::{
 use serde_json::Value;
 
 use super::{
+    declared::{Declared, declaration},
     manifest::{Bad, File, Input, Object},
-    schema::{Schema, Violation},
-    tree::{Node, steps},
+    tree::Node,
 };
 use crate::{
-    admission::declarations,
-    api::ownership::Ownership,
+    api::{Declaration, GROUP},
     controls::CATALOG,
     model::{
         facts::{Account, ClaimFact, Facts, Namespace, NetworkPolicy, StorageClass, Store, Volume, grantees, strings},
@@ -45,11 +44,10 @@ pub fn judged_kind(object: &Object) -> Option<Kind> {
 /// Reads it.
 ///
 /// # Errors
-/// All that is wrong with the declarations: every Ownership must be one that a cluster would take.
-pub fn context(namespace: &str, input: &Input, schema: &Schema) -> Result<Context, Vec<Bad>> {
-    let mut bad = Vec::new();
-    let mut matrices: BTreeMap<String, Matrix> = BTreeMap::new();
-    let mut declared: BTreeMap<String, String> = BTreeMap::new();
+/// All that is wrong with the declarations: every one must be one that a cluster would take.
+pub fn context(namespace: &str, input: &Input) -> Result<Context, Vec<Bad>> {
+    let mut bad: Vec<Bad> = Vec::new();
+    let mut declared = Declared::default();
     let mut namespaces = BTreeMap::new();
     let (mut classes, mut volumes, mut claims) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     let mut policies: BTreeMap<String, BTreeMap<String, NetworkPolicy>> = BTreeMap::new();
@@ -58,29 +56,11 @@ pub fn context(namespace: &str, input: &Input, schema: &Schema) -> Result<Contex
         let meta = |key: &str| object.node.get("metadata").and_then(|m| m.get(key)).and_then(Node::text).filter(|t| !t.is_empty());
         let name = meta("name").unwrap_or_default().to_owned();
         let namespace = meta("namespace").unwrap_or(namespace).to_owned();
+        if let Some(declaration) = declaration(object) {
+            declared.take(declaration, object, input, &name, &namespace);
+            continue;
+        }
         match (object.group.as_str(), object.kind.as_str()) {
-            ("demarc.dev", "Ownership") => {
-                let file = &input.files[object.file];
-                let ownership = match ownership(schema, object, file) {
-                    Ok(ownership) => ownership,
-                    Err(more) => {
-                        bad.extend(more);
-                        continue;
-                    }
-                };
-                if !is_label(&namespace) {
-                    let sentence = format!("metadata.namespace: \"{}\" {LABEL}", shown(&namespace, 63));
-                    bad.push(file.point(Bad::at(&file.name, object.node.find("metadata.namespace"), sentence)));
-                    continue;
-                }
-                let place = object.node.place();
-                if let Some(other) = declared.insert(namespace.clone(), format!("{}:{}", shown(&file.name, 4096), place.line)) {
-                    let sentence = format_args!("namespace \"{}\" is declared already, at {other}; keep one Ownership", shown(&namespace, 63)).to_string();
-                    bad.push(file.point(Bad::at(&file.name, place, sentence)));
-                    continue;
-                }
-                matrices.insert(namespace, Matrix::resolve(&ownership));
-            }
             ("", "Namespace") => {
                 let value = value(object);
                 let (labels, annotations) = (strings(&value["metadata"]["labels"]), strings(&value["metadata"]["annotations"]));
@@ -118,8 +98,12 @@ pub fn context(namespace: &str, input: &Input, schema: &Schema) -> Result<Contex
         accounts: store(accounts, "ServiceAccount"),
         grants: if bindings { Ok(Arc::new(grants)) } else { store(grants, "RoleBinding") },
         network_policies: store(policies, "NetworkPolicy"),
+        parties: store(declared.parties, "Party"),
+        rosters: store(declared.rosters, "Roster"),
         unseen: Arc::default(),
     };
+    let matrices = declared.ownerships.iter().map(|(namespace, ownership)| (namespace.clone(), Matrix::resolve(ownership))).collect();
+    bad.extend(declared.bad);
     if bad.is_empty() { Ok(Context { matrices, namespaces, facts, parents: parents(namespace, input) }) } else { Err(bad) }
 }
 
@@ -131,10 +115,11 @@ fn store<T>(found: BTreeMap<String, T>, kind: &str) -> Store<T> {
 /// Something of ours that no API server knows. Not judged it would leave its namespace undeclared, and the rest seemingly clean.
 fn stranger(object: &Object, file: &File) -> Option<Bad> {
     let (group, kind) = (shown(&object.group, 253), shown(&object.kind, 63));
-    let (place, sentence) = if object.group == crate::api::GROUP && object.kind != "Ownership" {
-        (object.node.find("kind"), format!("{} has no kind \"{kind}\" that this version knows; it knows Ownership", crate::api::GROUP))
-    } else if object.kind == "Ownership" && object.group != crate::api::GROUP && object.group.starts_with("demarc") {
-        (object.node.find("apiVersion"), format!("\"{group}\" is not the group of an Ownership; write {}/v1alpha1", crate::api::GROUP))
+    let known = || Declaration::ALL.iter().map(|d| d.kind()).collect::<Vec<_>>().join(", ");
+    let (place, sentence) = if object.group == GROUP {
+        (object.node.find("kind"), format!("{GROUP} has no kind \"{kind}\" that this version knows; it knows {}", known()))
+    } else if Declaration::find(&object.kind).is_some() && object.group.starts_with("demarc") {
+        (object.node.find("apiVersion"), format!("\"{group}\" is not the group of {kind}; write {GROUP}/v1alpha1"))
     } else {
         return None;
     };
@@ -148,26 +133,6 @@ pub fn is_label(name: &str) -> bool {
 
 /// What [`is_label`] asks for.
 pub const LABEL: &str = "names no namespace; it is at most 63 of a-z, 0-9 and -, with a letter or digit at both ends";
-
-/// Every reason why a cluster would refuse this declaration, each at its place.
-fn ownership(schema: &Schema, object: &Object, file: &File) -> Result<Ownership, Vec<Bad>> {
-    let bad = |place, sentence: String| file.point(Bad::at(&file.name, place, sentence));
-    if object.version != "v1alpha1" {
-        let sentence = format!("version \"{}\" of Ownership is not known; write demarc.dev/v1alpha1", shown(&object.version, 63));
-        return Err(vec![bad(object.node.find("apiVersion"), sentence)]);
-    }
-    let (stored, violations) = schema.judge(value(object));
-    if !violations.is_empty() {
-        let place = |v: &Violation| if v.key { object.node.key_at(&v.path) } else { object.node.at(&v.path) };
-        let mut placed: Vec<_> = violations.iter().map(|v| (place(v), v.sentence())).collect();
-        placed.sort_by_key(|(place, _)| (place.line, place.column));
-        return Err(placed.into_iter().map(|(place, sentence)| bad(place, sentence)).collect());
-    }
-    let ownership: Ownership = serde_json::from_value(stored)
-        .map_err(|error| vec![bad(object.node.place(), format!("this Ownership cannot be read: {}; mend it, nothing is judged until then", shown(&error.to_string(), 300)))])?;
-    let objections = declarations::objections(&ownership, None);
-    if objections.is_empty() { Ok(ownership) } else { Err(objections.into_iter().map(|o| bad(object.node.at(&steps(&o.path)), format!("{}: {}", o.path, o.what))).collect()) }
-}
 
 /// Who controls whom, by uid and within a namespace, as drift believes it: only of kinds that a built-in controller makes.
 fn parents(namespace: &str, input: &Input) -> HashMap<usize, usize> {
@@ -187,7 +152,8 @@ fn controller(meta: &Node) -> Option<&str> {
     text_at(meta.get("ownerReferences")?.elements().iter().find(|r| r.get("controller").is_some_and(Node::is_true))?, "uid")
 }
 
-fn value(object: &Object) -> Value {
+/// As JSON.
+pub fn value(object: &Object) -> Value {
     // It was read once already; a failure here leaves the fact out, which makes its controls Unknown.
     serde_json::from_str(&object.node.json().text).unwrap_or_default()
 }

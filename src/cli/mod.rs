@@ -3,6 +3,7 @@
 
 pub mod check;
 mod context;
+mod declared;
 pub mod explain;
 mod manifest;
 mod schema;

@@ -6,11 +6,11 @@ use std::collections::{BTreeSet, HashSet};
 use anyhow::Context;
 use boon::{Compiler, Draft, ErrorKind, InstanceToken, SchemaIndex, Schemas, ValidationError};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::{CustomResourceExt, core::cel};
+use kube::core::cel;
 use serde_json::{Map, Value, json};
 
 use super::tree::{Step, steps, written};
-use crate::model::text::shown;
+use crate::{api::Declaration, model::text::shown};
 
 /// A schema has an address, and nothing is ever read from it.
 const NAME: &str = "demarc://crd";
@@ -34,12 +34,12 @@ pub struct Violation {
 }
 
 impl Schema {
-    /// The schema of `K`, of its one version.
+    /// The schema of a kind, of its one version.
     ///
     /// # Errors
     /// The generated CRD cannot be read; a test builds it.
-    pub fn of<K: CustomResourceExt>() -> anyhow::Result<Self> {
-        let version = crate::api::crd::<K>().spec.versions.into_iter().next().context("the CRD has no version")?;
+    pub fn of(declaration: Declaration) -> anyhow::Result<Self> {
+        let version = declaration.crd().spec.versions.into_iter().next().context("the CRD has no version")?;
         let mut openapi = serde_json::to_value(version.schema.and_then(|s| s.open_api_v3_schema).context("the CRD has no schema")?)?;
         let mut settings = schemars::generate::SchemaSettings::openapi3();
         settings.inline_subschemas = true;

@@ -9,7 +9,7 @@ use kube::{
 use serde_json::{Value, json};
 
 use crate::{
-    api::{ENROLLED_LABEL, ENROLLED_VALUE, GROUP, ownership::Ownership},
+    api::{Declaration, ENROLLED_LABEL, ENROLLED_VALUE, GROUP},
     model::subject::Kind,
 };
 
@@ -17,12 +17,20 @@ use crate::{
 pub const SYSTEM_NAMESPACES: &[&str] = &["kube-system", "kube-public", "kube-node-lease"];
 const MANAGER: &str = "demarc";
 
-/// The CRDs as YAML documents, as `demarc crds` prints them and `crds/` holds them.
+/// The CRDs as YAML documents, as `demarc crds` prints them.
 ///
 /// # Errors
 /// When YAML cannot be written, which does not happen.
 pub fn crds_yaml() -> Result<String, serde_saphyr::ser::Error> {
-    serde_saphyr::to_string(&crate::api::crd::<Ownership>())
+    Ok(Declaration::ALL.iter().map(|d| crd_yaml(*d)).collect::<Result<Vec<_>, _>>()?.join("---\n"))
+}
+
+/// One of them, as a file of `crds/` holds it.
+///
+/// # Errors
+/// When YAML cannot be written, which does not happen.
+pub fn crd_yaml(declaration: Declaration) -> Result<String, serde_saphyr::ser::Error> {
+    serde_saphyr::to_string(&declaration.crd())
 }
 
 fn rule(group: &str, resources: &[&str]) -> Value {
@@ -258,15 +266,18 @@ pub async fn apply(client: &Client, objects: &[Value]) -> Result<(), kube::Error
     Ok(())
 }
 
-/// The Ownership CRD as an object to apply.
+/// The CRDs as objects to apply.
 ///
 /// # Errors
-/// When it cannot be written as JSON, which does not happen.
-pub fn crd() -> Result<Value, serde_json::Error> {
-    let mut crd = serde_json::to_value(crate::api::crd::<Ownership>())?;
-    crd["apiVersion"] = json!("apiextensions.k8s.io/v1");
-    crd["kind"] = json!("CustomResourceDefinition");
-    Ok(crd)
+/// When one cannot be written as JSON, which does not happen.
+pub fn crds() -> Result<Vec<Value>, serde_json::Error> {
+    let object = |declaration: &Declaration| {
+        let mut crd = serde_json::to_value(declaration.crd())?;
+        crd["apiVersion"] = json!("apiextensions.k8s.io/v1");
+        crd["kind"] = json!("CustomResourceDefinition");
+        Ok(crd)
+    };
+    Declaration::ALL.iter().map(object).collect()
 }
 
 #[cfg(test)]

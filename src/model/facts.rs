@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{map::Map, selector::Selector, subject::Kind};
+use crate::api::{party::PartySpec, roster::RosterSpec};
 
 /// Facts of one kind, or why there are none.
 pub type Store<T> = Result<Arc<BTreeMap<String, T>>, String>;
@@ -29,6 +30,10 @@ pub struct Facts {
     pub grants: Store<BTreeSet<String>>,
     /// NetworkPolicies by namespace, and there by name.
     pub network_policies: Store<BTreeMap<String, NetworkPolicy>>,
+    /// Parties by name.
+    pub parties: Store<PartySpec>,
+    /// Rosters by name. Personal data: no name in one goes into a finding.
+    pub rosters: Store<RosterSpec>,
     /// Kinds that are judged and cannot be read, with the reason.
     pub unseen: Arc<BTreeMap<Kind, String>>,
 }
@@ -43,6 +48,8 @@ impl Facts {
             accounts: Err(reason.to_owned()),
             grants: Err(reason.to_owned()),
             network_policies: Err(reason.to_owned()),
+            parties: Err(reason.to_owned()),
+            rosters: Err(reason.to_owned()),
             unseen: Arc::default(),
         }
     }
@@ -56,6 +63,8 @@ impl Facts {
             accounts: Ok(Arc::default()),
             grants: Ok(Arc::default()),
             network_policies: Ok(Arc::default()),
+            parties: Ok(Arc::default()),
+            rosters: Ok(Arc::default()),
             unseen: Arc::default(),
         }
     }

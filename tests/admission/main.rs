@@ -15,6 +15,7 @@ use axum::{
 };
 use demarc::{
     admission::server::{Edge, MAX_BODY, routes},
+    api::{Declaration, GROUP},
     controller::{
         index::{Backing, Index, Source},
         watch::Change,
@@ -50,7 +51,7 @@ fn feed(index: &Index, document: Value) {
     let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
     let group = text(&document["apiVersion"]).rsplit_once('/').map(|(g, _)| g.to_owned()).unwrap_or_default();
     let source = match text(&document["kind"]).as_str() {
-        "Ownership" => Source::Ownerships,
+        kind if group == GROUP => Source::Declared(Declaration::find(kind).unwrap()),
         "Namespace" => Source::Namespaces,
         "StorageClass" => Source::StorageClasses,
         "ClusterRoleBinding" => Source::Backing(Backing::ClusterRoleBindings),

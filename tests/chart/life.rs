@@ -148,7 +148,7 @@ fn life(helm: Helm) {
 
     let left = |before: &BTreeSet<String>| -> Vec<String> { everything(&plane).difference(before).cloned().collect() };
     run(&["uninstall", "demarc"]);
-    let kept = vec![format!("CustomResourceDefinition  {CRD}")];
+    let kept: Vec<String> = demarc::api::Declaration::ALL.iter().map(|d| format!("CustomResourceDefinition  {}.demarc.dev", d.plural())).collect();
     eventually("nothing but the definition", SOON, || if left(&before) == kept { Ok(()) } else { Err(format!("{:?}", left(&before))) });
     // Installed again over the definition that was kept, and this time all of it goes.
     run(&["install", "demarc", "charts/demarc", "--set", "crds.keep=false"]);

@@ -46,13 +46,16 @@ fn whole(value: &Value) -> Value {
 
 #[test]
 fn the_definitions_are_the_codes() {
-    let mut crd = find(&rendered(&[]), "CustomResourceDefinition ownerships.demarc.dev").clone();
-    assert_eq!(crd["metadata"]["annotations"], json!({"helm.sh/resource-policy": "keep"}));
-    crd["metadata"] = json!({"name": crd["metadata"]["name"]});
-    // Through Helm, 65535.0 is 65535.
-    assert_eq!(whole(&crd), whole(&install::crd().unwrap()));
-    let bare = rendered(&["--set", "crds.keep=false"]);
-    assert_eq!(find(&bare, "CustomResourceDefinition ownerships.demarc.dev")["metadata"].get("annotations"), None);
+    let (kept, bare) = (rendered(&[]), rendered(&["--set", "crds.keep=false"]));
+    for expected in install::crds().unwrap() {
+        let name = format!("CustomResourceDefinition {}", expected["metadata"]["name"].as_str().unwrap());
+        let mut crd = find(&kept, &name).clone();
+        assert_eq!(crd["metadata"]["annotations"], json!({"helm.sh/resource-policy": "keep"}));
+        crd["metadata"] = json!({"name": crd["metadata"]["name"]});
+        // Through Helm, 65535.0 is 65535.
+        assert_eq!(whole(&crd), whole(&expected));
+        assert_eq!(find(&bare, &name)["metadata"].get("annotations"), None);
+    }
     assert!(rendered(&["--set", "crds.install=false"]).iter().all(|o| o["kind"] != "CustomResourceDefinition"));
 }
 
@@ -127,7 +130,8 @@ fn versions_are_one() {
     assert_eq!((&chart["version"], &chart["appVersion"]), (&json!(version), &json!(version)));
     let annotation = |name: &str| -> Value { serde_saphyr::from_str(chart["annotations"][format!("artifacthub.io/{name}")].as_str().unwrap()).unwrap() };
     assert_eq!(annotation("images")[0]["image"], format!("ghcr.io/demarc/demarc:{version}"));
-    assert_eq!(annotation("crds")[0]["name"], install::crd().unwrap()["metadata"]["name"]);
+    let listed: Vec<Value> = annotation("crds").as_array().unwrap().iter().map(|c| c["name"].clone()).collect();
+    assert_eq!(listed, install::crds().unwrap().iter().map(|c| c["metadata"]["name"].clone()).collect::<Vec<_>>());
     assert_eq!(annotation("crdsExamples")[0]["kind"], "Ownership");
 }
 

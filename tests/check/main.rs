@@ -304,6 +304,12 @@ struct Declaration {
     path: String,
     #[serde(default)]
     because: String,
+    #[serde(default = "default_kind")]
+    kind: String,
+}
+
+fn default_kind() -> String {
+    "Ownership".to_owned()
 }
 
 fn default_name() -> String {
@@ -315,7 +321,7 @@ impl Declaration {
     fn file(&self) -> String {
         let mut metadata = self.metadata.clone();
         metadata.insert("name".to_owned(), self.name.as_str().into());
-        let object = serde_json::json!({"apiVersion": "demarc.dev/v1alpha1", "kind": "Ownership", "metadata": metadata, "spec": self.spec});
+        let object = serde_json::json!({"apiVersion": "demarc.dev/v1alpha1", "kind": self.kind, "metadata": metadata, "spec": self.spec});
         serde_json::to_string_pretty(&object).unwrap()
     }
 }

@@ -98,7 +98,7 @@ fn blind_replicas_are_never_ready(plane: &ControlPlane) {
         plane.kubectl(&["create", "clusterrolebinding", &name, &format!("--clusterrole={name}"), &format!("--serviceaccount=demarc-system:{name}")], None).result().unwrap();
         plane.demarc_in_cluster(binary(), &name, &plane.kubeconfig_of(&name, &token(plane, &name)))
     };
-    let blind = ["namespaces", "ownerships", "pods"].map(|lacking| (lacking, replica(lacking)));
+    let blind = ["namespaces", "ownerships", "baselines", "pods"].map(|lacking| (lacking, replica(lacking)));
     // Started last and ready: by then the others would be too.
     let seeing = replica("nothing");
     eventually("the one that lacks nothing is ready", SOON, || match seeing.readyz() {

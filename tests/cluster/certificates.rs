@@ -38,7 +38,10 @@ const SECRET: &str = "demarc-webhook";
 fn installed() -> ControlPlane {
     let plane = ControlPlane::start();
     plane.kubectl(&["apply", "-f", "-"], Some(RIGHTS)).result().unwrap();
-    plane.kubectl(&["apply", "--server-side", "-f", "-"], Some(&install::crd().unwrap().to_string())).result().unwrap();
+    plane
+        .kubectl(&["apply", "--server-side", "-f", "-"], Some(&serde_json::json!({"apiVersion": "v1", "kind": "List", "items": install::crds().unwrap()}).to_string()))
+        .result()
+        .unwrap();
     plane.kubectl(&["wait", "--for=condition=Established", "crd/ownerships.demarc.dev", "--timeout=30s"], None).result().unwrap();
     let service =
         json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "demarc", "namespace": "demarc-system"}, "spec": {"ports": [{"name": "webhook", "port": 443}]}});

@@ -15,6 +15,7 @@ use demarc::{
         server::{Edge, MAX_BODY, routes, serve, serve_admin},
         tls::{Pair, self_made},
     },
+    api::Declaration,
     controller::{index::Index, index::Source, watch::Change},
 };
 use futures::future::join_all;
@@ -55,7 +56,7 @@ impl Server {
         for (source, object) in [
             (Source::Namespaces, json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop", "uid": "n"}})),
             (
-                Source::Ownerships,
+                Source::Declared(Declaration::Ownership),
                 json!({"apiVersion": "demarc.dev/v1alpha1", "kind": "Ownership", "metadata": {"name": "default", "namespace": "shop", "uid": "o"}, "spec": {"serviceModel": "PaaS"}}),
             ),
         ] {

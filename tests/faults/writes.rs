@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::http::Method;
 use demarc::{
+    api::Declaration,
     api::{ENROLLED_LABEL, ENROLLED_VALUE},
     controller::{
         index::{Index, Source},
@@ -46,7 +47,7 @@ enum Fate {
 fn reconcile(mut fate: impl FnMut(usize) -> Fate + Send + 'static) -> Calls {
     let index = Arc::<Index>::default();
     feed(&index, Source::Namespaces, json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop", "uid": "n", "labels": {ENROLLED_LABEL: ENROLLED_VALUE}}}));
-    feed(&index, Source::Ownerships, ownership(1, &Value::Null));
+    feed(&index, Source::Declared(Declaration::Ownership), ownership(1, &Value::Null));
     index.shared.set_ready(true);
     let (mut version, mut writes) = (1, 0);
     let seen = index.clone();
@@ -60,7 +61,7 @@ fn reconcile(mut fate: impl FnMut(usize) -> Fate + Send + 'static) -> Calls {
             if matches!(&refusal, Reply::Answer(r) if r.status() == 409) {
                 // Somebody else wrote in between, and the watch says so.
                 version += 1;
-                feed(&seen, Source::Ownerships, ownership(version, &Value::Null));
+                feed(&seen, Source::Declared(Declaration::Ownership), ownership(version, &Value::Null));
             }
             return refusal;
         }
@@ -69,7 +70,7 @@ fn reconcile(mut fate: impl FnMut(usize) -> Fate + Send + 'static) -> Calls {
         }
         version += 1;
         let stored = ownership(version, &call.body[1]["value"]);
-        feed(&seen, Source::Ownerships, stored.clone());
+        feed(&seen, Source::Declared(Declaration::Ownership), stored.clone());
         if matches!(fate, Fate::Unanswered) { Reply::Never } else { object(&stored) }
     });
     let (mandate_sender, mandate) = watch::channel(Some(Instant::now() + Duration::from_secs(3600)));
