@@ -82,7 +82,8 @@ fn imports_run_one_way() {
 fn the_still_house_is_still() {
     let pure = ["answer.rs", "denial.rs", "probe.rs", "review.rs", "declarations.rs"].map(|f| Path::new("src/admission").join(f));
     let still = ["api", "model", "controls", "policy"].iter().flat_map(|room| files(&Path::new("src").join(room))).chain(pure);
-    for file in still {
+    // A module of tests alone is not the house.
+    for file in still.filter(|file| file.file_name().is_none_or(|name| name != "tests.rs")) {
         let code = code(&file);
         for forbidden in ["Timestamp::now", "SystemTime", "Instant::", "std::env", "std::fs", "tokio::", "tracing::", "async fn", "println!", ".await"] {
             assert!(!code.contains(forbidden), "{} has {forbidden}", file.display());

@@ -18,6 +18,7 @@ mod escalation_contact_declared;
 mod escalation_drill_current;
 mod etcd_encryption_attested;
 mod exposure_declared;
+pub mod expression;
 mod image_age_within_patch_policy;
 mod image_pinned_by_digest;
 mod image_registry_allowed;

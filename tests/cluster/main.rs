@@ -7,6 +7,7 @@
 mod support;
 
 mod access;
+mod cel;
 mod certificates;
 mod drift;
 mod enrolment;
