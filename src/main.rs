@@ -3,7 +3,7 @@
 
 use std::{
     error::Error,
-    io::{Stdout, Write, stderr, stdin, stdout},
+    io::{IsTerminal, Stdout, Write, stderr, stdin, stdout},
     process::ExitCode,
 };
 
@@ -48,13 +48,23 @@ fn main() -> ExitCode {
 fn dispatch(command: Command) -> anyhow::Result<u8> {
     match command {
         Command::Controller(args) => controller(run::Args { incarnation: incarnation(), ..*args }),
-        Command::Check(args) => cli::check::run(&args, &mut stdin(), &mut Out(stdout()), &mut stderr(), jiff::Timestamp::now()),
+        Command::Check(args) => cli::check::run(&args, &mut stdin(), &mut ask, &mut Out(stdout()), &mut stderr(), jiff::Timestamp::now()),
         Command::Crds => {
             Out(stdout()).write_all(install::crds_yaml()?.as_bytes())?;
             Ok(0)
         }
         Command::Explain(args) => cli::explain::run(&args, &mut Out(stdout()), &mut stderr()),
     }
+}
+
+/// Asks a cluster, from a command that is otherwise done without one.
+fn ask(context: &str, namespaces: &std::collections::BTreeSet<String>) -> anyhow::Result<Vec<cli::cluster::Listed>> {
+    // Somebody who watches is told why nothing comes for a while.
+    if stderr().is_terminal() {
+        let of = if context.is_empty() { "the current context" } else { context };
+        let _ = writeln!(stderr(), "looking up {} namespaces in the cluster of {}", namespaces.len(), shown(of, 100));
+    }
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(cli::cluster::list(context, namespaces))
 }
 
 /// The standard library's hash keys are the randomness that is at hand; nothing secret hangs on it.

@@ -4,23 +4,27 @@
 use std::{
     collections::{BTreeSet, HashSet},
     io::{Read, Write},
+    path::PathBuf,
 };
 
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
-    Output,
+    baseline,
+    cluster::Listed,
     context::{Context, LABEL, context, is_label, judged_kind},
     declared::declaration,
-    manifest::{self, Bad, Input, Object},
+    github::github,
+    manifest::{Bad, Input, Object},
+    sarif::sarif,
     show,
     tree::{Json, Node, Place},
 };
 use crate::{
     api::ownership::{Enforcement, OwnerClass, Severity},
     api::{Declaration, GROUP},
-    controls::CATALOG,
+    controls::{self, CATALOG, Control},
     model::{
         Outcome, Sameness,
         facts::Namespace,
@@ -39,14 +43,20 @@ const MAX_ERRORS: usize = 20;
 const HELP: &str = "\
 Examples:
   demarc check -f manifests/
-  helm template shop ./chart | demarc check -f ownership.yaml -f - -n shop
+  helm template shop ./chart | demarc check -f - -n shop --against platform/shop/
+  demarc check -f manifests/ --context staging
+  demarc check -f manifests/ -o sarif >demarc.sarif
+  demarc check -f manifests/ --write-baseline demarc-baseline.json
+  demarc check -f manifests/ --baseline demarc-baseline.json
 
-Where context comes from: the same files. An Ownership (named default) declares its namespace, -n where it names none; what is
-declared nowhere is not judged. Namespaces, StorageClasses, PersistentVolumes and claims among the files are what checks look up;
-what none of them shows is unknown (--show-unknown), and a cluster admits it. An object is taken as the child of another when its
-controller's uid is among the files. Nothing asks a cluster.
+Where context comes from: the same files, files of --against, and with --context a cluster, in this order. An Ownership (named
+default) declares its namespace, -n where it names none; what is declared nowhere is not judged. Namespaces, StorageClasses,
+PersistentVolumes, claims, ServiceAccounts, bindings and NetworkPolicies are what checks look up; what none of them shows is unknown
+(--show-unknown), and a cluster admits it. An object is taken as the child of another when its controller's uid is among the files.
+Without --context nothing asks a cluster; with it no Secret, ConfigMap or workload is read.
 
-Exit codes: 0 nothing would be refused, 1 a cluster would refuse something, 2 the input is bad: the error says where.";
+Exit codes: 0 nothing would be refused, 1 a cluster would refuse something, 2 the input is bad: the error says where.
+What --control, --severity and --baseline leave out does not count.";
 
 /// Arguments of `demarc check`.
 #[derive(clap::Args, Debug)]
@@ -63,15 +73,76 @@ pub struct Args {
     pub show_unknown: bool,
     /// How to say it
     #[arg(short, long, value_enum, default_value_t)]
-    pub output: Output,
+    pub output: Format,
+    /// Files or folders that are looked up and not judged; may be repeated
+    #[arg(long, value_name = "FILE|DIR")]
+    pub against: Vec<String>,
+    /// Look up declarations, storage, bindings and policies in the cluster of this kubeconfig context (without a name the current one)
+    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "")]
+    pub context: Option<String>,
+    /// Judge by this control only; may be repeated
+    #[arg(long, value_name = "ID")]
+    pub control: Vec<String>,
+    /// Judge by controls of this severity or worse
+    #[arg(long, value_enum)]
+    pub severity: Option<Least>,
+    /// Findings that --write-baseline wrote down do not count
+    #[arg(long, value_name = "FILE")]
+    pub baseline: Option<PathBuf>,
+    /// Write down what does not hold now, and fail for nothing
+    #[arg(long, value_name = "FILE", conflicts_with = "baseline")]
+    pub write_baseline: Option<PathBuf>,
 }
+
+impl Args {
+    fn asks(&self, control: &Control) -> bool {
+        self.severity.is_none_or(|least| control.severity >= least.severity()) && (self.control.is_empty() || self.control.iter().any(|id| id == control.id))
+    }
+}
+
+/// How to say it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs; the keys are stable.
+    Json,
+    /// SARIF 2.1.0, for code-scanning pages.
+    Sarif,
+    /// Workflow commands of GitHub Actions: annotations on the lines of a pull request.
+    Github,
+}
+
+/// The least severity that counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Least {
+    Low,
+    Medium,
+    High,
+    Critical,
+}
+
+impl Least {
+    fn severity(self) -> Severity {
+        match self {
+            Self::Low => Severity::Low,
+            Self::Medium => Severity::Medium,
+            Self::High => Severity::High,
+            Self::Critical => Severity::Critical,
+        }
+    }
+}
+
+/// Asks the cluster of a context about namespaces.
+pub type Ask<'a> = dyn FnMut(&str, &BTreeSet<String>) -> anyhow::Result<Vec<Listed>> + 'a;
 
 /// Judges what `args` name; the exit code.
 ///
 /// # Errors
 /// The output cannot be written.
-pub fn run(args: &Args, stdin: &mut dyn Read, out: &mut dyn Write, err: &mut dyn Write, now: Timestamp) -> anyhow::Result<u8> {
-    let (input, report) = match judged(args, stdin, now) {
+pub fn run(args: &Args, stdin: &mut dyn Read, ask: &mut Ask<'_>, out: &mut dyn Write, err: &mut dyn Write, now: Timestamp) -> anyhow::Result<u8> {
+    let (input, report) = match judged(args, stdin, ask, now) {
         Ok(judged) => judged,
         Err(bad) => {
             for bad in bad.iter().take(MAX_ERRORS) {
@@ -84,23 +155,58 @@ pub fn run(args: &Args, stdin: &mut dyn Read, out: &mut dyn Write, err: &mut dyn
         }
     };
     match args.output {
-        Output::Text => show::text(args, &input, &report, out)?,
-        Output::Json => {
-            serde_json::to_writer_pretty(&mut *out, &report)?;
-            writeln!(out)?;
-        }
+        Format::Text => show::text(args, &input, &report, out)?,
+        Format::Json => json(&report, out)?,
+        Format::Sarif => json(&sarif(&report), out)?,
+        Format::Github => github(&report, out)?,
     }
-    Ok(u8::from(report.summary.denied > 0))
+    Ok(u8::from(report.summary.denied > 0 && args.write_baseline.is_none()))
 }
 
-fn judged(args: &Args, stdin: &mut dyn Read, now: Timestamp) -> Result<(Input, Report), Vec<Bad>> {
+fn json(value: &impl Serialize, out: &mut dyn Write) -> anyhow::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, value)?;
+    Ok(writeln!(out)?)
+}
+
+fn judged(args: &Args, stdin: &mut dyn Read, ask: &mut Ask<'_>, now: Timestamp) -> Result<(Input, Report), Vec<Bad>> {
     if !is_label(&args.namespace) {
         let what = shown(&args.namespace, 100);
         return Err(vec![Bad::of(format_args!("-n \"{what}\" {LABEL}"))]);
     }
-    let input = manifest::read(&args.filename, stdin).map_err(|bad| vec![bad])?;
-    let report = judge(args, &input, now)?;
+    if let Some(unknown) = args.control.iter().find(|id| controls::find(id).is_none()) {
+        return Err(vec![Bad::of(format_args!("--control: nobody knows \"{}\"; the nearest is {}", shown(unknown, 63), controls::nearest(unknown)))]);
+    }
+    let known = args.baseline.as_deref().map(baseline::read).transpose().map_err(|bad| vec![bad])?.unwrap_or_default();
+    let mut input = Input::default();
+    input.read(&args.filename, stdin, false).and_then(|()| input.read(&args.against, stdin, true)).map_err(|bad| vec![bad])?;
+    if let Some(context) = &args.context {
+        look_up(args, context, ask, &mut input).map_err(|bad| vec![bad])?;
+    }
+    let report = judge(args, &input, &known, now)?;
+    if let Some(path) = &args.write_baseline {
+        baseline::write(path, &report.findings).map_err(|bad| vec![bad])?;
+    }
     Ok((input, report))
+}
+
+/// Takes what the cluster of `context` has for the namespaces among the files.
+fn look_up(args: &Args, context: &str, ask: &mut Ask<'_>, input: &mut Input) -> Result<(), Bad> {
+    let at = if context.is_empty() { "the current context".to_owned() } else { format!("context {}", shown(context, 100)) };
+    let of = |object: &Object| object.node.get("metadata").and_then(|m| m.get("namespace")).and_then(|n| n.text()).filter(|n| is_label(n)).map(str::to_owned);
+    let namespaces = input.objects.iter().map(|object| of(object).unwrap_or_else(|| args.namespace.clone())).collect();
+    for Listed { kind, found } in ask(context, &namespaces).map_err(|error| Bad::of(format_args!("{at}: {error:#}")))? {
+        let listed = match found {
+            Ok(json) => input.take(format!("{at}, {kind}"), json, true),
+            Err(reason) => {
+                // One of two lists that failed leaves the whole unknown.
+                input.listed.insert(kind, Err(reason));
+                continue;
+            }
+        };
+        listed?;
+        input.listed.entry(kind).or_insert(Ok(()));
+    }
+    Ok(())
 }
 
 /// What `-o json` says; the keys are stable.
@@ -134,6 +240,10 @@ pub(super) struct Summary {
     pub undeclared: usize,
     /// Objects not judged, because no control is about their kind.
     pub not_judged: usize,
+    /// Findings of the baseline that stand still.
+    pub known: usize,
+    /// Findings of the baseline that are gone.
+    pub gone: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize)]
@@ -165,6 +275,8 @@ impl Level {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Finding {
+    /// The same in each run, whatever moves around it.
+    pub id: String,
     pub level: Level,
     pub control: &'static str,
     pub severity: Severity,
@@ -180,25 +292,33 @@ pub(super) struct Finding {
     pub owed_by: String,
     pub enforcement: Enforcement,
     pub outcome: &'static str,
+    /// It stands in the baseline.
+    pub known: bool,
     #[serde(skip)]
     pub at: (usize, Place),
     #[serde(skip)]
     pub confidential: bool,
 }
 
-fn judge(args: &Args, input: &Input, now: Timestamp) -> Result<Report, Vec<Bad>> {
+impl Finding {
+    pub fn violated(&self) -> bool {
+        self.level != Level::Note
+    }
+}
+
+fn judge(args: &Args, input: &Input, known: &BTreeSet<String>, now: Timestamp) -> Result<Report, Vec<Bad>> {
     let context = context(&args.namespace, input)?;
     let mut report = Report {
         checked_at: now,
         findings: Vec::new(),
-        summary: Summary { files: input.files.len(), ..Summary::default() },
+        summary: Summary { files: input.objects.iter().filter(|o| !o.context).map(|o| o.file).collect::<BTreeSet<_>>().len(), ..Summary::default() },
         undeclared_namespaces: BTreeSet::new(),
         kinds_not_judged: BTreeSet::new(),
     };
-    for (i, object) in input.objects.iter().enumerate() {
+    for (i, object) in input.objects.iter().enumerate().filter(|(_, object)| !object.context) {
         let Some(kind) = judged_kind(object) else {
             if is_ownership(object) {
-                declared(args, input, object, &context, now, &mut report);
+                declared(args, input, object, &context, known, now, &mut report);
             } else if !is_context(object) {
                 report.summary.not_judged += 1;
                 report.kinds_not_judged.insert(kind_not_judged(object));
@@ -221,12 +341,14 @@ fn judge(args: &Args, input: &Input, now: Timestamp) -> Result<Report, Vec<Bad>>
             None => HashSet::new(),
         };
         let judged = evaluate(&subject, namespace, matrix, &context.facts, context.parents.contains_key(&i), now).judged.into_iter();
-        let own = judged.filter(|judged| !inherited.contains(&judged.sameness()));
+        let own = judged.filter(|judged| args.asks(&CATALOG[judged.control]) && !inherited.contains(&judged.sameness()));
         // The API server does not ask about these unless the chart is told to: drift, and no refusal.
         let ceiling = if Kind::DRIFT_ONLY.contains(&kind) { Enforcement::Audit } else { Enforcement::Deny };
         let findings = own.map(|judged| finding(&judged, object, (subject.display_name(), subject.full_path(&judged.finding.path)), name, file, matrix, ceiling)).collect();
-        report.take(findings, args.show_unknown);
+        report.take(findings, known, args.show_unknown);
     }
+    let stand: BTreeSet<&str> = report.findings.iter().filter(|f| f.known).map(|f| f.id.as_str()).collect();
+    (report.summary.known, report.summary.gone) = (stand.len(), known.len() - stand.len());
     Ok(report)
 }
 
@@ -235,21 +357,23 @@ fn is_ownership(object: &Object) -> bool {
 }
 
 /// What a declaration shows of its namespace, told at the declaration.
-fn declared(args: &Args, input: &Input, object: &Object, context: &Context, now: Timestamp, report: &mut Report) {
+fn declared(args: &Args, input: &Input, object: &Object, context: &Context, known: &BTreeSet<String>, now: Timestamp, report: &mut Report) {
     let name = object.node.get("metadata").and_then(|m| m.get("namespace")).and_then(Node::text).filter(|n| !n.is_empty()).unwrap_or(&args.namespace);
     let Some(matrix) = context.matrices.get(name) else { return };
     let bare = Namespace { name: name.to_owned(), ..Namespace::default() };
     let namespace = context.namespaces.get(name).unwrap_or(&bare);
     let (object_name, file) = ("ownership/default", &input.files[object.file].name);
     let judged = evaluate_namespace(namespace, matrix, &context.facts, now).judged;
+    let asked = judged.iter().filter(|judged| args.asks(&CATALOG[judged.control]));
     let finding = |judged: &Judged| finding(judged, object, (object_name.to_owned(), judged.finding.path.clone()), name, file, matrix, Enforcement::Audit);
-    report.take(judged.iter().map(finding).collect(), args.show_unknown);
+    report.take(asked.map(finding).collect(), known, args.show_unknown);
 }
 
 impl Report {
     /// Counts one object by the worst that was found in it.
-    fn take(&mut self, findings: Vec<Finding>, show_unknown: bool) {
-        let has = |level| findings.iter().any(|f| f.level == level);
+    fn take(&mut self, mut findings: Vec<Finding>, known: &BTreeSet<String>, show_unknown: bool) {
+        findings.iter_mut().for_each(|f| f.known = known.contains(&f.id));
+        let has = |level| findings.iter().any(|f| !f.known && f.level == level);
         let summary = &mut self.summary;
         summary.objects += 1;
         summary.unknown += findings.iter().filter(|f| f.level == Level::Note).count();
@@ -307,6 +431,7 @@ fn finding(judged: &Judged, object: &Object, (name, path): (String, String), nam
     let place = object.node.find(&path);
     let enforcement = entry.enforcement.min(ceiling);
     Finding {
+        id: baseline::id(control.id, namespace, &name, &path, &found.fingerprint),
         level: Level::of(found.outcome, enforcement),
         control: control.id,
         severity: control.severity,
@@ -325,6 +450,7 @@ fn finding(judged: &Judged, object: &Object, (name, path): (String, String), nam
             Outcome::Violated => "Violated",
             Outcome::Unknown => "Unknown",
         },
+        known: false,
         at: (object.file, place),
         confidential: control.confidential,
     }

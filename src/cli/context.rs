@@ -2,7 +2,7 @@
 //! Declarations are read in `declared`; here they meet the rest.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -52,7 +52,10 @@ pub fn context(namespace: &str, input: &Input) -> Result<Context, Vec<Bad>> {
     let (mut classes, mut volumes, mut claims) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     let mut policies: BTreeMap<String, BTreeMap<String, NetworkPolicy>> = BTreeMap::new();
     let (mut accounts, mut grants, mut bindings) = (BTreeMap::new(), BTreeMap::<String, BTreeSet<String>>::new(), false);
-    for object in &input.objects {
+    // What is judged comes last, and speaks louder than what is only looked up.
+    let (looked_up, judged): (Vec<&Object>, Vec<&Object>) = input.objects.iter().partition(|object| object.context);
+    let anew: HashSet<_> = judged.iter().map(|object| identity(object, namespace)).collect();
+    for object in looked_up.into_iter().filter(|object| !anew.contains(&identity(object, namespace))).chain(judged) {
         let meta = |key: &str| object.node.get("metadata").and_then(|m| m.get(key)).and_then(Node::text).filter(|t| !t.is_empty());
         let name = meta("name").unwrap_or_default().to_owned();
         let namespace = meta("namespace").unwrap_or(namespace).to_owned();
@@ -92,14 +95,14 @@ pub fn context(namespace: &str, input: &Input) -> Result<Context, Vec<Bad>> {
         }
     }
     let facts = Facts {
-        storage_classes: store(classes, "StorageClass"),
-        volumes: store(volumes, "PersistentVolume"),
-        claims: store(claims, "PersistentVolumeClaim"),
-        accounts: store(accounts, "ServiceAccount"),
-        grants: if bindings { Ok(Arc::new(grants)) } else { store(grants, "RoleBinding") },
-        network_policies: store(policies, "NetworkPolicy"),
-        parties: store(declared.parties, "Party"),
-        rosters: store(declared.rosters, "Roster"),
+        storage_classes: store(input, !classes.is_empty(), classes, "StorageClass"),
+        volumes: store(input, !volumes.is_empty(), volumes, "PersistentVolume"),
+        claims: store(input, !claims.is_empty(), claims, "PersistentVolumeClaim"),
+        accounts: store(input, !accounts.is_empty(), accounts, "ServiceAccount"),
+        grants: store(input, bindings, grants, "RoleBinding"),
+        network_policies: store(input, !policies.is_empty(), policies, "NetworkPolicy"),
+        parties: store(input, !declared.parties.is_empty(), declared.parties, "Party"),
+        rosters: store(input, !declared.rosters.is_empty(), declared.rosters, "Roster"),
         unseen: Arc::default(),
     };
     let matrices = declared.ownerships.iter().map(|(namespace, ownership)| (namespace.clone(), Matrix::resolve(ownership))).collect();
@@ -107,9 +110,20 @@ pub fn context(namespace: &str, input: &Input) -> Result<Context, Vec<Bad>> {
     if bad.is_empty() { Ok(Context { matrices, namespaces, facts, parents: parents(namespace, input) }) } else { Err(bad) }
 }
 
-/// Files that hold none of a kind say nothing about it; files that hold some are taken to hold all.
-fn store<T>(found: BTreeMap<String, T>, kind: &str) -> Store<T> {
-    if found.is_empty() { Err(format!("there is no {kind} among the files")) } else { Ok(Arc::new(found)) }
+/// Files that hold none of a kind say nothing about it; files that hold some are taken to hold all. A cluster that was asked says all it has.
+fn store<T>(input: &Input, some: bool, found: BTreeMap<String, T>, kind: &str) -> Store<T> {
+    match input.listed.get(kind) {
+        Some(Err(reason)) => Err(reason.clone()),
+        None if !some => Err(format!("there is no {kind} among the files")),
+        Some(Ok(())) | None => Ok(Arc::new(found)),
+    }
+}
+
+/// Group, kind, namespace and name: what is judged stands for what a cluster has of the same identity.
+fn identity<'o>(object: &'o Object, namespace: &'o str) -> [&'o str; 4] {
+    let meta = object.node.get("metadata");
+    let text = |key| meta.and_then(|m| text_at(m, key));
+    [&object.group, &object.kind, text("namespace").unwrap_or(namespace), text("name").unwrap_or_default()]
 }
 
 /// Something of ours that no API server knows. Not judged it would leave its namespace undeclared, and the rest seemingly clean.

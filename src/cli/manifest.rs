@@ -2,7 +2,7 @@
 //! Whatever is read is bounded: bytes, nodes, depth and what aliases expand to.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     io::Read,
     path::{Path, PathBuf},
@@ -125,6 +125,8 @@ pub struct Object {
     pub kind: String,
     /// The object itself.
     pub node: Node,
+    /// Looked up, and not judged itself.
+    pub context: bool,
 }
 
 /// Everything that was named on the command line.
@@ -134,48 +136,68 @@ pub struct Input {
     pub files: Vec<File>,
     /// Their objects, lists flattened.
     pub objects: Vec<Object>,
+    /// Kinds that were read from a cluster as a whole, or why they could not be.
+    pub listed: BTreeMap<&'static str, Result<(), String>>,
+    seen: BTreeSet<PathBuf>,
+    bytes: usize,
+    nodes: usize,
 }
 
-/// Reads all that `names` stand for; `-` is `stdin`.
-pub fn read(names: &[String], stdin: &mut dyn Read) -> Result<Input, Bad> {
-    let mut input = Input::default();
-    let (mut seen, mut bytes, mut nodes) = (BTreeSet::new(), 0, 0);
-    for name in names {
-        let paths = if name == "-" { vec![PathBuf::from("-")] } else { files(Path::new(name))? };
-        for path in paths {
-            // By where it really lies: a mounted ConfigMap shows each file twice, once through a link.
-            if !seen.insert(path.canonicalize().unwrap_or_else(|_| path.clone())) {
-                continue;
+impl Input {
+    /// Reads all that `names` stand for; `-` is `stdin`. What is named a second time is what it was the first time.
+    ///
+    /// # Errors
+    /// What cannot be read, or holds no manifest at all.
+    pub fn read(&mut self, names: &[String], stdin: &mut dyn Read, context: bool) -> Result<(), Bad> {
+        let had = self.objects.len();
+        for name in names {
+            let paths = if name == "-" { vec![PathBuf::from("-")] } else { files(Path::new(name))? };
+            for path in paths {
+                // By where it really lies: a mounted ConfigMap shows each file twice, once through a link.
+                if !self.seen.insert(path.canonicalize().unwrap_or_else(|_| path.clone())) {
+                    continue;
+                }
+                let (name, content) = if path == Path::new("-") {
+                    ("stdin".to_owned(), slurp("stdin", stdin)?)
+                } else {
+                    let name = path.to_string_lossy().into_owned();
+                    let mut file = std::fs::File::open(&path).map_err(|e| cannot_read(&name, &e))?;
+                    let content = slurp(&name, &mut file)?;
+                    (name, content)
+                };
+                self.take(name, content, context)?;
             }
-            let (name, content) = if path == Path::new("-") {
-                ("stdin".to_owned(), slurp("stdin", stdin)?)
-            } else {
-                let name = path.to_string_lossy().into_owned();
-                let mut file = std::fs::File::open(&path).map_err(|e| cannot_read(&name, &e))?;
-                let content = slurp(&name, &mut file)?;
-                (name, content)
-            };
-            bytes += content.len();
-            if bytes > MAX_TOTAL {
-                return Err(Bad::file(&name, format_args!("with it the files are larger than {} MiB together; check fewer at a time", MAX_TOTAL >> 20)));
-            }
-            let text = String::from_utf8(content).map_err(|e| not_utf8(&name, &e))?;
-            let documents = parse(&name, &text, MAX_NODES - nodes).map_err(|bad| bad.with_line(&text))?;
-            nodes += documents.iter().map(Node::count).sum::<usize>();
-            if nodes > MAX_NODES {
-                return Err(Bad::file(&name, "with it the files hold too many values together; check fewer at a time"));
-            }
-            for document in documents {
-                take(document, None, &name, input.files.len(), &mut input.objects).map_err(|bad| bad.with_line(&text))?;
-            }
-            input.files.push(File { name, text });
         }
+        if self.objects.len() == had && !context {
+            let names: Vec<String> = names.iter().map(|n| if n == "-" { "stdin".to_owned() } else { shown(n, 200) }).collect();
+            return Err(Bad::file(&names.join(", "), "no manifest in it; name a file or a folder with .yaml, .yml or .json files"));
+        }
+        Ok(())
     }
-    if input.objects.is_empty() {
-        let names: Vec<String> = names.iter().map(|n| if n == "-" { "stdin".to_owned() } else { shown(n, 200) }).collect();
-        return Err(Bad::file(&names.join(", "), "no manifest in it; name a file or a folder with .yaml, .yml or .json files"));
+
+    /// Takes one file, by whatever way it came.
+    ///
+    /// # Errors
+    /// Where it is no manifest, or more than is read at once.
+    pub fn take(&mut self, name: String, content: Vec<u8>, context: bool) -> Result<(), Bad> {
+        self.bytes += content.len();
+        if self.bytes > MAX_TOTAL {
+            return Err(Bad::file(&name, format_args!("with it the files are larger than {} MiB together; check fewer at a time", MAX_TOTAL >> 20)));
+        }
+        let text = String::from_utf8(content).map_err(|e| not_utf8(&name, &e))?;
+        let documents = parse(&name, &text, MAX_NODES - self.nodes).map_err(|bad| bad.with_line(&text))?;
+        self.nodes += documents.iter().map(Node::count).sum::<usize>();
+        if self.nodes > MAX_NODES {
+            return Err(Bad::file(&name, "with it the files hold too many values together; check fewer at a time"));
+        }
+        let from = self.objects.len();
+        for document in documents {
+            take(document, None, &name, self.files.len(), &mut self.objects).map_err(|bad| bad.with_line(&text))?;
+        }
+        self.objects[from..].iter_mut().for_each(|object| object.context = context);
+        self.files.push(File { name, text });
+        Ok(())
     }
-    Ok(input)
 }
 
 fn cannot_read(name: &str, error: &std::io::Error) -> Bad {
@@ -311,7 +333,7 @@ fn take(node: Node, of: Option<(&str, &str)>, name: &str, file: usize, objects: 
         }
     }
     let (group, version) = api_version.rsplit_once('/').unwrap_or(("", &api_version));
-    objects.push(Object { file, group: group.to_owned(), version: version.to_owned(), kind, node });
+    objects.push(Object { file, group: group.to_owned(), version: version.to_owned(), kind, node, context: false });
     Ok(())
 }
 

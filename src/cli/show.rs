@@ -11,7 +11,7 @@ use crate::api::ownership::Enforcement;
 
 /// Writes the report for people.
 pub fn text(args: &Args, input: &Input, report: &Report, out: &mut dyn Write) -> std::io::Result<()> {
-    for finding in &report.findings {
+    for finding in report.findings.iter().filter(|f| !f.known) {
         let (file, place) = finding.at;
         let (line, carets) = input.files[file].line(place);
         let number = place.line.to_string();
@@ -38,10 +38,16 @@ pub fn text(args: &Args, input: &Input, report: &Report, out: &mut dyn Write) ->
         let (objects, plural) = (many(s.undeclared, "object"), if report.undeclared_namespaces.len() == 1 { "" } else { "s" });
         writeln!(out, "note: {objects} not judged: no Ownership among the files for namespace{plural} {}{more}", names.join(", "))?;
     }
-    let hint = if s.unknown > 0 && !args.show_unknown { " (--show-unknown)" } else { "" };
+    writeln!(out, "{}", summary(report, if s.unknown > 0 && !args.show_unknown { " (--show-unknown)" } else { "" }))
+}
+
+/// The last line: how many of each, with what shows the unknown.
+pub fn summary(report: &Report, hint: &str) -> String {
+    let s = &report.summary;
     let (objects, files) = (many(s.objects, "object"), many(s.files, "file"));
-    let rest = not_judged(report);
-    writeln!(out, "{objects} in {files}: {} clean, {} denied, {} warned, {} unknown{hint}{rest}", s.clean, s.denied, s.warned, s.unknown)
+    let known = if s.known > 0 { format!(", {} known", s.known) } else { String::new() };
+    let gone = if s.gone > 0 { format!("; {} of the baseline gone, write it anew", s.gone) } else { String::new() };
+    format!("{objects} in {files}: {} clean, {} denied, {} warned, {} unknown{hint}{known}{}{gone}", s.clean, s.denied, s.warned, s.unknown, not_judged(report))
 }
 
 /// What Demarc has no control for, so that nobody takes it for judged.

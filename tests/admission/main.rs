@@ -197,7 +197,8 @@ async fn webhook_drift_and_check_agree() {
         std::fs::write(dir.path().join("object.json"), object.to_string()).unwrap();
         let args = <CheckCommand as clap::Parser>::parse_from(["check", "-f", dir.path().to_str().unwrap()]).args;
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let code = demarc::cli::check::run(&args, &mut std::io::empty(), &mut out, &mut err, now()).unwrap();
+        let mut ask = |_: &str, _: &_| unreachable!("no cluster was named");
+        let code = demarc::cli::check::run(&args, &mut std::io::empty(), &mut ask, &mut out, &mut err, now()).unwrap();
         let (out, err) = (String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap());
         // Asked about only where the chart is told so, which files do not show.
         let asked = !Kind::DRIFT_ONLY.iter().any(|kind| object["kind"] == kind.name());

@@ -6,6 +6,7 @@
 #[allow(dead_code)] // Its `main`.
 #[path = "../../examples/docs.rs"]
 mod docs;
+mod pipelines;
 
 use std::{io::Cursor, time::Instant};
 
@@ -26,7 +27,8 @@ struct ExplainCommand {
 fn checked(args: &[&str], stdin: &[u8]) -> (u8, String, String) {
     let args = <CheckCommand as clap::Parser>::parse_from(std::iter::once("check").chain(args.iter().copied())).args;
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let code = check::run(&args, &mut Cursor::new(stdin), &mut out, &mut err, "2026-04-01T00:00:00Z".parse().unwrap()).unwrap();
+    let mut ask = |_: &str, _: &_| unreachable!("no cluster was named");
+    let code = check::run(&args, &mut Cursor::new(stdin), &mut ask, &mut out, &mut err, "2026-04-01T00:00:00Z".parse().unwrap()).unwrap();
     (code, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
 }
 
@@ -256,10 +258,11 @@ fn a_broken_pipe_is_never_a_clean_verdict() {
     let args = <CheckCommand as clap::Parser>::parse_from(["check", "-f", "-"]).args;
     let now = "2026-04-01T00:00:00Z".parse().unwrap();
     let mut err = Vec::new();
-    assert_eq!(check::run(&args, &mut Broken, &mut Vec::new(), &mut err, now).unwrap(), 2);
+    let mut ask = |_: &str, _: &_| unreachable!("no cluster was named");
+    assert_eq!(check::run(&args, &mut Broken, &mut ask, &mut Vec::new(), &mut err, now).unwrap(), 2);
     let err = String::from_utf8(err).unwrap();
     assert!(err.starts_with("error: stdin: cannot be read (broken pipe)"), "{err}");
-    let clean = check::run(&args, &mut Cursor::new(OWNERSHIP), &mut Broken, &mut Vec::new(), now);
+    let clean = check::run(&args, &mut Cursor::new(OWNERSHIP), &mut ask, &mut Broken, &mut Vec::new(), now);
     assert!(clean.is_err(), "nobody has read the verdict");
 }
 

@@ -13,5 +13,6 @@ mod drift;
 mod enrolment;
 mod grace;
 mod limits;
+mod lookup;
 mod workloads;
 mod world;
