@@ -311,11 +311,11 @@ fn judge(args: &Args, input: &Input, known: &BTreeSet<String>, now: Timestamp) -
     let mut report = Report {
         checked_at: now,
         findings: Vec::new(),
-        summary: Summary { files: input.objects.iter().filter(|o| !o.context).map(|o| o.file).collect::<BTreeSet<_>>().len(), ..Summary::default() },
+        summary: Summary { files: input.objects.iter().filter(|o| !o.looked_up).map(|o| o.file).collect::<BTreeSet<_>>().len(), ..Summary::default() },
         undeclared_namespaces: BTreeSet::new(),
         kinds_not_judged: BTreeSet::new(),
     };
-    for (i, object) in input.objects.iter().enumerate().filter(|(_, object)| !object.context) {
+    for (i, object) in input.objects.iter().enumerate().filter(|(_, object)| !object.looked_up) {
         let Some(kind) = judged_kind(object) else {
             if is_ownership(object) {
                 declared(args, input, object, &context, known, now, &mut report);
@@ -372,7 +372,9 @@ fn declared(args: &Args, input: &Input, object: &Object, context: &Context, know
 impl Report {
     /// Counts one object by the worst that was found in it.
     fn take(&mut self, mut findings: Vec<Finding>, known: &BTreeSet<String>, show_unknown: bool) {
-        findings.iter_mut().for_each(|f| f.known = known.contains(&f.id));
+        for finding in &mut findings {
+            finding.known = known.contains(&finding.id);
+        }
         let has = |level| findings.iter().any(|f| !f.known && f.level == level);
         let summary = &mut self.summary;
         summary.objects += 1;

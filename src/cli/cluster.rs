@@ -54,7 +54,7 @@ pub async fn list(context: &str, namespaces: &BTreeSet<String>) -> anyhow::Resul
     let ours = Declaration::ALL.iter().map(|d| (GROUP, "v1alpha1", d.kind(), d.namespaced()));
     for (group, version, kind, namespaced) in ours.chain(KINDS.iter().copied()) {
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
-        let mut items = Vec::new();
+        let mut items: Vec<DynamicObject> = Vec::new();
         let mut failed = None;
         let apis: Vec<Api<DynamicObject>> =
             if namespaced { namespaces.iter().map(|n| Api::namespaced_with(client.clone(), n, &resource)).collect() } else { vec![Api::all_with(client.clone(), &resource)] };
@@ -73,7 +73,9 @@ pub async fn list(context: &str, namespaces: &BTreeSet<String>) -> anyhow::Resul
         let found = match failed {
             Some(reason) => Err(format!("{} cannot be listed: {reason}", resource.plural)),
             None => {
-                items.iter_mut().for_each(|object: &mut DynamicObject| object.metadata.managed_fields = None);
+                for object in &mut items {
+                    object.metadata.managed_fields = None;
+                }
                 let typed = items.iter().map(|object| {
                     // Items of a list come without the two.
                     let mut value = serde_json::to_value(object)?;

@@ -53,7 +53,7 @@ pub fn context(namespace: &str, input: &Input) -> Result<Context, Vec<Bad>> {
     let mut policies: BTreeMap<String, BTreeMap<String, NetworkPolicy>> = BTreeMap::new();
     let (mut accounts, mut grants, mut bindings) = (BTreeMap::new(), BTreeMap::<String, BTreeSet<String>>::new(), false);
     // What is judged comes last, and speaks louder than what is only looked up.
-    let (looked_up, judged): (Vec<&Object>, Vec<&Object>) = input.objects.iter().partition(|object| object.context);
+    let (looked_up, judged): (Vec<&Object>, Vec<&Object>) = input.objects.iter().partition(|object| object.looked_up);
     let anew: HashSet<_> = judged.iter().map(|object| identity(object, namespace)).collect();
     for object in looked_up.into_iter().filter(|object| !anew.contains(&identity(object, namespace))).chain(judged) {
         let meta = |key: &str| object.node.get("metadata").and_then(|m| m.get(key)).and_then(Node::text).filter(|t| !t.is_empty());

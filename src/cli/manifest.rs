@@ -126,7 +126,7 @@ pub struct Object {
     /// The object itself.
     pub node: Node,
     /// Looked up, and not judged itself.
-    pub context: bool,
+    pub looked_up: bool,
 }
 
 /// Everything that was named on the command line.
@@ -148,7 +148,7 @@ impl Input {
     ///
     /// # Errors
     /// What cannot be read, or holds no manifest at all.
-    pub fn read(&mut self, names: &[String], stdin: &mut dyn Read, context: bool) -> Result<(), Bad> {
+    pub fn read(&mut self, names: &[String], stdin: &mut dyn Read, looked_up: bool) -> Result<(), Bad> {
         let had = self.objects.len();
         for name in names {
             let paths = if name == "-" { vec![PathBuf::from("-")] } else { files(Path::new(name))? };
@@ -165,10 +165,10 @@ impl Input {
                     let content = slurp(&name, &mut file)?;
                     (name, content)
                 };
-                self.take(name, content, context)?;
+                self.take(name, content, looked_up)?;
             }
         }
-        if self.objects.len() == had && !context {
+        if self.objects.len() == had && !looked_up {
             let names: Vec<String> = names.iter().map(|n| if n == "-" { "stdin".to_owned() } else { shown(n, 200) }).collect();
             return Err(Bad::file(&names.join(", "), "no manifest in it; name a file or a folder with .yaml, .yml or .json files"));
         }
@@ -179,7 +179,7 @@ impl Input {
     ///
     /// # Errors
     /// Where it is no manifest, or more than is read at once.
-    pub fn take(&mut self, name: String, content: Vec<u8>, context: bool) -> Result<(), Bad> {
+    pub fn take(&mut self, name: String, content: Vec<u8>, looked_up: bool) -> Result<(), Bad> {
         self.bytes += content.len();
         if self.bytes > MAX_TOTAL {
             return Err(Bad::file(&name, format_args!("with it the files are larger than {} MiB together; check fewer at a time", MAX_TOTAL >> 20)));
@@ -194,7 +194,7 @@ impl Input {
         for document in documents {
             take(document, None, &name, self.files.len(), &mut self.objects).map_err(|bad| bad.with_line(&text))?;
         }
-        self.objects[from..].iter_mut().for_each(|object| object.context = context);
+        self.objects[from..].iter_mut().for_each(|object| object.looked_up = looked_up);
         self.files.push(File { name, text });
         Ok(())
     }
@@ -333,7 +333,7 @@ fn take(node: Node, of: Option<(&str, &str)>, name: &str, file: usize, objects: 
         }
     }
     let (group, version) = api_version.rsplit_once('/').unwrap_or(("", &api_version));
-    objects.push(Object { file, group: group.to_owned(), version: version.to_owned(), kind, node, context: false });
+    objects.push(Object { file, group: group.to_owned(), version: version.to_owned(), kind, node, looked_up: false });
     Ok(())
 }
 
