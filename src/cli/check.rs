@@ -2,7 +2,7 @@
 //! Declarations, namespaces and storage are taken from among the same files; what is declared nowhere is not judged.
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::BTreeSet,
     io::{Read, Write},
     path::PathBuf,
 };
@@ -26,14 +26,14 @@ use crate::{
     api::{Declaration, GROUP},
     controls::{self, CATALOG, Control},
     model::{
-        Outcome, Sameness,
+        Outcome,
         facts::Namespace,
         subject::{Kind, Subject},
         text::shown,
     },
     policy::{
         matrix::Matrix,
-        verdict::{Judged, evaluate, evaluate_namespace},
+        verdict::{Judged, Told, evaluate, evaluate_namespace},
     },
 };
 
@@ -336,12 +336,12 @@ fn judge(args: &Args, input: &Input, known: &BTreeSet<String>, now: Timestamp) -
         };
         let bare = Namespace { name: name.to_owned(), ..Namespace::default() };
         let namespace = context.namespaces.get(name).unwrap_or(&bare);
-        let inherited = match context.parents.get(&i) {
-            Some(parent) => inherited(*parent, input, &context, namespace, matrix, now)?,
-            None => HashSet::new(),
+        let told = match context.parents.get(&i) {
+            Some(parent) => told(*parent, input, &context, namespace, matrix, now)?,
+            None => Told::default(),
         };
         let judged = evaluate(&subject, namespace, matrix, &context.facts, context.parents.contains_key(&i), now).judged.into_iter();
-        let own = judged.filter(|judged| args.asks(&CATALOG[judged.control]) && !inherited.contains(&judged.sameness()));
+        let own = judged.filter(|judged| args.asks(&CATALOG[judged.control]) && !told.says(&subject, judged));
         // The API server does not ask about these unless the chart is told to: drift, and no refusal.
         let ceiling = if Kind::DRIFT_ONLY.contains(&kind) { Enforcement::Audit } else { Enforcement::Deny };
         let findings = own.map(|judged| finding(&judged, object, (subject.display_name(), subject.full_path(&judged.finding.path)), name, file, matrix, ceiling)).collect();
@@ -398,13 +398,13 @@ fn subject<'j>(kind: Kind, object: &Object, json: &'j Json, input: &Input) -> Re
     })
 }
 
-/// What the parent does not hold is told there, and not again of its child, as in drift.
-fn inherited(parent: usize, input: &Input, context: &Context, namespace: &Namespace, matrix: &Matrix, now: Timestamp) -> Result<HashSet<Sameness>, Vec<Bad>> {
+/// What is told of the parent, and not again of its child, as in drift.
+fn told(parent: usize, input: &Input, context: &Context, namespace: &Namespace, matrix: &Matrix, now: Timestamp) -> Result<Told, Vec<Bad>> {
     let object = &input.objects[parent];
-    let Some(kind) = judged_kind(object) else { return Ok(HashSet::new()) };
+    let Some(kind) = judged_kind(object) else { return Ok(Told::default()) };
     let json = object.node.json();
     let subject = subject(kind, object, &json, input)?;
-    Ok(evaluate(&subject, namespace, matrix, &context.facts, context.parents.contains_key(&parent), now).judged.iter().map(Judged::sameness).collect())
+    Ok(Told::by(&evaluate(&subject, namespace, matrix, &context.facts, context.parents.contains_key(&parent), now)))
 }
 
 /// Kinds that are looked up and not judged.

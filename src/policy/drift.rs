@@ -1,20 +1,20 @@
 //! Verdicts over what exists, as a report for one namespace: how each control stands and what does not hold.
 //! The same `evaluate` as admission; a child reports only what its parent does not have already.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use jiff::Timestamp;
 
 use super::{
     matrix::Matrix,
     objects::{Record, Room},
-    verdict::{evaluate, evaluate_namespace},
+    verdict::{Told, evaluate, evaluate_namespace},
 };
 use crate::{
     api::ownership::{OwnerClass, Verdict},
     controls::{CATALOG, Due},
     model::{
-        Outcome, Sameness,
+        Outcome,
         facts::{Facts, Namespace},
         subject::Kind,
         text::shown,
@@ -73,8 +73,8 @@ pub fn report(namespace: &Namespace, matrix: &Matrix, room: &Room, facts: &Facts
     let grace_ends = matrix.existing.until.as_ref().map(|t| t.0).filter(|until| *until > now);
     let mut turns = [declared.turns, grace_ends].into_iter().flatten().min();
     // A parent is judged once, however many children it has.
-    let mut parents: HashMap<&str, HashSet<Sameness>> = HashMap::new();
-    let none = HashSet::new();
+    let mut parents: HashMap<&str, Told> = HashMap::new();
+    let nothing = Told::default();
     for (_, record) in room.iter() {
         let subject = match record.subject() {
             Ok(subject) => subject,
@@ -84,7 +84,7 @@ pub fn report(namespace: &Namespace, matrix: &Matrix, room: &Room, facts: &Facts
             }
         };
         let parent = room.parent_of(record);
-        let inherited = parent.map_or(&none, |(uid, parent)| parents.entry(uid).or_insert_with(|| violations_of(parent, namespace, matrix, facts, room, now)));
+        let told = parent.map_or(&nothing, |(uid, parent)| parents.entry(uid).or_insert_with(|| told_of(parent, namespace, matrix, facts, room, now)));
         let created = room.root(record).created;
         let evaluation = evaluate(&subject, namespace, matrix, facts, parent.is_some(), now);
         turns = [turns, evaluation.turns].into_iter().flatten().min();
@@ -92,7 +92,7 @@ pub fn report(namespace: &Namespace, matrix: &Matrix, room: &Room, facts: &Facts
             applied[control] = true;
         }
         for judged in evaluation.judged {
-            if inherited.contains(&judged.sameness()) {
+            if told.says(&subject, &judged) {
                 continue;
             }
             let message = format!("{}: {}", subject.full_path(&judged.finding.path), judged.finding.message);
@@ -132,10 +132,10 @@ fn asked_of(kind: Kind, matrix: &Matrix, object: &str, why: &str) -> Vec<Drift> 
     asked.map(|(control, _)| Drift::new(control, Outcome::Unknown, object.to_owned(), why, false)).collect()
 }
 
-/// What `record` does not hold, for its children to inherit; Unknown counts too, so that one gap is told once.
-fn violations_of(record: &Record, namespace: &Namespace, matrix: &Matrix, facts: &Facts, room: &Room, now: Timestamp) -> HashSet<Sameness> {
+/// What is told of `record`, and not again of its children.
+fn told_of(record: &Record, namespace: &Namespace, matrix: &Matrix, facts: &Facts, room: &Room, now: Timestamp) -> Told {
     let owned = room.parent_of(record).is_some();
-    record.subject().map(|s| evaluate(&s, namespace, matrix, facts, owned, now).judged.iter().map(super::verdict::Judged::sameness).collect()).unwrap_or_default()
+    record.subject().map(|subject| Told::by(&evaluate(&subject, namespace, matrix, facts, owned, now))).unwrap_or_default()
 }
 
 #[cfg(test)]

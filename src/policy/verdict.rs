@@ -1,15 +1,17 @@
 //! `evaluate`, the only decision: which controls apply to a subject, and what does not hold.
 //! The webhook, drift and `check` all call it; they differ only in what follows from a finding.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 
 use super::matrix::Matrix;
 use crate::{
     controls::{Applies, CATALOG, Check, Context, Declared, Due, Duty, Notes, lapsed},
     model::{
-        Finding, Outcome,
+        Finding, Outcome, Sameness,
         facts::{Facts, Namespace},
-        subject::Subject,
+        subject::{Kind, Subject},
     },
 };
 
@@ -111,7 +113,82 @@ impl Evaluation {
 
 impl Judged {
     /// What makes it the same violation as another.
-    pub fn sameness(&self) -> crate::model::Sameness {
+    pub fn sameness(&self) -> Sameness {
         self.finding.sameness(CATALOG[self.control].id)
+    }
+}
+
+/// What is told of a parent already: one gap is told once, and not again of each child.
+#[derive(Debug, Default)]
+pub struct Told {
+    same: HashSet<Sameness>,
+    /// Of the claims that the parent makes: control, outcome and volume. In its children they stand in other places.
+    claims: Vec<(usize, Outcome, String)>,
+}
+
+impl Told {
+    /// By the parent's own evaluation; Unknown counts too.
+    pub fn by(parent: &Evaluation) -> Self {
+        let claims = parent.judged.iter().filter_map(|j| Some((j.control, j.finding.outcome, claimed(&j.finding.path)?.to_owned())));
+        Self { same: parent.judged.iter().map(Judged::sameness).collect(), claims: claims.collect() }
+    }
+
+    /// Whether that says what was found in `child`.
+    pub fn says(&self, child: &Subject<'_>, judged: &Judged) -> bool {
+        // As controllers name them: `<template>-<set>-<ordinal>`, and `<pod>-<volume>`.
+        let made_for = |volume: &str| match child.kind {
+            Kind::PersistentVolumeClaim => {
+                child.meta.name.strip_prefix(volume).is_some_and(|rest| rest.starts_with('-')) || child.meta.name.strip_suffix(volume).is_some_and(|rest| rest.ends_with('-'))
+            }
+            _ => judged.finding.path.strip_prefix("spec.volumes[").and_then(|rest| rest.strip_prefix(volume)).is_some_and(|rest| rest.starts_with(']')),
+        };
+        self.same.contains(&judged.sameness())
+            || self.claims.iter().any(|(control, outcome, volume)| (*control, *outcome) == (judged.control, judged.finding.outcome) && made_for(volume))
+    }
+}
+
+/// The volume of a claim that an object makes, from where it stands: a StatefulSet's template, or a pod's ephemeral volume.
+fn claimed(path: &str) -> Option<&str> {
+    let (volume, rest) = path.strip_prefix("spec.volumeClaimTemplates[").or_else(|| path.strip_prefix("spec.volumes["))?.split_once(']')?;
+    (path.starts_with("spec.volumeClaimTemplates[") || rest.starts_with(".ephemeral.")).then_some(volume)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::ownership::Ownership;
+
+    fn found(kind: Kind, json: &str) -> (Subject<'_>, Evaluation) {
+        let matrix = Matrix::resolve(&Ownership::new("default", serde_saphyr::from_str("{serviceModel: PaaS}").unwrap()));
+        let subject = Subject::parse(kind, json).unwrap();
+        let evaluation = evaluate(&subject, &Namespace::default(), &matrix, &Facts::empty(), true, "2026-04-01T00:00:00Z".parse().unwrap());
+        (subject, evaluation)
+    }
+
+    #[test]
+    fn what_a_set_or_a_pod_makes_of_a_claim_is_told_once() {
+        let set = r#"{"metadata": {"name": "ledger"}, "spec": {"volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": {"storageClassName": "x"}}], "template": {"spec": {"containers": []}}}}"#;
+        let ephemeral =
+            r#"{"metadata": {"name": "p"}, "spec": {"containers": [], "volumes": [{"name": "tmp", "ephemeral": {"volumeClaimTemplate": {"spec": {"storageClassName": "x"}}}}]}}"#;
+        let pod = |volume: &str| {
+            format!(r#"{{"metadata": {{"name": "p"}}, "spec": {{"containers": [], "volumes": [{{"name": "{volume}", "persistentVolumeClaim": {{"claimName": "c"}}}}]}}}}"#)
+        };
+        let claim = |name: &str| format!(r#"{{"metadata": {{"name": "{name}"}}, "spec": {{"storageClassName": "x"}}}}"#);
+        for (parent, child, json, control, told) in [
+            ((Kind::StatefulSet, set), Kind::Pod, pod("data"), "encryption-declared", true),
+            ((Kind::StatefulSet, set), Kind::Pod, pod("data"), "pvc-storage-encrypted", true),
+            ((Kind::StatefulSet, set), Kind::Pod, pod("dat"), "encryption-declared", false),
+            ((Kind::StatefulSet, set), Kind::Pod, pod("other"), "encryption-declared", false),
+            ((Kind::StatefulSet, set), Kind::PersistentVolumeClaim, claim("data-ledger-0"), "pvc-storage-encrypted", true),
+            ((Kind::StatefulSet, set), Kind::PersistentVolumeClaim, claim("database-ledger-0"), "pvc-storage-encrypted", false),
+            ((Kind::Pod, ephemeral), Kind::PersistentVolumeClaim, claim("p-tmp"), "pvc-storage-encrypted", true),
+            ((Kind::Pod, ephemeral), Kind::PersistentVolumeClaim, claim("p-other"), "pvc-storage-encrypted", false),
+        ] {
+            let parent = Told::by(&found(parent.0, parent.1).1);
+            let (subject, evaluation) = found(child, &json);
+            let judged: Vec<&Judged> = evaluation.judged.iter().filter(|j| CATALOG[j.control].id == control).collect();
+            assert!(!judged.is_empty(), "{control} says nothing of {json}");
+            assert!(judged.iter().all(|j| parent.says(&subject, j) == told), "{control} {json}: {judged:?}");
+        }
     }
 }
