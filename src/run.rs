@@ -20,10 +20,12 @@ use crate::{
     },
     api::Declaration,
     controller::{
+        audit::{Expected, Reached},
         authority::Lifetimes,
         certificates::{self, Certificates, Keeper},
-        index::{Backing, Index, Source},
+        index::{Backing, Guard, Index, Source},
         install, lease,
+        probe::Prober,
         reconcile::Reconciler,
         watch::{Health, follow},
     },
@@ -54,10 +56,10 @@ pub struct Args {
     /// A Secret in which Demarc keeps a certificate authority and a certificate of its own making, and renews them
     #[arg(long, value_name = "NAME", conflicts_with = "local")]
     pub tls_secret: Option<String>,
-    /// The Service by which the API server calls the webhook, with --tls-secret
+    /// The Service by which the API server calls the webhook
     #[arg(long, value_name = "NAME", default_value = "demarc")]
     pub webhook_service: String,
-    /// The webhook configuration that is watched for changes, and whose caBundle is filled in with --tls-secret
+    /// The webhook configuration that is watched for changes, and whose caBundle is filled in with --tls-secret; names of policies begin with its name
     #[arg(long, value_name = "NAME", default_value = "demarc")]
     pub webhook_configuration: String,
     /// The namespace of the Lease and of --tls-secret; it is never enrolled itself
@@ -69,6 +71,9 @@ pub struct Args {
     /// Username of a controller whose Pods inherit from their parent, beside Kubernetes' own; may be repeated
     #[arg(long, value_name = "USERNAME")]
     pub trusted_controller: Vec<String>,
+    /// How often enforcement is proven by a dry run that must be refused, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u16).range(1..=3600))]
+    pub probe_every: u16,
     /// Tells this process from another of the same name, in the Lease: two that took each other for themselves would both write.
     #[arg(skip)]
     pub incarnation: String,
@@ -117,7 +122,8 @@ pub async fn controller(args: Args, client: Client, shutdown: impl Future<Output
         established(&client).await?;
     }
 
-    let index = Arc::new(Index::new(if args.local { install::CONFIGURATION } else { &args.webhook_configuration }));
+    let address = webhook.local_addr()?;
+    let index = Arc::new(Index::new(expected(&args, address, &me)));
     let mut tasks: Tasks = JoinSet::new();
     let healths = start_watches(&client, &index, &mut tasks);
     let settled = index.clone();
@@ -132,7 +138,6 @@ pub async fn controller(args: Args, client: Client, shutdown: impl Future<Output
     let (mandate_sender, mandate) = watch::channel(None);
     let certificates = start_certificate(&args, &client, &pair, &mandate, &mut tasks);
 
-    let address = webhook.local_addr()?;
     let trusted = TRUSTED.iter().map(|t| (*t).to_owned()).chain(args.trusted_controller.clone()).collect();
     let edge = Edge { shared: index.shared.clone(), trusted: Arc::new(trusted), replica: args.replica.as_str().into(), now: jiff::Timestamp::now };
     let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(pair.clone().server_config()?));
@@ -147,7 +152,7 @@ pub async fn controller(args: Args, client: Client, shutdown: impl Future<Output
     });
     let replica = format!("{}-{}", args.replica, args.incarnation);
     let leases: Api<Lease> = Api::namespaced(client.clone(), if args.local { "kube-system" } else { &args.namespace });
-    tasks.spawn(lead(leases, replica.clone(), ready.clone(), certificates, mandate_sender));
+    tasks.spawn(lead(leases.clone(), replica.clone(), ready.clone(), certificates, mandate_sender));
 
     let mut shutdown = std::pin::pin!(shutdown);
     tokio::select! {
@@ -164,6 +169,11 @@ pub async fn controller(args: Args, client: Client, shutdown: impl Future<Output
     tracing::info!(webhook = %address, admin = %args.admin_address, user = me, "ready");
     index.mark_all();
 
+    let prober = Prober { index: index.clone(), client: client.clone(), mandate: mandate.clone(), leases, every: Duration::from_secs(u64::from(args.probe_every)) };
+    tasks.spawn(async move {
+        prober.run().await;
+        ("probe", Ok(()))
+    });
     let reconciler = Reconciler { index: index.clone(), client, mandate, own_namespace: (!args.local).then_some(args.namespace), replica };
     tasks.spawn(async move {
         reconciler.run().await;
@@ -208,6 +218,16 @@ fn webhook_address(args: &Args) -> anyhow::Result<SocketAddr> {
         None if args.local => Ok(SocketAddr::from(([127, 0, 0, 1], 0))),
         None => Ok(SocketAddr::from(([0, 0, 0, 0], 10250))),
     }
+}
+
+/// What the API server is to be told of Demarc: with `--local` by Demarc itself, otherwise by the chart.
+fn expected(args: &Args, address: SocketAddr, me: &str) -> Expected {
+    let (configuration, reached) = if args.local {
+        (install::CONFIGURATION.to_owned(), Reached::Url(format!("https://{address}")))
+    } else {
+        (args.webhook_configuration.clone(), Reached::Service { namespace: args.namespace.clone(), name: args.webhook_service.clone() })
+    };
+    Expected { configuration, reached, user: me.to_owned() }
 }
 
 /// Keeps the pair as its source has it; the receiver tells how a Secret's stands.
@@ -331,6 +351,8 @@ pub fn watched() -> Vec<(Source, ApiResource)> {
         (Source::Backing(Backing::ValidatingWebhooks), resource(admission, "v1", "ValidatingWebhookConfiguration", "validatingwebhookconfigurations")),
         (Source::Backing(Backing::MutatingWebhooks), resource(admission, "v1", "MutatingWebhookConfiguration", "mutatingwebhookconfigurations")),
         (Source::Backing(Backing::ApiServices), resource("apiregistration.k8s.io", "v1", "APIService", "apiservices")),
+        (Source::Guards(Guard::Policies), resource(admission, "v1", "ValidatingAdmissionPolicy", "validatingadmissionpolicies")),
+        (Source::Guards(Guard::Bindings), resource(admission, "v1", "ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings")),
         (Source::Backing(Backing::ClusterRoleBindings), resource("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", "clusterrolebindings")),
     ]);
     let judged = Kind::ALL.iter().filter(|k| k.informs() || CATALOG.iter().any(|c| c.kinds.contains(k)));

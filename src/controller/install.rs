@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{
     api::{Declaration, ENROLLED_LABEL, ENROLLED_VALUE, GROUP},
-    model::subject::Kind,
+    model::{proof::WEBHOOK, subject::Kind},
 };
 
 /// Never enrolled: the cluster's own, by name, which the API server keeps true in `kubernetes.io/metadata.name`.
@@ -69,54 +69,10 @@ const CAN_MATTER: &str = "request.operation != 'UPDATE' \
 
 /// The name of the webhook configuration that `--local` makes.
 pub const CONFIGURATION: &str = "demarc";
-const WORKLOADS: &str = "workloads.demarc.dev";
-
-/// What keeps a stored configuration from enforcing, as a condition's reason and message; `None` when it is as it must be. It is told, and never
-/// fought: deleting the configuration is the way to turn enforcement off (P15).
-pub fn fault(configuration: Option<&Value>) -> Option<(&'static str, String)> {
-    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-    let entry = configuration.and_then(|c| list(&c["webhooks"]).into_iter().find(|w| w["name"] == WORKLOADS));
-    let Some(entry) = entry else {
-        return Some(("WebhookMissing", format!("the API server asks nobody: Demarc's ValidatingWebhookConfiguration is gone, or has no entry {WORKLOADS}")));
-    };
-    let expected = workloads_entry();
-    let selects = |selector: &Value| {
-        let enrolled = json!({"key": ENROLLED_LABEL, "operator": "In", "values": [ENROLLED_VALUE]});
-        let expressions = list(&selector["matchExpressions"]);
-        let by_name = |e: &Value| e["key"] == "kubernetes.io/metadata.name" && e["operator"] == "NotIn";
-        expressions.contains(&enrolled) && expressions.iter().all(|e| *e == enrolled || by_name(e)) && selector["matchLabels"].as_object().is_none_or(serde_json::Map::is_empty)
-    };
-    let everything = |selector: &Value| selector.as_object().is_none_or(serde_json::Map::is_empty);
-    let covered = |wanted: &Value| {
-        list(&wanted["resources"]).iter().all(|resource| {
-            list(&wanted["operations"]).iter().all(|operation| {
-                list(&entry["rules"]).iter().any(|rule| {
-                    let has = |key: &str, word: &Value| list(&rule[key]).iter().any(|w| w == word || w == "*");
-                    has("apiGroups", &wanted["apiGroups"][0])
-                        && has("apiVersions", &wanted["apiVersions"][0])
-                        && has("resources", resource)
-                        && has("operations", operation)
-                        && rule["scope"] != "Cluster"
-                })
-            })
-        })
-    };
-    if entry["failurePolicy"] != "Fail" {
-        Some(("FailingOpen", format!("failurePolicy of {WORKLOADS} is not Fail: an outage admits everything")))
-    } else if !selects(&entry["namespaceSelector"]) || !everything(&entry["objectSelector"]) {
-        Some(("SelectorChanged", format!("{WORKLOADS} does not select every enrolled namespace and every object in it")))
-    } else if entry["matchPolicy"] != "Equivalent" || !list(&expected["rules"]).iter().all(covered) {
-        Some(("RulesChanged", format!("the rules of {WORKLOADS} leave out kinds or operations that Demarc judges")))
-    } else if entry["matchConditions"] != expected["matchConditions"] {
-        Some(("ConditionsChanged", format!("the match conditions of {WORKLOADS} are not Demarc's")))
-    } else {
-        None
-    }
-}
 
 fn workloads_entry() -> Value {
     json!({
-        "name": WORKLOADS,
+        "name": WEBHOOK,
         "admissionReviewVersions": ["v1"],
         "failurePolicy": "Fail",
         "matchPolicy": "Equivalent",
@@ -278,40 +234,4 @@ pub fn crds() -> Result<Vec<Value>, serde_json::Error> {
         Ok(crd)
     };
     Declaration::ALL.iter().map(object).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_way_of_tampering_with_the_configuration_has_a_name() {
-        let whole = webhook_configuration("https://127.0.0.1:1", "");
-        assert_eq!(fault(Some(&whole)), None);
-        assert_eq!(fault(None).unwrap().0, "WebhookMissing");
-        let excluded = json!({"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["demarc-system"]});
-        for (what, path, value, reason) in [
-            ("nothing", "/webhooks", json!([]), Some("WebhookMissing")),
-            ("an open policy", "/webhooks/0/failurePolicy", json!("Ignore"), Some("FailingOpen")),
-            ("another label", "/webhooks/0/namespaceSelector/matchExpressions/0/key", json!("team"), Some("SelectorChanged")),
-            ("one more label", "/webhooks/0/namespaceSelector/matchLabels", json!({"team": "shop"}), Some("SelectorChanged")),
-            ("the release namespace as well", "/webhooks/0/namespaceSelector/matchExpressions/1", excluded, None),
-            ("some objects only", "/webhooks/0/objectSelector", json!({"matchLabels": {"a": "b"}}), Some("SelectorChanged")),
-            ("all objects", "/webhooks/0/objectSelector", json!({}), None),
-            ("fewer rules", "/webhooks/0/rules", json!([]), Some("RulesChanged")),
-            ("only what is made", "/webhooks/0/rules/0/operations", json!(["CREATE"]), Some("RulesChanged")),
-            ("more rules", "/webhooks/0/rules/0/resources", json!(["*"]), None),
-            ("exact versions only", "/webhooks/0/matchPolicy", json!("Exact"), Some("RulesChanged")),
-            ("a condition that never holds", "/webhooks/0/matchConditions/0/expression", json!("false"), Some("ConditionsChanged")),
-        ] {
-            let mut changed = whole.clone();
-            let (parent, key) = path.rsplit_once('/').unwrap();
-            let parent = changed.pointer_mut(parent).unwrap();
-            match key.parse::<usize>() {
-                Ok(i) => parent[i] = value,
-                Err(_) => parent[key] = value,
-            }
-            assert_eq!(fault(Some(&changed)).map(|f| f.0), reason, "{what}");
-        }
-    }
 }

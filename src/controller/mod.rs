@@ -1,10 +1,12 @@
 //! The cluster door: watches fill the index, the index builds the book, and the lease holder writes labels and status.
 //! Every replica watches; leadership gates writes only.
 
+pub mod audit;
 pub mod authority;
 pub mod certificates;
 pub mod index;
 pub mod install;
 pub mod lease;
+pub mod probe;
 pub mod reconcile;
 pub mod watch;

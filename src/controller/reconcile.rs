@@ -4,7 +4,10 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Namespace as KubeNamespace, ObjectReference};
+use k8s_openapi::{
+    api::core::v1::{Namespace as KubeNamespace, ObjectReference},
+    apimachinery::pkg::apis::meta::v1::Condition,
+};
 use kube::{
     Api, Client,
     api::{DynamicObject, Patch, PatchParams},
@@ -147,9 +150,16 @@ impl Reconciler {
         };
         // A copy of the references: what is judged for long holds up no decision.
         let room = self.index.shared.objects().room(name).cloned().unwrap_or_default();
-        let fault = self.index.fault();
-        let fault = fault.as_ref().map(|(reason, why)| (*reason, why.as_str()));
-        let observed = Observed { generation, enrolled: labelled, broken: broken.as_deref(), critical: critical.as_deref(), fault };
+        let standing = self.index.standing(namespace);
+        let observed = Observed {
+            generation,
+            enrolled: labelled,
+            broken: broken.as_deref(),
+            critical: critical.as_deref(),
+            fault: standing.fault.as_ref(),
+            proof: &standing.proof,
+            note: standing.note.as_deref(),
+        };
         let (new, turns) = match (&matrix, &broken) {
             (Some(matrix), _) => {
                 let report = drift::report(namespace, matrix, &room, &book.facts, now);
@@ -233,7 +243,9 @@ impl Reconciler {
         };
         for condition in &new.conditions {
             let was = old.and_then(|o| o.conditions.iter().find(|c| c.type_ == condition.type_));
-            if was.is_some_and(|c| c.status == condition.status) || !matches!(condition.type_.as_str(), "Ready" | "Compliant" | "Enforcing" | "ReviewDue") {
+            // What is wrong with enforcement may become another thing.
+            let same = |c: &Condition| c.status == condition.status && (c.reason == condition.reason || c.status == "True" || c.type_ != "Enforcing");
+            if was.is_some_and(same) || !matches!(condition.type_.as_str(), "Ready" | "Compliant" | "Enforcing" | "ReviewDue") {
                 continue;
             }
             // That nothing is due yet is no transition.

@@ -3,6 +3,7 @@
 
 pub mod book;
 pub mod drift;
+pub mod enforcing;
 pub mod matrix;
 pub mod objects;
 pub mod status;

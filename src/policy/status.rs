@@ -7,7 +7,11 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use sha2::{Digest, Sha256};
 
-use super::{drift::Report, matrix::Matrix};
+use super::{
+    drift::Report,
+    enforcing::{Fault, Proof, enforcing},
+    matrix::Matrix,
+};
 use crate::{
     api::ownership::{Counts, Enforcement, FindingRow, MatrixRow, OwnershipStatus, Verdict},
     controls::{self, CATALOG},
@@ -28,8 +32,12 @@ pub struct Observed<'a> {
     pub broken: Option<&'a str>,
     /// Why the namespace must not be enrolled.
     pub critical: Option<&'a str>,
-    /// What keeps the API server from asking as it should, as reason and message.
-    pub fault: Option<(&'static str, &'a str)>,
+    /// What keeps the API server from asking as it should.
+    pub fault: Option<&'a Fault>,
+    /// What was tried.
+    pub proof: &'a Proof,
+    /// What is worth telling beside a proof.
+    pub note: Option<&'a str>,
 }
 
 /// The status to write, or `None` when the stored one says all of it.
@@ -52,12 +60,7 @@ pub fn plan_unreadable(old: Option<&OwnershipStatus>, reason: &str, observed: &O
     let mut new = old.cloned().unwrap_or_default();
     new.observed_generation = Some(observed.generation);
     let why = shown(&format!("the stored declaration cannot be read: {reason}"), 500);
-    let enforcing = match (observed.critical, observed.enrolled) {
-        (None, true) if observed.fault.is_some() => fault(observed),
-        (Some(why), _) => ("False", "CriticalNamespace", why.to_owned()),
-        (None, true) => ("True", "FailClosed", "nothing new is admitted until the declaration can be read".to_owned()),
-        (None, false) => ("False", "NotEnrolled", "the namespace does not carry the enrolment label".to_owned()),
-    };
+    let enforcing = enforcing(observed, true, true, &new.conditions);
     let states = [
         ("Ready", Some(("False", "Unreadable", why.clone()))),
         ("Stalled", Some(("True", "Unreadable", why))),
@@ -164,11 +167,6 @@ fn digest(status: &OwnershipStatus) -> String {
     short(&hash.finalize())
 }
 
-fn fault(observed: &Observed<'_>) -> (&'static str, &'static str, String) {
-    let (reason, why) = observed.fault.unwrap_or_default();
-    ("False", reason, why.to_owned())
-}
-
 /// A condition's type, and its status, reason and message; `None` when it does not stand.
 type State = (&'static str, Option<(&'static str, &'static str, String)>);
 
@@ -181,13 +179,7 @@ fn conditions(before: &OwnershipStatus, matrix: &Matrix, report: &Report, observ
         (0, n) => ("Unknown", "NotVisible", format!("nothing is violated; controls that cannot be seen: {n}")),
         (v, n) => ("False", "Drift", format!("controls violated: {v}, not visible: {n}")),
     };
-    let enforcing = match (observed.critical, matrix.mode.enrolled(), observed.enrolled) {
-        (Some(why), ..) => ("False", "CriticalNamespace", why.to_owned()),
-        (None, false, _) => ("False", "ModeAudit", "mode Audit: drift is reported and nothing is refused".to_owned()),
-        (None, true, true) if observed.fault.is_some() => fault(observed),
-        (None, true, true) => ("True", "Enrolled", "the API server asks Demarc about this namespace".to_owned()),
-        (None, true, false) => ("False", "NotEnrolled", "the namespace does not carry the enrolment label yet".to_owned()),
-    };
+    let enforcing = enforcing(observed, matrix.mode.enrolled(), false, &before.conditions);
     let (ready, stalled) = match observed.broken {
         None => (("True", "Resolved", "the declaration is read and judged".to_owned()), None),
         Some(why) => {
@@ -266,7 +258,7 @@ mod tests {
         policy::{drift, objects::Objects},
     };
 
-    const ENROLLED: Observed<'static> = Observed { generation: 0, enrolled: true, broken: None, critical: None, fault: None };
+    const ENROLLED: Observed<'static> = Observed { generation: 0, enrolled: true, broken: None, critical: None, fault: None, proof: &Proof::Held, note: None };
 
     fn at(s: &str) -> Timestamp {
         s.parse().unwrap()

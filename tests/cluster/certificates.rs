@@ -34,7 +34,7 @@ use crate::{
 const HOST: &str = "demarc.demarc-system.svc";
 const SECRET: &str = "demarc-webhook";
 
-/// What a chart installs: the CRD, the Service and the webhook configuration, without a caBundle.
+/// What a chart installs: the CRD, the Service, the policies and the webhook configuration, without a caBundle.
 fn installed() -> ControlPlane {
     let plane = ControlPlane::start();
     plane.kubectl(&["apply", "-f", "-"], Some(RIGHTS)).result().unwrap();
@@ -51,7 +51,9 @@ fn installed() -> ControlPlane {
         let path = webhook["clientConfig"]["url"].clone();
         webhook["clientConfig"] = json!({"service": {"namespace": "demarc-system", "name": "demarc", "path": path, "port": 443}});
     }
-    plane.kubectl(&["apply", "--server-side", "-f", "-"], Some(&configuration.to_string())).result().unwrap();
+    for object in [vec![configuration], install::policies("system:serviceaccount:demarc-system:demarc")].concat() {
+        plane.kubectl(&["apply", "--server-side", "-f", "-"], Some(&object.to_string())).result().unwrap();
+    }
     plane
 }
 
@@ -212,12 +214,13 @@ fn no_admission_fails_while_leaf_and_authority_are_replaced_under_load() {
     let plane = installed();
     let ports = [free_port(), free_port()];
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let kubeconfig = plane.kubeconfig();
+    let (kubeconfig, own) = (plane.kubeconfig(), plane.kubeconfig_of("demarc", &token(&plane, "demarc")));
     let started = Instant::now();
     let mut admins = Vec::new();
     for (name, port) in [("one", ports[0]), ("two", ports[1])] {
         let admin = free_port();
         let args = run::Args {
+            probe_every: 60,
             local: false,
             webhook_address: Some(([0, 0, 0, 0], port).into()),
             admin_address: ([127, 0, 0, 1], admin).into(),
@@ -231,7 +234,7 @@ fn no_admission_fails_while_leaf_and_authority_are_replaced_under_load() {
             lifetimes: LIFETIMES,
             incarnation: "1".to_owned(),
         };
-        let client = runtime.block_on(client(&kubeconfig));
+        let client = runtime.block_on(client(&own));
         runtime.spawn(async move {
             let ended = run::controller(args, client, std::future::pending()).await;
             panic!("a replica ended: {ended:?}");

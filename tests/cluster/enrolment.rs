@@ -196,7 +196,7 @@ fn a_declaration_that_cannot_be_read_hurts_its_own_namespace_alone() {
 
     // Mended, everything is as it was.
     model("shop", "PaaS").result().unwrap();
-    for (kind, said) in [("Ready", "True Resolved"), ("Stalled", ""), ("Enforcing", "True Enrolled"), ("Audited", "True ByHand")] {
+    for (kind, said) in [("Ready", "True Resolved"), ("Stalled", ""), ("Enforcing", "True Proven"), ("Audited", "True ByHand")] {
         reads(&world, "shop", kind, said);
     }
     assert_eq!(world.field("shop", "ownership/default", ".status.matrix[*].forbiddenSince"), since);

@@ -53,17 +53,17 @@ fn what_the_cluster_depends_on_is_not_enrolled_and_a_kind_served_later_is_judged
     }
     // What an administrator installs takes a namespace out; what a workload's author makes does not.
     declare(&world, "shop");
-    says(&world, "shop", "Enrolled");
+    says(&world, "shop", "Proven");
     world.accepts("shop", &serves("shop", "shop"));
     says(&world, "shop", "it serves webhook shop");
     world.plane.kubectl(&["delete", "validatingwebhookconfiguration", "shop"], None).result().unwrap();
-    says(&world, "shop", "Enrolled");
+    says(&world, "shop", "Proven");
     let critical: Value = json!({"priorityClassName": "system-cluster-critical"});
     let mut agent = spec("ghcr.io/acme/agent:1", false);
     agent.as_object_mut().unwrap().extend(critical.as_object().unwrap().clone());
     world.accepts("shop", &workload("DaemonSet", "agent", &agent));
     world.rejects("shop", &workload("Pod", "violator", &spec("nginx", true)), "pod-security-standard");
-    says(&world, "shop", "Enrolled");
+    says(&world, "shop", "Proven");
 
     // Enforcement that was turned off is told, and not fought (P15).
     let configuration = world.plane.kubectl(&["get", "validatingwebhookconfiguration", "demarc", "-o", "json"], None).result().unwrap();
@@ -75,10 +75,10 @@ fn what_the_cluster_depends_on_is_not_enrolled_and_a_kind_served_later_is_judged
     }
     configuration["webhooks"][0]["failurePolicy"] = json!("Ignore");
     world.accepts("shop", &configuration);
-    says(&world, "shop", "FailingOpen");
+    says(&world, "shop", "FailurePolicyChanged");
     configuration["webhooks"][0]["failurePolicy"] = json!("Fail");
     world.accepts("shop", &configuration);
-    says(&world, "shop", "Enrolled");
+    says(&world, "shop", "Proven");
 
     // The Gateway API, as far as a Gateway's listeners go, served while Demarc runs.
     let open = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});

@@ -14,5 +14,6 @@ mod enrolment;
 mod grace;
 mod limits;
 mod lookup;
+mod proof;
 mod workloads;
 mod world;

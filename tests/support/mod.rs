@@ -263,7 +263,12 @@ impl ControlPlane {
 
     /// The same, as the user of a kubeconfig.
     pub fn demarc_as(&self, binary: &Path, name: &str, kubeconfig: &Path) -> Demarc {
-        let mut demarc = self.launch(binary, name, kubeconfig, "127.0.0.1:0", &["--local"]);
+        self.demarc_with(binary, name, kubeconfig, &[])
+    }
+
+    /// The same, with further arguments.
+    pub fn demarc_with(&self, binary: &Path, name: &str, kubeconfig: &Path, further: &[&str]) -> Demarc {
+        let mut demarc = self.launch(binary, name, kubeconfig, "127.0.0.1:0", &[&["--local"], further].concat());
         // Registered as well as ready: the webhook is there when this returns.
         eventually("demarc", Duration::from_secs(30), || {
             alive(Some(&mut demarc.child), &demarc.log);

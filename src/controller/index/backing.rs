@@ -1,5 +1,5 @@
-//! What the API server itself depends on: which namespaces back a webhook, an aggregated API or a GitOps controller, and how our own webhook
-//! configuration stands. None of it can be written by a workload's author.
+//! What the API server itself depends on: which namespaces back a webhook, an aggregated API or a GitOps controller.
+//! None of it can be written by a workload's author.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use kube::api::DynamicObject;
 use serde_json::Value;
 
 use super::Touched;
-use crate::{controller::install, model::text::shown};
+use crate::model::text::shown;
 
 /// A kind that may name a namespace which the cluster depends on. None of them can be written by a workload's author.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,17 +29,9 @@ const GITOPS: &[&str] = &["argocd-application-controller", "kustomize-controller
 pub(super) struct Backings {
     /// What each namespace backs, in words, by the kind, the object and the namespace.
     backing: HashMap<String, (String, String)>,
-    /// The name of our own webhook configuration.
-    own: String,
-    /// What keeps it from enforcing, judged once a change.
-    pub fault: Option<(&'static str, String)>,
 }
 
 impl Backings {
-    pub fn new(own: &str) -> Self {
-        Self { own: own.to_owned(), fault: install::fault(None), ..Self::default() }
-    }
-
     /// Why the cluster depends on a namespace.
     pub fn of(&self, namespace: &str) -> Option<String> {
         self.backing.values().filter(|(of, _)| of == namespace).map(|(_, why)| why.clone()).min()
@@ -48,9 +40,6 @@ impl Backings {
     /// Keeps which namespaces an object names; one object may name several, each under a key of its own.
     pub fn apply(&mut self, kind: Backing, name: &str, object: &DynamicObject) -> Touched {
         let mut touched = self.forget(kind, name);
-        if kind == Backing::ValidatingWebhooks && name == self.own {
-            self.fault = install::fault(Some(&object.data));
-        }
         let service = |config: &Value| config["service"]["namespace"].as_str().map(str::to_owned);
         let named: Vec<(String, String)> = match kind {
             Backing::ValidatingWebhooks | Backing::MutatingWebhooks => {
@@ -73,10 +62,6 @@ impl Backings {
 
     pub fn forget(&mut self, kind: Backing, name: &str) -> Touched {
         let mut touched = Touched::default();
-        if kind == Backing::ValidatingWebhooks && name == self.own {
-            self.fault = install::fault(None);
-            touched.everybody();
-        }
         let prefix = format!("{kind:?}/{name}/");
         self.backing.retain(|key, (namespace, _)| {
             let stays = !key.starts_with(&prefix);

@@ -28,7 +28,7 @@ pub struct Stored {
     pub version: String,
     /// Its uid, for Events.
     pub uid: String,
-    promise: Promise,
+    pub(super) promise: Promise,
 }
 
 #[derive(Debug, Default)]

@@ -49,7 +49,7 @@ impl Stores {
     pub fn facts(&self, unreadable: &Unreadable) -> Facts {
         let judged = |(source, why): &(Source, &str)| match source {
             Source::Subjects(kind) => Some((*kind, (*why).to_owned())),
-            Source::Declared(_) | Source::Namespaces | Source::StorageClasses | Source::Volumes | Source::Backing(_) => None,
+            Source::Declared(_) | Source::Namespaces | Source::StorageClasses | Source::Volumes | Source::Backing(_) | Source::Guards(_) => None,
         };
         Facts {
             storage_classes: store(unreadable, Source::StorageClasses, &self.classes),
@@ -101,7 +101,9 @@ impl Stores {
                 touched.namespace(object.metadata.namespace.as_deref().unwrap_or_default());
                 touched
             }
-            Source::Declared(Declaration::Ownership | Declaration::Baseline | Declaration::Waiver) | Source::Namespaces | Source::Backing(_) => Touched::default(),
+            Source::Declared(Declaration::Ownership | Declaration::Baseline | Declaration::Waiver) | Source::Namespaces | Source::Backing(_) | Source::Guards(_) => {
+                Touched::default()
+            }
         }
     }
 
@@ -199,7 +201,9 @@ impl Stores {
                 touched.namespace(namespace);
                 touched
             }
-            Source::Declared(Declaration::Ownership | Declaration::Baseline | Declaration::Waiver) | Source::Namespaces | Source::Backing(_) => Touched::default(),
+            Source::Declared(Declaration::Ownership | Declaration::Baseline | Declaration::Waiver) | Source::Namespaces | Source::Backing(_) | Source::Guards(_) => {
+                Touched::default()
+            }
         }
     }
 }

@@ -4,6 +4,7 @@
 mod backing;
 mod declared;
 mod facts;
+mod guarded;
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
@@ -14,13 +15,18 @@ use std::{
 use kube::api::DynamicObject;
 use tokio::sync::Notify;
 
-pub use self::{backing::Backing, declared::Stored};
+pub use self::{
+    backing::Backing,
+    declared::Stored,
+    guarded::{Enrolled, Guard, Standing},
+};
 use self::{
     backing::Backings,
     declared::Declared,
     facts::{Stores, Unreadable},
+    guarded::Guarded,
 };
-use super::watch::Change;
+use super::{audit::Expected, watch::Change};
 use crate::{
     api::Declaration,
     model::{facts::Namespace, subject::Kind},
@@ -40,6 +46,8 @@ pub enum Source {
     Volumes,
     /// What the API server itself depends on, for critical namespaces.
     Backing(Backing),
+    /// Policies in the API server: whether Demarc's own stand.
+    Guards(Guard),
     /// A kind that is judged.
     Subjects(Kind),
 }
@@ -71,6 +79,7 @@ struct State {
     declared: Declared,
     facts: Stores,
     backing: Backings,
+    guarded: Guarded,
     namespaces: HashMap<String, Arc<Namespace>>,
     dirty: BTreeSet<String>,
     unreadable: Unreadable,
@@ -95,9 +104,9 @@ impl Index {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An empty index; `configuration` is the name of our own webhook configuration.
-    pub fn new(configuration: &str) -> Self {
-        Self { state: Mutex::new(State { backing: Backings::new(configuration), ..State::default() }), ..Self::default() }
+    /// An empty index; what should stand in the API server is held against what does.
+    pub fn new(expected: Expected) -> Self {
+        Self { state: Mutex::new(State { guarded: Guarded::new(expected), ..State::default() }), ..Self::default() }
     }
 
     /// Takes in one change. The book shows it after [`Index::settle`].
@@ -155,6 +164,7 @@ impl Index {
     pub fn set_unreadable(&self, unreadable: Unreadable) {
         let mut state = self.state();
         if state.unreadable != unreadable {
+            state.guarded.unseen(unreadable.iter().find(|(of, _)| matches!(of, Source::Guards(_))).map(|(_, why)| *why));
             state.unreadable = unreadable;
             state.stale = true;
             drop(state);
@@ -187,11 +197,6 @@ impl Index {
         self.changed.notify_one();
     }
 
-    /// What keeps the API server from asking as it should.
-    pub fn fault(&self) -> Option<(&'static str, String)> {
-        self.state().backing.fault.clone()
-    }
-
     /// Why the cluster depends on a namespace, as far as objects of the whole cluster say so.
     pub fn backs(&self, namespace: &str) -> Option<String> {
         self.state().backing.of(namespace)
@@ -210,7 +215,7 @@ impl Source {
     /// A kind that only informs checks, or is only judged itself: without it verdicts are Unknown, and the replica still decides.
     pub const fn is_fact(self) -> bool {
         match self {
-            Self::StorageClasses | Self::Volumes | Self::Backing(_) | Self::Declared(Declaration::Party | Declaration::Roster) => true,
+            Self::StorageClasses | Self::Volumes | Self::Backing(_) | Self::Guards(_) | Self::Declared(Declaration::Party | Declaration::Roster) => true,
             Self::Subjects(kind) => !kind.decides(),
             Self::Declared(Declaration::Ownership | Declaration::Baseline | Declaration::Waiver) | Self::Namespaces => false,
         }
@@ -267,6 +272,14 @@ impl State {
             Source::Backing(kind) => {
                 let touched = self.backing.apply(kind, &name, object);
                 self.mark(touched);
+                if kind == Backing::ValidatingWebhooks {
+                    let touched = self.guarded.webhook(&name, Some(object));
+                    self.mark(touched);
+                }
+            }
+            Source::Guards(guard) => {
+                let touched = self.guarded.guard(guard, &name, Some(object));
+                self.mark(touched);
             }
             Source::StorageClasses | Source::Volumes | Source::Subjects(_) => {}
         }
@@ -281,7 +294,14 @@ impl State {
                 self.namespaces.remove(name);
                 return;
             }
-            Source::Backing(kind) => self.backing.forget(kind, name),
+            Source::Backing(kind) => {
+                if kind == Backing::ValidatingWebhooks {
+                    let touched = self.guarded.webhook(name, None);
+                    self.mark(touched);
+                }
+                self.backing.forget(kind, name)
+            }
+            Source::Guards(guard) => self.guarded.guard(guard, name, None),
             Source::StorageClasses | Source::Volumes | Source::Subjects(_) => return,
         };
         self.mark(touched);

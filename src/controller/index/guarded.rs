@@ -1,0 +1,200 @@
+//! Whether what is promised is enforced: what stands in the API server, and what the leader's tries say of it.
+//! Judged once a change, and told in every namespace.
+
+use std::collections::{BTreeMap, HashMap};
+
+use kube::api::DynamicObject;
+use serde_json::Value;
+
+use super::{Index, State, Touched, declared::Stored};
+use crate::{
+    api::{ENROLLED_LABEL, ENROLLED_VALUE},
+    controller::audit::{self, Expected},
+    model::{facts::Namespace, proof::WEBHOOK, selector::Selector},
+    policy::{
+        book::Promise,
+        enforcing::{Fault, Proof},
+    },
+};
+
+/// The two halves of a policy in the API server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guard {
+    /// ValidatingAdmissionPolicies.
+    Policies,
+    /// ValidatingAdmissionPolicyBindings.
+    Bindings,
+}
+
+/// A namespace about which the API server is to ask.
+#[derive(Clone, Debug)]
+pub struct Enrolled {
+    /// Its name.
+    pub namespace: String,
+    /// Of its Ownership; 0 when that cannot be read.
+    pub generation: i64,
+    /// Its status says that enforcement is proven.
+    pub proven: bool,
+}
+
+/// Whether a namespace's promise is enforced, as far as was looked at and tried.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Standing {
+    /// What was found wrong.
+    pub fault: Option<Fault>,
+    /// What was tried.
+    pub proof: Proof,
+    /// What is worth telling beside it.
+    pub note: Option<String>,
+}
+
+/// What was looked at, as every namespace is told.
+#[derive(Debug, Default, PartialEq)]
+struct Audited {
+    fault: Option<Fault>,
+    note: Option<String>,
+    /// Which namespaces the webhook is asked about; `None` is all, or nobody knows.
+    selector: Option<Selector>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Guarded {
+    /// What should stand in the API server; `None` in a test that has none.
+    expected: Option<Expected>,
+    found: audit::Stored,
+    audited: Audited,
+    proofs: HashMap<String, Proof>,
+    /// What the tries say of every namespace.
+    reach: Option<Fault>,
+    /// Something changed of what the API server asks by.
+    stirred: bool,
+}
+
+impl Guarded {
+    pub fn new(expected: Expected) -> Self {
+        let mut new = Self { expected: Some(expected), ..Self::default() };
+        new.audit();
+        new
+    }
+
+    /// A policy or a binding is there, or gone. Those of others are not kept.
+    pub fn guard(&mut self, guard: Guard, name: &str, object: Option<&DynamicObject>) -> Touched {
+        if !self.expected.as_ref().is_some_and(|e| name.starts_with(&e.configuration)) {
+            return Touched::default();
+        }
+        let kept: &mut BTreeMap<String, Value> = match guard {
+            Guard::Policies => &mut self.found.policies,
+            Guard::Bindings => &mut self.found.bindings,
+        };
+        match object {
+            Some(object) => drop(kept.insert(name.to_owned(), object.data.clone())),
+            None => drop(kept.remove(name)),
+        }
+        self.audit()
+    }
+
+    /// A webhook configuration is there, or gone: our own, or another that has our name in it.
+    pub fn webhook(&mut self, name: &str, object: Option<&DynamicObject>) -> Touched {
+        if self.expected.as_ref().is_some_and(|e| e.configuration == name) {
+            self.found.configuration = object.map(|o| o.data.clone());
+            self.stirred = true;
+            return self.audit();
+        }
+        let ours = |o: &DynamicObject| o.data["webhooks"].as_array().is_some_and(|all| all.iter().any(|w| w["name"] == WEBHOOK));
+        let changed = if object.is_some_and(ours) { self.found.others.insert(name.to_owned()) } else { self.found.others.remove(name) };
+        if changed { self.audit() } else { Touched::default() }
+    }
+
+    /// Whether policies and bindings can be read at all.
+    pub fn unseen(&mut self, why: Option<&'static str>) {
+        self.found.unseen = why;
+        self.audit();
+    }
+
+    fn audit(&mut self) -> Touched {
+        let Some(expected) = &self.expected else { return Touched::default() };
+        let entry = self.found.configuration.as_ref().and_then(|c| c["webhooks"].as_array()?.iter().find(|w| w["name"] == WEBHOOK));
+        let audited =
+            Audited { fault: audit::fault(expected, &self.found), note: audit::note(&self.found), selector: entry.and_then(|entry| Selector::read(&entry["namespaceSelector"])) };
+        if audited == self.audited {
+            return Touched::default();
+        }
+        self.audited = audited;
+        Touched::all()
+    }
+
+    fn standing(&self, namespace: &Namespace) -> Standing {
+        let excluded = || {
+            let selects = self.audited.selector.as_ref().is_none_or(|s| s.matches(&namespace.labels));
+            (!selects).then(|| Fault::wrong("NamespaceExcluded", "the webhook's namespaceSelector leaves out this namespace, by another label or by its name"))
+        };
+        let proof = match self.proofs.get(&namespace.name) {
+            Some(missing @ Proof::Missing(_)) => missing.clone(),
+            known => self.reach.clone().map_or_else(|| known.cloned().unwrap_or_default(), Proof::Missing),
+        };
+        Standing { fault: self.audited.fault.clone().or_else(excluded), proof, note: self.audited.note.clone() }
+    }
+}
+
+impl State {
+    fn enrolled(&self) -> Vec<Enrolled> {
+        let labelled = |name: &str| self.namespaces.get(name).is_some_and(|n| n.labels.get(ENROLLED_LABEL).is_some_and(|v| v == ENROLLED_VALUE));
+        let proven = |stored: &Stored| {
+            let status = stored.ownership.as_ref().and_then(|o| o.status.as_ref());
+            status.is_some_and(|s| s.conditions.iter().any(|c| c.type_ == "Enforcing" && c.status == "True"))
+        };
+        let generation = |stored: &Stored| match &stored.promise {
+            Promise::Declared(matrix) => matrix.generation,
+            Promise::Broken { .. } => 0,
+        };
+        let of = |(name, stored): (&String, &Stored)| Enrolled { namespace: name.clone(), generation: generation(stored), proven: proven(stored) };
+        self.declared.ownerships.iter().filter(|(name, _)| labelled(name)).map(of).collect()
+    }
+}
+
+impl Index {
+    /// Whether the promise of a namespace is enforced.
+    pub fn standing(&self, namespace: &Namespace) -> Standing {
+        self.state().guarded.standing(namespace)
+    }
+
+    /// The namespaces about which the API server is to ask.
+    pub fn enrolled(&self) -> Vec<Enrolled> {
+        self.state().enrolled()
+    }
+
+    /// Whether the webhook configuration has changed since this was last asked.
+    pub fn stirred(&self) -> bool {
+        std::mem::take(&mut self.state().guarded.stirred)
+    }
+
+    /// Forgets what an earlier mandate's tries said.
+    pub fn forget_proofs(&self) {
+        let guarded = &mut self.state().guarded;
+        guarded.proofs.clear();
+        guarded.reach = None;
+    }
+
+    /// Takes in what the leader's tries say of namespaces; `None` forgets one.
+    pub fn set_proofs(&self, news: Vec<(String, Option<Proof>)>) {
+        let mut state = self.state();
+        for (namespace, proof) in news {
+            match proof {
+                Some(proof) => drop(state.guarded.proofs.insert(namespace.clone(), proof)),
+                None => drop(state.guarded.proofs.remove(&namespace)),
+            }
+            state.dirty.insert(namespace);
+        }
+        self.changed.notify_one();
+    }
+
+    /// Takes in what they say of every namespace.
+    pub fn set_reach(&self, reach: Option<Fault>) {
+        let mut state = self.state();
+        if state.guarded.reach != reach {
+            state.guarded.reach = reach;
+            drop(state);
+            self.mark_all();
+        }
+    }
+}
