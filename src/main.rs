@@ -26,6 +26,8 @@ enum Command {
     Check(cli::check::Args),
     /// Print the custom resource definitions
     Crds,
+    /// Ask for a permission to violate a control for some time, approve one, list them
+    Waiver(cli::waiver::Args),
     /// What a control is, why, whose it is, how it is checked and how to mend it
     Explain(cli::explain::Args),
 }
@@ -53,6 +55,7 @@ fn dispatch(command: Command) -> anyhow::Result<u8> {
             Out(stdout()).write_all(install::crds_yaml()?.as_bytes())?;
             Ok(0)
         }
+        Command::Waiver(args) => tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(cli::waiver::run(args, &mut Out(stdout()), jiff::Timestamp::now())),
         Command::Explain(args) => cli::explain::run(&args, &mut Out(stdout()), &mut stderr()),
     }
 }

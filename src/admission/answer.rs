@@ -27,6 +27,7 @@ use crate::{
         matrix::Matrix,
         objects::{Objects, Record, Room},
         verdict::{Judged, evaluate},
+        waiver::waived,
     },
 };
 
@@ -158,7 +159,15 @@ pub fn decide(request: &Request<'_>, book: &Book, objects: &Objects, trusted: &[
     let mut denied = Vec::new();
     let mut warnings = Vec::new();
     for judged in evaluation.violations() {
-        match consequence(judged, matrix, &parent, stood.as_ref(), now) {
+        let consequence = consequence(judged, matrix, &parent, stood.as_ref(), now);
+        if !matches!(consequence, Consequence::Nothing) {
+            let root = || if let Parent::Known(root) = &parent { root.subject().ok() } else { None };
+            if let Some(waiver) = waived(&matrix.waivers, judged.control, subject, root, now) {
+                warnings.push(denial::waived(judged, waiver));
+                continue;
+            }
+        }
+        match consequence {
             Consequence::Deny => denied.push(judged),
             Consequence::Warn { grandfathered } => warnings.push(denial::warn(subject, matrix, judged, grandfathered)),
             Consequence::Nothing => {}

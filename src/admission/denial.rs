@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::{
     controls::CATALOG,
     model::{proof, subject::Subject, text::shown},
-    policy::{matrix::Matrix, verdict::Judged},
+    policy::{matrix::Matrix, verdict::Judged, waiver::Permit},
 };
 
 /// The most bytes of a denial's text.
@@ -45,7 +45,12 @@ pub fn deny(subject: &Subject<'_>, namespace: &str, matrix: &Matrix, denied: &[&
     let plural = if controls.len() == 1 { "" } else { "s" };
     let mut text = format!("{kind} {}/{} lacks {} control{plural} that {} owes", shown(namespace, 63), shown(name, 80), controls.len(), shown(&owes, 80));
     let first = CATALOG[denied.first().map_or(0, |j| j.control)].id;
-    let tail = format!("\nmore: demarc explain {first}; an exception is its owner's to give (ownership {}/default, generation {})", shown(namespace, 63), matrix.generation);
+    let tail = format!(
+        "\nmore: demarc explain {first}; exception: demarc waiver request {first} -n {0} --for {kind}/{1} … (ownership {0}/default, generation {2})",
+        shown(namespace, 63),
+        shown(name, 80),
+        matrix.generation
+    );
     for (shown_so_far, judged) in denied.iter().enumerate() {
         let control = &CATALOG[judged.control];
         let line = format!(
@@ -71,6 +76,13 @@ pub fn deny(subject: &Subject<'_>, namespace: &str, matrix: &Matrix, denied: &[&
         .chain([Cause::note(proof::GENERATION, &matrix.generation.to_string())])
         .collect();
     (text, causes)
+}
+
+/// The warning that something passes by a Waiver, and until when.
+pub fn waived(judged: &Judged, waiver: &Permit) -> String {
+    let id = CATALOG[judged.control].id;
+    // The day before the name: whatever is too long loses its end.
+    shown(&format!("{id}: violated, waived until {} by waiver {}", waiver.last_day(), waiver.name), MAX_WARNING)
 }
 
 /// One warning.

@@ -118,7 +118,8 @@ async fn workloads(State(Door { edge, bodies }): State<Door>, request: HttpReque
 }
 
 async fn declarations(State(Door { edge, bodies }): State<Door>, request: HttpRequest) -> Response {
-    part(answer(request, &bodies, super::declarations::decide).await, &edge.shared)
+    let decide = |review: &review::Request<'_>| super::declarations::decide(review, &edge.shared.book.load(), (edge.now)());
+    part(answer(request, &bodies, decide).await, &edge.shared)
 }
 
 async fn answer(request: HttpRequest, bodies: &Semaphore, decide: impl FnOnce(&review::Request<'_>) -> Answer) -> Response {

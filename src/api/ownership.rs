@@ -31,6 +31,7 @@ pub use super::{reviews::*, settings::*, terms::*, words::*};
     printcolumn(name = "Owed", type_ = "integer", json_path = ".status.counts.owed", description = "controls that the customer's side answers for", priority = "1"),
     printcolumn(name = "Violated", type_ = "integer", json_path = ".status.counts.violated"),
     printcolumn(name = "Unknown", type_ = "integer", json_path = ".status.counts.unknown"),
+    printcolumn(name = "Waived", type_ = "integer", json_path = ".status.counts.waived", priority = "1"),
     printcolumn(name = "Compliant", type_ = "string", json_path = ".status.conditions[?(@.type==\"Compliant\")].status"),
     printcolumn(name = "Enforcing", type_ = "string", json_path = ".status.conditions[?(@.type==\"Enforcing\")].status", priority = "1"),
     printcolumn(name = "Review due", type_ = "string", json_path = ".status.conditions[?(@.type==\"ReviewDue\")].status", priority = "1"),
@@ -144,6 +145,8 @@ pub struct Counts {
     pub not_applicable: i32,
     /// Controls somebody else owes.
     pub inherited: i32,
+    /// Controls whose every violation passes by a Waiver.
+    pub waived: i32,
     /// Controls by owner class.
     #[schemars(extend("maxProperties" = 6))]
     pub by_owner: BTreeMap<String, i32>,
@@ -181,7 +184,7 @@ pub struct FindingRow {
     /// Kind and name, such as deployment/web.
     #[schemars(length(max = 320))]
     pub object: String,
-    /// Violated or Unknown.
+    /// Violated, Unknown, or Waived where a Waiver lets it pass.
     pub verdict: Verdict,
     /// What does not hold, and where.
     #[schemars(length(max = 256))]

@@ -34,6 +34,7 @@ use crate::{
     policy::{
         matrix::Matrix,
         verdict::{Judged, Told, evaluate, evaluate_namespace},
+        waiver::{Permit, waived},
     },
 };
 
@@ -274,6 +275,13 @@ impl Level {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
+pub(super) struct Waived {
+    pub name: String,
+    pub last_day: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Finding {
     /// The same in each run, whatever moves around it.
     pub id: String,
@@ -294,6 +302,9 @@ pub(super) struct Finding {
     pub outcome: &'static str,
     /// It stands in the baseline.
     pub known: bool,
+    /// The Waiver that lets it pass, and the last day on which it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiver: Option<Waived>,
     #[serde(skip)]
     pub at: (usize, Place),
     #[serde(skip)]
@@ -304,10 +315,16 @@ impl Finding {
     pub fn violated(&self) -> bool {
         self.level != Level::Note
     }
+
+    /// The same, let pass by a Waiver.
+    fn waived_by(self, waiver: Option<&Permit>) -> Self {
+        let Some(waiver) = waiver else { return self };
+        Self { level: Level::Warning, outcome: "Waived", waiver: Some(Waived { name: shown(&waiver.name, 253), last_day: waiver.last_day() }), ..self }
+    }
 }
 
 fn judge(args: &Args, input: &Input, known: &BTreeSet<String>, now: Timestamp) -> Result<Report, Vec<Bad>> {
-    let context = context(&args.namespace, input)?;
+    let context = context(&args.namespace, input, now)?;
     let mut report = Report {
         checked_at: now,
         findings: Vec::new(),
@@ -344,12 +361,27 @@ fn judge(args: &Args, input: &Input, known: &BTreeSet<String>, now: Timestamp) -
         let own = judged.filter(|judged| args.asks(&CATALOG[judged.control]) && !told.says(&subject, judged));
         // The API server does not ask about these unless the chart is told to: drift, and no refusal.
         let ceiling = if Kind::DRIFT_ONLY.contains(&kind) { Enforcement::Audit } else { Enforcement::Deny };
-        let findings = own.map(|judged| finding(&judged, object, (subject.display_name(), subject.full_path(&judged.finding.path)), name, file, matrix, ceiling)).collect();
+        let root = top(i, &context).map(|root| (judged_kind(&input.objects[root]), input.objects[root].node.json()));
+        let placed = |judged: Judged| {
+            let root = || root.as_ref().and_then(|(kind, json)| Subject::parse((*kind)?, &json.text).ok());
+            let waiver = (judged.finding.outcome == Outcome::Violated).then(|| waived(&matrix.waivers, judged.control, &subject, root, now)).flatten();
+            finding(&judged, object, (subject.display_name(), subject.full_path(&judged.finding.path)), name, file, matrix, ceiling).waived_by(waiver)
+        };
+        let findings = own.map(placed).collect();
         report.take(findings, known, args.show_unknown);
     }
     let stand: BTreeSet<&str> = report.findings.iter().filter(|f| f.known).map(|f| f.id.as_str()).collect();
     (report.summary.known, report.summary.gone) = (stand.len(), known.len() - stand.len());
     Ok(report)
+}
+
+/// The topmost object above the one at a position.
+fn top(i: usize, context: &Context) -> Option<usize> {
+    let mut root = *context.parents.get(&i)?;
+    while let Some(above) = context.parents.get(&root) {
+        root = *above;
+    }
+    Some(root)
 }
 
 fn is_ownership(object: &Object) -> bool {
@@ -453,6 +485,7 @@ fn finding(judged: &Judged, object: &Object, (name, path): (String, String), nam
             Outcome::Unknown => "Unknown",
         },
         known: false,
+        waiver: None,
         at: (object.file, place),
         confidential: control.confidential,
     }

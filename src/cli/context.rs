@@ -6,6 +6,8 @@ use std::{
     sync::Arc,
 };
 
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::Value;
 
 use super::{
@@ -45,7 +47,7 @@ pub fn judged_kind(object: &Object) -> Option<Kind> {
 ///
 /// # Errors
 /// All that is wrong with the declarations: every one must be one that a cluster would take.
-pub fn context(namespace: &str, input: &Input) -> Result<Context, Vec<Bad>> {
+pub fn context(namespace: &str, input: &Input, now: Timestamp) -> Result<Context, Vec<Bad>> {
     let mut bad: Vec<Bad> = Vec::new();
     let mut declared = Declared::default();
     let mut namespaces = BTreeMap::new();
@@ -105,7 +107,12 @@ pub fn context(namespace: &str, input: &Input) -> Result<Context, Vec<Bad>> {
         rosters: store(input, !declared.rosters.is_empty(), declared.rosters, "Roster"),
         unseen: Arc::default(),
     };
-    let matrices = declared.ownerships.iter().map(|(namespace, ownership)| (namespace.clone(), Matrix::resolve(ownership))).collect();
+    // What is in a file is about to be made.
+    for waiver in declared.waivers.values_mut().flatten() {
+        waiver.metadata.creation_timestamp.get_or_insert(Time(now));
+    }
+    let waivers = |namespace: &str| declared.waivers.get(namespace).into_iter().flatten();
+    let matrices = declared.ownerships.iter().map(|(namespace, ownership)| (namespace.clone(), Matrix::resolve(ownership).with_waivers(waivers(namespace)))).collect();
     bad.extend(declared.bad);
     if bad.is_empty() { Ok(Context { matrices, namespaces, facts, parents: parents(namespace, input) }) } else { Err(bad) }
 }

@@ -75,17 +75,17 @@ impl Declared {
         match declaration {
             Declaration::Ownership => {
                 let ownership: Ownership = typed(declaration, stored, object, file)?;
-                let objections = declarations::objections(&ownership, None);
-                if !objections.is_empty() {
-                    let at = |o: declarations::Objection| file.point(Bad::at(&file.name, object.node.at(&steps(&o.path)), format!("{}: {}", o.path, o.what)));
-                    return Err(objections.into_iter().map(at).collect());
-                }
+                refused(declarations::objections(&ownership, None), object, file)?;
                 self.ownerships.insert(namespace.to_owned(), ownership);
             }
             Declaration::Baseline => drop(self.baselines.insert(name.to_owned(), typed(declaration, stored, object, file)?)),
             Declaration::Party => drop(self.parties.insert(name.to_owned(), typed(declaration, stored["spec"].clone(), object, file)?)),
             Declaration::Roster => drop(self.rosters.insert(name.to_owned(), typed(declaration, stored["spec"].clone(), object, file)?)),
-            Declaration::Waiver => self.waivers.entry(namespace.to_owned()).or_default().push(typed(declaration, stored, object, file)?),
+            Declaration::Waiver => {
+                let waiver: Waiver = typed(declaration, stored, object, file)?;
+                refused(declarations::objections_to_waiver(&waiver), object, file)?;
+                self.waivers.entry(namespace.to_owned()).or_default().push(waiver);
+            }
         }
         self.seen.insert(key, format!("{}:{}", shown(&file.name, 4096), place.line));
         Ok(())
@@ -107,6 +107,11 @@ fn stored(declaration: Declaration, schema: &Schema, object: &Object, file: &Fil
     let mut placed: Vec<_> = violations.iter().map(|v| (place(v), v.sentence())).collect();
     placed.sort_by_key(|(place, _)| (place.line, place.column));
     Err(placed.into_iter().map(|(place, sentence)| bad(place, sentence)).collect())
+}
+
+fn refused(objections: Vec<declarations::Objection>, object: &Object, file: &File) -> Result<(), Vec<Bad>> {
+    let at = |o: declarations::Objection| file.point(Bad::at(&file.name, object.node.at(&steps(&o.path)), format!("{}: {}", o.path, o.what)));
+    if objections.is_empty() { Ok(()) } else { Err(objections.into_iter().map(at).collect()) }
 }
 
 fn typed<K: DeserializeOwned>(declaration: Declaration, stored: serde_json::Value, object: &Object, file: &File) -> Result<K, Vec<Bad>> {

@@ -1,9 +1,10 @@
-//! The subcommands that need no cluster: each reads, judges and writes to what it is handed.
+//! The subcommands, a file each: most need no cluster, and read, judge and write to what they are handed.
 //! Exit codes: 0 fine, 1 what was asked about is bad, 2 the input is.
 
 mod baseline;
 pub mod check;
 pub mod cluster;
+mod connect;
 mod context;
 mod declared;
 pub mod explain;
@@ -13,6 +14,7 @@ mod sarif;
 mod schema;
 mod show;
 mod tree;
+pub mod waiver;
 
 /// How to say it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]

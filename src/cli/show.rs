@@ -4,7 +4,7 @@
 use std::io::Write;
 
 use super::{
-    check::{Args, Finding, Level, Report},
+    check::{Args, Finding, Level, Report, Waived},
     manifest::Input,
 };
 use crate::api::ownership::Enforcement;
@@ -63,6 +63,9 @@ fn not_judged(report: &Report) -> String {
 
 fn consequence(finding: &Finding) -> String {
     let ns = &finding.namespace;
+    if let Some(Waived { name, last_day }) = &finding.waiver {
+        return format!("waived in namespace {ns} until {last_day} by waiver {name}: a cluster would admit this");
+    }
     match (finding.level, finding.enforcement) {
         (Level::Note, _) => format!("not visible in the files for namespace {ns}: a cluster would admit this"),
         (Level::Error, _) => format!("enforced in namespace {ns}: a cluster would refuse this"),

@@ -95,7 +95,7 @@ fn declarations_entry() -> Value {
         "matchPolicy": "Equivalent",
         "sideEffects": "None",
         "timeoutSeconds": 5,
-        "rules": [{"apiGroups": [GROUP], "apiVersions": ["*"], "operations": ["CREATE", "UPDATE"], "resources": ["ownerships"], "scope": "Namespaced"}],
+        "rules": [{"apiGroups": [GROUP], "apiVersions": ["*"], "operations": ["CREATE", "UPDATE"], "resources": ["ownerships", "waivers"], "scope": "Namespaced"}],
         // Finalizers must go here as well, and an owner may not come.
         "matchConditions": [{"name": "can-matter", "expression": format!("{CAN_MATTER} || object.metadata.?ownerReferences != oldObject.metadata.?ownerReferences")}],
     })
@@ -118,7 +118,7 @@ pub fn webhook_configuration(base: &str, ca: &str) -> Value {
 /// The policies in the API server that hold while Demarc is down, each with its binding. `controller` is the username that Demarc runs as; only
 /// a service account is confined, for a person who runs `--local` has rights of their own.
 pub fn policies(controller: &str) -> Vec<Value> {
-    let mut policies = vec![enrolment(controller)];
+    let mut policies = vec![enrolment(controller), waiver_approval()];
     if controller.starts_with("system:serviceaccount:") {
         policies.push(confinement(controller));
     }
@@ -161,6 +161,66 @@ fn enrolment(controller: &str) -> Value {
                 "message": format!("label {ENROLLED_LABEL} is set by Demarc alone, from the Ownership in the namespace; whoever holds the verb unenrol on namespaces.{GROUP} may remove it"),
                 "reason": "Forbidden",
             }],
+        },
+    })
+}
+
+/// Who asks for a Waiver is who makes it, and who approves it may do so, is somebody else, and changes nothing else on the way. That an approval
+/// does not outlive what was approved, the definition's own rules say.
+fn waiver_approval() -> Value {
+    // All but the approval, for there is no word for that.
+    let same = ["control", "target", "reason", "requestedBy", "expires"].map(|field| format!("object.spec.{field} == oldObject.spec.{field}")).join(" && ");
+    json!({
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingAdmissionPolicy",
+        "metadata": {"name": "demarc-waiver-approval"},
+        "spec": {
+            "failurePolicy": "Fail",
+            "matchConstraints": {"resourceRules": [{"apiGroups": [GROUP], "apiVersions": ["*"], "operations": ["CREATE", "UPDATE"], "resources": ["waivers"]}]},
+            "variables": [
+                {"name": "same", "expression": format!("oldObject != null && {same} && object.spec.?ticket == oldObject.spec.?ticket")},
+                {"name": "approves", "expression": "has(object.spec.approval) && (oldObject == null || object.spec.?approval != oldObject.spec.?approval)"},
+                {"name": "asks", "expression": "request.userInfo.username == object.spec.requestedBy"},
+            ],
+            "validations": [
+                {
+                    "expression": "oldObject != null || variables.asks",
+                    "messageExpression": "'spec.requestedBy: whoever creates a Waiver asks for it: write ' + request.userInfo.username",
+                    "message": "spec.requestedBy is whoever creates the Waiver",
+                    "reason": "Forbidden",
+                },
+                {
+                    "expression": "oldObject != null || !variables.approves",
+                    "message": "a Waiver is approved after it was asked for, and by somebody else: leave spec.approval out",
+                    "reason": "Forbidden",
+                },
+                {
+                    "expression": "oldObject == null || variables.same || variables.asks",
+                    "message": "what a Waiver asks for is changed by whoever asked for it; ask for a new one",
+                    "reason": "Forbidden",
+                },
+                {
+                    "expression": "oldObject == null || !variables.approves || variables.same",
+                    "message": "an approval changes nothing else of the Waiver: approve it as it stands",
+                    "reason": "Forbidden",
+                },
+                {
+                    "expression": format!("!variables.approves || oldObject == null || authorizer.group('{GROUP}').resource('waivers').namespace(request.namespace).name(request.name).check('approve').allowed()"),
+                    "message": format!("a Waiver is approved by whoever holds the verb approve on waivers.{GROUP} in its namespace"),
+                    "reason": "Forbidden",
+                },
+                {
+                    "expression": "!variables.approves || oldObject == null || object.spec.approval.by == request.userInfo.username",
+                    "messageExpression": "'spec.approval.by: whoever approves writes their own name: ' + request.userInfo.username",
+                    "message": "spec.approval.by is whoever approves the Waiver",
+                    "reason": "Forbidden",
+                },
+                {
+                    "expression": "!variables.approves || oldObject == null || !variables.asks",
+                    "message": "nobody approves what they asked for themselves",
+                    "reason": "Forbidden",
+                },
+            ],
         },
     })
 }

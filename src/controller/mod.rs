@@ -7,6 +7,7 @@ pub mod certificates;
 pub mod index;
 pub mod install;
 pub mod lease;
+mod permits;
 pub mod probe;
 pub mod reconcile;
 pub mod watch;

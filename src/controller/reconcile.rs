@@ -1,7 +1,7 @@
 //! The lease holder's writes: the enrolment label, the status of an Ownership, and Events on transitions.
 //! Everything is a function of the index, so a crash between any two calls loses nothing: the next pass plans the same writes.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, fmt::Debug, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use k8s_openapi::{
@@ -9,11 +9,12 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::Condition,
 };
 use kube::{
-    Api, Client,
+    Api, Client, Resource,
     api::{DynamicObject, Patch, PatchParams},
-    core::ApiResource,
+    core::{ApiResource, NamespaceResourceScope},
     runtime::events::{Event, EventType, Recorder, Reporter},
 };
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -57,7 +58,7 @@ pub struct Reconciler {
 }
 
 #[derive(Debug, thiserror::Error)]
-enum WriteError {
+pub(super) enum WriteError {
     #[error("{0}")]
     Api(#[from] kube::Error),
     #[error("another replica may lead")]
@@ -119,8 +120,15 @@ impl Reconciler {
         });
     }
 
-    /// Judges one namespace and writes what is new; when time alone turns that.
+    /// Writes what is new about one namespace; when time alone turns that.
     async fn namespace(&self, name: &str, recorder: &Recorder) -> Result<Option<Timestamp>, WriteError> {
+        // Each by itself: what cannot be written of one holds up nothing of the other.
+        let (judged, waivers) = (self.judge(name, recorder).await, self.waivers(name, recorder).await);
+        Ok([judged?, waivers?].into_iter().flatten().min())
+    }
+
+    /// Judges one namespace by its declaration.
+    async fn judge(&self, name: &str, recorder: &Recorder) -> Result<Option<Timestamp>, WriteError> {
         let book = self.index.shared.book.load_full();
         let Some(namespace) = book.namespaces.get(name) else { return Ok(None) };
         let (matrix, broken) = match book.promises.get(name) {
@@ -169,7 +177,7 @@ impl Reconciler {
             (None, None) => (None, None),
         };
         if let Some(new) = new {
-            self.write(name, &stored, &new).await?;
+            self.write_status::<Ownership>(name, "default", &stored.version, &new).await?;
             self.tell(recorder, name, &stored, old.as_ref(), &new).await;
         }
         Ok(turns)
@@ -196,7 +204,7 @@ impl Reconciler {
     }
 
     /// A write ends with the mandate: one that outlasted it could cross with the next holder's.
-    fn patience(&self) -> Duration {
+    pub(super) fn patience(&self) -> Duration {
         let left = self.mandate.borrow().map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()));
         left.min(CALL)
     }
@@ -214,18 +222,21 @@ impl Reconciler {
     }
 
     /// With the version that was read: a status that somebody else wrote since is never overwritten, and the watch brings it here.
-    async fn write(&self, name: &str, stored: &Stored, status: &OwnershipStatus) -> Result<(), WriteError> {
+    pub(super) async fn write_status<K>(&self, namespace: &str, name: &str, version: &str, status: &impl Serialize) -> Result<(), WriteError>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
+    {
         if !leading(&self.mandate) {
             return Err(WriteError::Unled);
         }
-        let api: Api<Ownership> = Api::namespaced(self.client.clone(), name);
+        let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
         let patch = json!([
-            {"op": "test", "path": "/metadata/resourceVersion", "value": stored.version},
+            {"op": "test", "path": "/metadata/resourceVersion", "value": version},
             {"op": "add", "path": "/status", "value": status},
         ]);
         let patch: kube::api::Patch<()> = Patch::Json(serde_json::from_value(patch).map_err(kube::Error::SerdeError)?);
         // The answer may not parse as this version's type; that it was taken is enough.
-        match tokio::time::timeout(self.patience(), api.patch_status("default", &PatchParams::default(), &patch)).await? {
+        match tokio::time::timeout(self.patience(), api.patch_status(name, &PatchParams::default(), &patch)).await? {
             Ok(_) | Err(kube::Error::SerdeError(_)) => Ok(()),
             Err(error) => Err(error.into()),
         }

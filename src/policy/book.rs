@@ -2,7 +2,7 @@
 //! a decision reads one consistent snapshot and never waits.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     sync::{
         Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicBool, Ordering},
@@ -12,10 +12,7 @@ use std::{
 use arc_swap::ArcSwap;
 
 use super::{matrix::Matrix, objects::Objects};
-use crate::{
-    api::{baseline::Baseline, waiver::Waiver},
-    model::facts::{Facts, Namespace},
-};
+use crate::model::facts::{Facts, Namespace};
 
 /// What is known of one namespace's Ownership.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,10 +34,6 @@ pub enum Promise {
 pub struct Book {
     /// By namespace. A namespace that is absent has declared nothing.
     pub promises: HashMap<String, Promise>,
-    /// Baselines by name.
-    pub baselines: Arc<BTreeMap<String, Arc<Baseline>>>,
-    /// Waivers by namespace, and there by name.
-    pub waivers: Arc<HashMap<String, BTreeMap<String, Arc<Waiver>>>>,
     /// Labels and annotations by namespace.
     pub namespaces: HashMap<String, Arc<Namespace>>,
     /// The rest of the cluster.
@@ -50,7 +43,7 @@ pub struct Book {
 impl Book {
     /// Nothing is known yet.
     pub fn empty() -> Self {
-        Self { promises: HashMap::new(), baselines: Arc::default(), waivers: Arc::default(), namespaces: HashMap::new(), facts: Facts::none("not read yet") }
+        Self { promises: HashMap::new(), namespaces: HashMap::new(), facts: Facts::none("not read yet") }
     }
 }
 

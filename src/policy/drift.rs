@@ -9,6 +9,7 @@ use super::{
     matrix::Matrix,
     objects::{Record, Room},
     verdict::{Told, evaluate, evaluate_namespace},
+    waiver::{self, Permit, waived},
 };
 use crate::{
     api::ownership::{OwnerClass, Verdict},
@@ -34,6 +35,8 @@ pub struct Drift {
     pub message: String,
     /// Violated or Unknown.
     pub outcome: Outcome,
+    /// The Waiver by which it passes.
+    pub waived: Option<String>,
     /// It stood before it was forbidden.
     pub grandfathered: bool,
 }
@@ -41,7 +44,21 @@ pub struct Drift {
 impl Drift {
     fn new(control: usize, outcome: Outcome, object: String, message: &str, grandfathered: bool) -> Self {
         let rank = (u8::from(outcome == Outcome::Unknown), u8::MAX - CATALOG[control].severity as u8);
-        Self { rank, control, object, message: shown(message, 250), outcome, grandfathered }
+        Self { rank, control, object, message: shown(message, 250), outcome, waived: None, grandfathered }
+    }
+
+    /// The same, passing by a Waiver: the last of the list.
+    fn waived_by(self, waiver: &Permit) -> Self {
+        Self { rank: (2, self.rank.1), waived: Some(waiver.name.clone()), ..self }
+    }
+
+    /// As a verdict has it.
+    pub fn verdict(&self) -> Verdict {
+        match (&self.waived, self.outcome) {
+            (Some(_), _) => Verdict::Waived,
+            (None, Outcome::Violated) => Verdict::Violated,
+            (None, Outcome::Unknown) => Verdict::Unknown,
+        }
     }
 }
 
@@ -71,7 +88,7 @@ pub fn report(namespace: &Namespace, matrix: &Matrix, room: &Room, facts: &Facts
         drift.push(Drift::new(judged.control, judged.finding.outcome, "ownership/default".to_owned(), &message, false));
     }
     let grace_ends = matrix.existing.until.as_ref().map(|t| t.0).filter(|until| *until > now);
-    let mut turns = [declared.turns, grace_ends].into_iter().flatten().min();
+    let mut turns = [declared.turns, grace_ends, waiver::turns(&matrix.waivers, now)].into_iter().flatten().min();
     // A parent is judged once, however many children it has.
     let mut parents: HashMap<&str, Told> = HashMap::new();
     let nothing = Told::default();
@@ -85,7 +102,8 @@ pub fn report(namespace: &Namespace, matrix: &Matrix, room: &Room, facts: &Facts
         };
         let parent = room.parent_of(record);
         let told = parent.map_or(&nothing, |(uid, parent)| parents.entry(uid).or_insert_with(|| told_of(parent, namespace, matrix, facts, room, now)));
-        let created = room.root(record).created;
+        let top = room.root(record);
+        let created = top.created;
         let evaluation = evaluate(&subject, namespace, matrix, facts, parent.is_some(), now);
         turns = [turns, evaluation.turns].into_iter().flatten().min();
         for control in evaluation.applied {
@@ -97,7 +115,12 @@ pub fn report(namespace: &Namespace, matrix: &Matrix, room: &Room, facts: &Facts
             }
             let message = format!("{}: {}", subject.full_path(&judged.finding.path), judged.finding.message);
             let grandfathered = judged.finding.outcome == Outcome::Violated && matrix.grandfathers(judged.control, created, judged.finding.since, now);
-            drift.push(Drift::new(judged.control, judged.finding.outcome, subject.display_name(), &message, grandfathered));
+            let found = Drift::new(judged.control, judged.finding.outcome, subject.display_name(), &message, grandfathered);
+            let waiver = || waived(&matrix.waivers, judged.control, &subject, || top.subject().ok(), now);
+            drift.push(match (judged.finding.outcome == Outcome::Violated).then(waiver).flatten() {
+                Some(waiver) => found.waived_by(waiver),
+                None => found,
+            });
         }
     }
     drift.extend(facts.unseen.iter().flat_map(|(kind, why)| asked_of(*kind, matrix, kind.plural(), &format!("cannot be read: {why}"))));
@@ -107,11 +130,11 @@ pub fn report(namespace: &Namespace, matrix: &Matrix, room: &Room, facts: &Facts
         .iter()
         .enumerate()
         .map(|(control, entry)| {
-            let worst = drift.iter().filter(|d| d.control == control).map(|d| d.outcome).max();
+            // The verdicts stand in order, the worst last.
+            let worst = drift.iter().filter(|d| d.control == control).map(Drift::verdict).max();
             match (entry.owner, worst) {
                 (OwnerClass::NotApplicable, _) => Verdict::NotApplicable,
-                (_, Some(Outcome::Violated)) => Verdict::Violated,
-                (_, Some(Outcome::Unknown)) => Verdict::Unknown,
+                (_, Some(worst)) => worst,
                 (OwnerClass::Provider, None) => Verdict::Inherited,
                 (_, None) if applied[control] => Verdict::Satisfied,
                 (_, None) => Verdict::NotApplicable,

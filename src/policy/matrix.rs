@@ -3,8 +3,10 @@
 
 use jiff::Timestamp;
 
+use super::waiver::{MAX_DAYS, Permit};
 use crate::{
     api::ownership::{Enforcement, EscalationLevel, Evidence, ExistingPolicy, ExistingWorkloads, Mode, OwnerClass, Ownership, Parties, Policy, Reviews},
+    api::waiver::Waiver,
     controls::{self, CATALOG, Duty},
 };
 
@@ -60,6 +62,10 @@ pub struct Matrix {
     pub generation: i64,
     /// Ids that this version does not know: shown, never denied.
     pub unknown_controls: Vec<String>,
+    /// What may be violated for a while.
+    pub waivers: Vec<Permit>,
+    /// How many days a Waiver may last here.
+    pub waiver_days: u16,
 }
 
 impl Matrix {
@@ -94,7 +100,16 @@ impl Matrix {
             existing: spec.existing_workloads.clone(),
             generation: ownership.metadata.generation.unwrap_or_default(),
             unknown_controls: spec.controls.iter().filter(|e| controls::find(&e.control).is_none()).map(|e| e.control.clone()).collect(),
+            waivers: Vec::new(),
+            waiver_days: MAX_DAYS,
         }
+    }
+
+    /// The same, with the Waivers of the namespace.
+    #[must_use]
+    pub fn with_waivers<'w>(mut self, waivers: impl IntoIterator<Item = &'w Waiver>) -> Self {
+        self.waivers = waivers.into_iter().map(|w| Permit::read(w, self.waiver_days)).collect();
+        self
     }
 
     /// Whether an object made at `created` stood before `control` was forbidden here, or before the fact that makes it a violation came to be

@@ -8,3 +8,4 @@ pub mod matrix;
 pub mod objects;
 pub mod status;
 pub mod verdict;
+pub mod waiver;

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     api::ownership::{Counts, Enforcement, FindingRow, MatrixRow, OwnershipStatus, Verdict},
     controls::{self, CATALOG},
-    model::{Outcome, text::shown},
+    model::text::shown,
 };
 
 /// The most findings that a status lists; the total says how many there are (H91).
@@ -125,6 +125,7 @@ fn counts(matrix: &Matrix, report: &Report) -> Counts {
         satisfied: of(Verdict::Satisfied),
         not_applicable: of(Verdict::NotApplicable),
         inherited: of(Verdict::Inherited),
+        waived: of(Verdict::Waived),
         by_owner,
     }
 }
@@ -136,10 +137,7 @@ fn findings(before: &OwnershipStatus, matrix: &Matrix, report: &Report, now: Tim
         .take(MAX_FINDINGS)
         .map(|d| {
             let control = CATALOG[d.control].id;
-            let verdict = match d.outcome {
-                Outcome::Violated => Verdict::Violated,
-                Outcome::Unknown => Verdict::Unknown,
-            };
+            let verdict = d.verdict();
             let known = before.findings.iter().find(|f| f.control == control && f.object == d.object && f.message == d.message && f.verdict == verdict);
             FindingRow {
                 control: control.to_owned(),
@@ -168,7 +166,7 @@ fn digest(status: &OwnershipStatus) -> String {
 }
 
 /// A condition's type, and its status, reason and message; `None` when it does not stand.
-type State = (&'static str, Option<(&'static str, &'static str, String)>);
+pub(super) type State = (&'static str, Option<(&'static str, &'static str, String)>);
 
 fn conditions(before: &OwnershipStatus, matrix: &Matrix, report: &Report, observed: &Observed<'_>, now: Timestamp) -> Vec<Condition> {
     let violated = report.verdicts.iter().filter(|v| **v == Verdict::Violated).count();
@@ -229,7 +227,7 @@ fn owners_moved(before: &OwnershipStatus, matrix: &Matrix, generation: i64) -> O
 }
 
 /// Our own conditions beside those of others; the time of a transition stays while the status does.
-fn merged<const N: usize>(before: &[Condition], ours: [State; N], generation: i64, now: Timestamp) -> Vec<Condition> {
+pub(super) fn merged<const N: usize>(before: &[Condition], ours: [State; N], generation: i64, now: Timestamp) -> Vec<Condition> {
     let mut conditions: Vec<Condition> = before.iter().filter(|c| ours.iter().all(|(kind, _)| *kind != c.type_)).cloned().collect();
     for (kind, state) in ours {
         let Some((status, reason, message)) = state else { continue };

@@ -105,6 +105,8 @@ async fn each_case_is_answered_as_its_sentence_says() {
             named.dedup();
             assert_eq!(json!(named), expect["controls"], "{name}: {message}");
         }
+        let warns = expect["warns"].as_str().unwrap_or_default();
+        assert!(warns.is_empty() || response["warnings"].as_array().unwrap().iter().any(|w| w == warns), "{name}: {response}");
         for warning in response["warnings"].as_array().into_iter().flatten() {
             assert!(warning.as_str().unwrap().len() <= 120, "{name}: {warning}");
         }
@@ -179,8 +181,9 @@ async fn webhook_drift_and_check_agree() {
         let denied: Vec<String> = match book.promises.get("shop") {
             Some(Promise::Declared(matrix)) => {
                 let report = drift::report(&book.namespaces["shop"], matrix, index.shared.objects().room("shop").unwrap(), &book.facts, now());
-                let denies =
-                    |d: &&drift::Drift| matrix.entries[d.control].enforcement == demarc::api::ownership::Enforcement::Deny && d.outcome == demarc::model::Outcome::Violated;
+                let denies = |d: &&drift::Drift| {
+                    matrix.entries[d.control].enforcement == demarc::api::ownership::Enforcement::Deny && d.verdict() == demarc::api::ownership::Verdict::Violated
+                };
                 report.drift.iter().filter(denies).map(|d| demarc::controls::CATALOG[d.control].id.to_owned()).collect()
             }
             _ => Vec::new(),

@@ -17,6 +17,7 @@ const SOON: Duration = Duration::from_secs(30);
 const BEYOND_READING: &[(&str, &str, &str, &str, &str)] = &[
     ("ClusterRole", "demarc.dev", "ownerships", "", "get"),          // reconcile: status_of_unreadable
     ("ClusterRole", "demarc.dev", "ownerships/status", "", "patch"), // reconcile: write
+    ("ClusterRole", "demarc.dev", "waivers/status", "", "patch"),    // permits: waivers
     ("ClusterRole", "", "namespaces", "", "patch"),                  // reconcile: label
     ("ClusterRole", "", "podtemplates", "", "create"),               // probe: ask, by dry run
     ("ClusterRole", "events.k8s.io", "events", "", "create"),        // reconcile: tell
@@ -80,7 +81,7 @@ fn no_role_holds_an_asterisk_and_none_is_bound_to_more_than_the_controller() {
     for values in [&[][..], FULL] {
         let objects = rendered(values);
         let roles: Vec<&Value> = objects.iter().filter(|o| o["kind"].as_str().unwrap().ends_with("Role")).collect();
-        assert_eq!(roles.len(), 4);
+        assert_eq!(roles.len(), 6);
         for rule in roles.iter().flat_map(|r| r["rules"].as_array().unwrap()) {
             let all = ["apiGroups", "resources", "verbs"].map(|part| texts(&rule[part])).concat();
             assert!(!all.iter().any(|part| part.contains('*')), "{rule}");
@@ -187,6 +188,13 @@ fn people(plane: &ControlPlane) {
         assert!(can("alice", verb, "ownerships.demarc.dev", "shop") && can("bob", verb, "ownerships.demarc.dev", "shop"), "{verb}");
         assert!(!can("alice", verb, "ownerships.demarc.dev", "default"), "{verb}");
     }
+    // Edit asks for Waivers, and nobody approves them by default.
+    assert!(can("alice", "create", "waivers.demarc.dev", "shop") && can("bob", "create", "waivers.demarc.dev", "shop"));
+    assert!(!can("alice", "approve", "waivers.demarc.dev", "shop") && !can("bob", "approve", "waivers.demarc.dev", "shop"));
+    for what in ["baselines.demarc.dev", "parties.demarc.dev", "rosters.demarc.dev"] {
+        assert!(!can("bob", "create", what, "shop"), "{what}");
+    }
+    assert!(!can("bob", "get", "rosters.demarc.dev", "shop"), "personal data");
     for verb in ["create", "update", "patch", "delete"] {
         assert!(can("bob", verb, "ownerships.demarc.dev", "shop"), "{verb}");
         assert!(!can("alice", verb, "ownerships.demarc.dev", "shop"), "edit must not {verb}");

@@ -15,5 +15,6 @@ mod grace;
 mod limits;
 mod lookup;
 mod proof;
+mod waivers;
 mod workloads;
 mod world;

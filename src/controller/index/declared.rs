@@ -2,7 +2,7 @@
 //! A stored declaration that no longer parses hurts what it speaks of only: the last good one goes on, and a Waiver counts for nothing.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -28,14 +28,19 @@ pub struct Stored {
     pub version: String,
     /// Its uid, for Events.
     pub uid: String,
-    pub(super) promise: Promise,
+    /// The last that could be read, and what is wrong with what is stored since.
+    held: (Option<Arc<Ownership>>, Option<String>),
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Declared {
     pub ownerships: HashMap<String, Stored>,
-    baselines: Arc<BTreeMap<String, Arc<Baseline>>>,
-    waivers: Arc<HashMap<String, BTreeMap<String, Arc<Waiver>>>>,
+    baselines: BTreeMap<String, Arc<Baseline>>,
+    pub waivers: HashMap<String, BTreeMap<String, Arc<Waiver>>>,
+    /// What each namespace promises by all of these.
+    promises: HashMap<String, Promise>,
+    /// The namespaces whose promise may be another one by now.
+    stale: BTreeSet<String>,
 }
 
 /// As its type, without what nobody reads; or why not.
@@ -58,10 +63,24 @@ fn read<K: DeserializeOwned>(object: &DynamicObject) -> Result<K, String> {
 
 impl Declared {
     /// Puts what is declared into a book.
-    pub fn write(&self, book: &mut Book) {
-        book.promises = self.ownerships.iter().map(|(ns, s)| (ns.clone(), s.promise.clone())).collect();
-        book.baselines = self.baselines.clone();
-        book.waivers = self.waivers.clone();
+    pub fn write(&mut self, book: &mut Book) {
+        for namespace in std::mem::take(&mut self.stale) {
+            match self.promise(&namespace) {
+                Some(promise) => drop(self.promises.insert(namespace, promise)),
+                None => drop(self.promises.remove(&namespace)),
+            }
+        }
+        book.promises.clone_from(&self.promises);
+    }
+
+    fn promise(&self, namespace: &str) -> Option<Promise> {
+        let stored = self.ownerships.get(namespace)?;
+        let waivers = || self.waivers.get(namespace).into_iter().flat_map(BTreeMap::values).map(|w| &**w);
+        let matrix = |ownership: &Ownership| Arc::new(Matrix::resolve(ownership).with_waivers(waivers()));
+        Some(match &stored.held {
+            (Some(ownership), None) => Promise::Declared(matrix(ownership)),
+            (last_good, reason) => Promise::Broken { last_good: last_good.as_deref().map(matrix), reason: reason.clone().unwrap_or_default() },
+        })
     }
 
     /// Takes in a declaration, new or changed.
@@ -70,36 +89,35 @@ impl Declared {
         let namespace = object.metadata.namespace.clone().unwrap_or_default();
         match kind {
             Declaration::Ownership => {
-                let parsed = read::<Ownership>(object);
-                let promise = match &parsed {
-                    Ok(ownership) => Promise::Declared(Arc::new(Matrix::resolve(ownership))),
+                let parsed = read::<Ownership>(object).map(Arc::new);
+                let (ownership, broken) = match parsed {
+                    Ok(ownership) => (Some(ownership), None),
                     Err(reason) => {
                         tracing::warn!(namespace, reason, "a stored ownership cannot be read");
-                        let last_good = self.ownerships.get(&namespace).and_then(|s| match &s.promise {
-                            Promise::Declared(matrix) => Some(matrix.clone()),
-                            Promise::Broken { last_good, .. } => last_good.clone(),
-                        });
-                        Promise::Broken { last_good, reason: reason.clone() }
+                        (None, Some(reason))
                     }
                 };
+                let last_good = ownership.clone().or_else(|| self.ownerships.get(&namespace)?.held.0.clone());
                 let stored = Stored {
-                    ownership: parsed.ok().map(Arc::new),
+                    ownership,
                     version: object.metadata.resource_version.clone().unwrap_or_default(),
                     uid: object.metadata.uid.clone().unwrap_or_default(),
-                    promise,
+                    held: (last_good, broken),
                 };
                 self.ownerships.insert(namespace.clone(), stored);
+                self.stale.insert(namespace.clone());
                 Touched::one(namespace)
             }
             Declaration::Baseline => {
                 match read::<Baseline>(object) {
-                    Ok(baseline) => drop(Arc::make_mut(&mut self.baselines).insert(name, Arc::new(baseline))),
+                    Ok(baseline) => drop(self.baselines.insert(name, Arc::new(baseline))),
                     Err(reason) => tracing::warn!(baseline = name, reason, "a stored baseline cannot be read; the last good one holds"),
                 }
                 Touched::all()
             }
             Declaration::Waiver => {
-                let of_namespace = Arc::make_mut(&mut self.waivers).entry(namespace.clone()).or_default();
+                let of_namespace = self.waivers.entry(namespace.clone()).or_default();
+                self.stale.insert(namespace.clone());
                 match read::<Waiver>(object) {
                     Ok(waiver) => drop(of_namespace.insert(name, Arc::new(waiver))),
                     Err(reason) => {
@@ -119,20 +137,21 @@ impl Declared {
         match kind {
             Declaration::Ownership => {
                 self.ownerships.remove(namespace);
+                self.stale.insert(namespace.to_owned());
                 Touched::one(namespace.to_owned())
             }
             Declaration::Baseline => {
-                Arc::make_mut(&mut self.baselines).remove(name);
+                self.baselines.remove(name);
                 Touched::all()
             }
             Declaration::Waiver => {
-                let waivers = Arc::make_mut(&mut self.waivers);
-                if let Some(of_namespace) = waivers.get_mut(namespace) {
+                if let Some(of_namespace) = self.waivers.get_mut(namespace) {
                     of_namespace.remove(name);
                     if of_namespace.is_empty() {
-                        waivers.remove(namespace);
+                        self.waivers.remove(namespace);
                     }
                 }
+                self.stale.insert(namespace.to_owned());
                 Touched::one(namespace.to_owned())
             }
             Declaration::Party | Declaration::Roster => Touched::default(),

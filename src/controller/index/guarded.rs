@@ -11,10 +11,7 @@ use crate::{
     api::{ENROLLED_LABEL, ENROLLED_VALUE},
     controller::audit::{self, Expected},
     model::{facts::Namespace, proof::WEBHOOK, selector::Selector},
-    policy::{
-        book::Promise,
-        enforcing::{Fault, Proof},
-    },
+    policy::enforcing::{Fault, Proof},
 };
 
 /// The two halves of a policy in the API server.
@@ -143,10 +140,7 @@ impl State {
             let status = stored.ownership.as_ref().and_then(|o| o.status.as_ref());
             status.is_some_and(|s| s.conditions.iter().any(|c| c.type_ == "Enforcing" && c.status == "True"))
         };
-        let generation = |stored: &Stored| match &stored.promise {
-            Promise::Declared(matrix) => matrix.generation,
-            Promise::Broken { .. } => 0,
-        };
+        let generation = |stored: &Stored| stored.ownership.as_ref().and_then(|o| o.metadata.generation).unwrap_or_default();
         let of = |(name, stored): (&String, &Stored)| Enrolled { namespace: name.clone(), generation: generation(stored), proven: proven(stored) };
         self.declared.ownerships.iter().filter(|(name, _)| labelled(name)).map(of).collect()
     }

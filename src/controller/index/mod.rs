@@ -28,7 +28,7 @@ use self::{
 };
 use super::{audit::Expected, watch::Change};
 use crate::{
-    api::Declaration,
+    api::{Declaration, waiver::Waiver},
     model::{facts::Namespace, subject::Kind},
     policy::book::{Book, Shared},
 };
@@ -145,6 +145,7 @@ impl Index {
         if !std::mem::take(&mut state.stale) {
             return;
         }
+        let state = &mut *state;
         let mut book = Book { namespaces: state.namespaces.clone(), facts: state.facts.facts(&state.unreadable), ..Book::empty() };
         state.declared.write(&mut book);
         // Stored under the lock, so that an older book never replaces a newer one.
@@ -200,6 +201,11 @@ impl Index {
     /// Why the cluster depends on a namespace, as far as objects of the whole cluster say so.
     pub fn backs(&self, namespace: &str) -> Option<String> {
         self.state().backing.of(namespace)
+    }
+
+    /// The stored Waivers of a namespace.
+    pub fn waivers(&self, namespace: &str) -> Vec<Arc<Waiver>> {
+        self.state().declared.waivers.get(namespace).into_iter().flat_map(|w| w.values().cloned()).collect()
     }
 
     /// The stored Ownership of a namespace.

@@ -1,0 +1,65 @@
+//! The lease holder's writes about Waivers: where each stands, and an Event once when it is about to end and once when it has.
+//! No Event and no condition names a person: who asked and who approved stands in the Waiver alone.
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::runtime::events::{Event, EventType, Recorder};
+
+use super::reconcile::{Reconciler, WriteError};
+use crate::{
+    api::{
+        Declaration,
+        waiver::{Waiver, WaiverState, WaiverStatus},
+    },
+    policy::{
+        book::Promise,
+        waiver::{MAX_DAYS, Permit, plan, turns},
+    },
+};
+
+impl Reconciler {
+    /// Writes what is new about the Waivers of a namespace; when time alone turns one.
+    pub(super) async fn waivers(&self, namespace: &str, recorder: &Recorder) -> Result<Option<Timestamp>, WriteError> {
+        let days = match self.index.shared.book.load().promises.get(namespace) {
+            Some(Promise::Declared(matrix) | Promise::Broken { last_good: Some(matrix), .. }) => matrix.waiver_days,
+            Some(Promise::Broken { last_good: None, .. }) | None => MAX_DAYS,
+        };
+        let now = Timestamp::now();
+        let mut permits = Vec::new();
+        for waiver in self.index.waivers(namespace) {
+            let permit = Permit::read(&waiver, days);
+            if let Some(status) = plan(&waiver, &permit, now) {
+                let (name, version) = (&permit.name, waiver.metadata.resource_version.as_deref().unwrap_or_default());
+                self.write_status::<Waiver>(namespace, name, version, &status).await?;
+                self.tell_end(recorder, &waiver, &status).await;
+            }
+            permits.push(permit);
+        }
+        Ok(turns(&permits, now))
+    }
+
+    async fn tell_end(&self, recorder: &Recorder, waiver: &Waiver, status: &WaiverStatus) {
+        let (Some(state), was) = (status.state, waiver.status.as_ref().and_then(|s| s.state)) else { return };
+        let kind = match state {
+            WaiverState::Expiring => "Expiring",
+            WaiverState::Expired => "Live",
+            WaiverState::Requested | WaiverState::Live | WaiverState::Void => return,
+        };
+        if was == Some(state) {
+            return;
+        }
+        let note = status.conditions.iter().find(|c| c.type_ == kind).map(|c| c.message.clone());
+        let event = Event { type_: EventType::Warning, reason: state.to_string(), note, action: "Judge".to_owned(), secondary: None };
+        let about = ObjectReference {
+            api_version: Some("demarc.dev/v1alpha1".to_owned()),
+            kind: Some(Declaration::Waiver.kind().to_owned()),
+            name: waiver.metadata.name.clone(),
+            namespace: waiver.metadata.namespace.clone(),
+            uid: waiver.metadata.uid.clone(),
+            ..ObjectReference::default()
+        };
+        if let Ok(Err(error)) = tokio::time::timeout(self.patience(), recorder.publish(&event, &about)).await {
+            tracing::debug!(waiver = waiver.metadata.name, %error, "event not written");
+        }
+    }
+}

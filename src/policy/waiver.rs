@@ -1,0 +1,295 @@
+//! Waivers: what they let pass, and until when. [`live`] is the one rule; the webhook, drift, `check` and the command line all ask it.
+//! Where several are for the same violation they intersect: it passes only while all of them are live.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    api::waiver::{Waiver, WaiverState, WaiverStatus},
+    controls,
+    model::{
+        selector::Selector,
+        subject::{Kind, Subject},
+        text::shown,
+    },
+    policy::status::merged,
+};
+
+/// The longest that a Waiver lasts, unless a Baseline says otherwise.
+pub const MAX_DAYS: u16 = 90;
+/// It is told so long before it ends.
+const NOTICE: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// A Waiver as decisions read it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Permit {
+    /// Its name.
+    pub name: String,
+    /// Position of its control in the catalog.
+    control: Option<usize>,
+    kind: Option<String>,
+    target: Target,
+    approved: bool,
+    void: Option<(&'static str, &'static str)>,
+    /// Whichever comes first, what it says or what may be.
+    ends: Timestamp,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Target {
+    Named(String),
+    Selected(Selector),
+    Nothing,
+}
+
+impl Permit {
+    /// Reads a Waiver that may last for `max_days` from its creation.
+    pub fn read(waiver: &Waiver, max_days: u16) -> Self {
+        let (meta, spec) = (&waiver.metadata, &waiver.spec);
+        let target = match (&spec.target.name, &spec.target.selector) {
+            (Some(name), None) => Target::Named(name.clone()),
+            (None, Some(selector)) => serde_json::to_value(selector).ok().and_then(|s| Selector::read(&s)).map_or(Target::Nothing, Target::Selected),
+            _ => Target::Nothing,
+        };
+        let control = controls::find(&spec.control);
+        // The API server refuses these; what was stored while nobody looked is not believed either.
+        let void = if spec.approval.as_ref().is_some_and(|a| a.by == spec.requested_by) {
+            Some(("SelfApproved", "whoever asked for it approved it: it counts for nothing"))
+        } else if control.is_none() {
+            Some(("UnknownControl", "this version does not know its control"))
+        } else if target == Target::Nothing {
+            Some(("NoTarget", "it says nothing that could be meant"))
+        } else if meta.deletion_timestamp.is_some() {
+            Some(("Deleted", "it is being deleted"))
+        } else {
+            None
+        };
+        // One that nobody knows the age of has none left.
+        let latest = meta.creation_timestamp.as_ref().and_then(|t| t.0.checked_add(SignedDuration::from_hours(24 * i64::from(max_days))).ok());
+        Self {
+            name: meta.name.clone().unwrap_or_default(),
+            control,
+            kind: spec.target.kind.clone(),
+            target,
+            approved: spec.approval.is_some(),
+            void,
+            ends: latest.map_or(Timestamp::MIN, |latest| latest.min(spec.expires.0)),
+        }
+    }
+
+    /// Whether it is for this violation; a `root` above the object counts as well.
+    fn is_for(&self, control: usize, subject: &Subject<'_>, root: Option<&Subject<'_>>) -> bool {
+        self.control == Some(control) && [Some(subject), root].into_iter().flatten().any(|s| self.names(s))
+    }
+
+    fn names(&self, subject: &Subject<'_>) -> bool {
+        self.kind.as_ref().is_none_or(|kind| kind.eq_ignore_ascii_case(subject.kind.name()))
+            && match &self.target {
+                Target::Named(name) => *name == *subject.meta.name,
+                Target::Selected(selector) => selector.matches(&subject.meta.labels) || subject.pod.as_ref().is_some_and(|pod| selector.matches(&pod.labels)),
+                Target::Nothing => false,
+            }
+    }
+
+    /// Its last day, as a date.
+    pub fn last_day(&self) -> String {
+        self.ends.checked_sub(SignedDuration::from_nanos(1)).unwrap_or(self.ends).strftime("%F").to_string()
+    }
+}
+
+/// Where a Waiver stands at `now`: the one rule.
+pub fn live(waiver: &Permit, now: Timestamp) -> WaiverState {
+    if waiver.void.is_some() {
+        WaiverState::Void
+    } else if waiver.ends <= now {
+        WaiverState::Expired
+    } else if !waiver.approved {
+        WaiverState::Requested
+    } else if waiver.ends.duration_since(now) <= NOTICE {
+        WaiverState::Expiring
+    } else {
+        WaiverState::Live
+    }
+}
+
+/// The Waiver by which a violation passes now, the one that ends first; `None` when there is none, or when one of those that were approved for it
+/// is over. `root` is asked for only where some Waiver is for the control.
+pub fn waived<'w, 's>(waivers: &'w [Permit], control: usize, subject: &Subject<'_>, root: impl FnOnce() -> Option<Subject<'s>>, now: Timestamp) -> Option<&'w Permit> {
+    if !waivers.iter().any(|w| w.control == Some(control)) {
+        return None;
+    }
+    let root = root();
+    let mut first: Option<&Permit> = None;
+    for waiver in waivers.iter().filter(|w| w.approved && w.is_for(control, subject, root.as_ref())) {
+        match live(waiver, now) {
+            WaiverState::Live | WaiverState::Expiring => first = Some(first.map_or(waiver, |other| if waiver.ends < other.ends { waiver } else { other })),
+            WaiverState::Expired => return None,
+            WaiverState::Requested | WaiverState::Void => {}
+        }
+    }
+    first
+}
+
+/// When time alone changes what one of these lets pass.
+pub fn turns(waivers: &[Permit], now: Timestamp) -> Option<Timestamp> {
+    let of = |w: &Permit| [w.ends.checked_sub(NOTICE).ok(), Some(w.ends)].into_iter().flatten().filter(|t| *t > now).min();
+    waivers.iter().filter(|w| w.void.is_none()).filter_map(of).min()
+}
+
+/// Kind and name, or that there is a selector.
+fn target(waiver: &Waiver) -> String {
+    let target = &waiver.spec.target;
+    let kind = target.kind.as_deref().map_or("*".to_owned(), str::to_lowercase);
+    shown(&format!("{kind}/{}", target.name.as_deref().unwrap_or("(selected)")), 320)
+}
+
+/// Whether a kind of that name is judged, so that a Waiver may be for it.
+pub fn known_kind(kind: &str) -> bool {
+    Kind::ALL.iter().any(|k| k.name().eq_ignore_ascii_case(kind))
+}
+
+/// The status of a Waiver as it should be, or `None` when the stored one says all of it.
+pub fn plan(waiver: &Waiver, permit: &Permit, now: Timestamp) -> Option<WaiverStatus> {
+    let old = waiver.status.clone().unwrap_or_default();
+    let generation = waiver.metadata.generation.unwrap_or_default();
+    let state = live(permit, now);
+    let capped = if permit.ends < waiver.spec.expires.0 { ", which is as long as a Waiver may last here" } else { "" };
+    let (status, reason, message) = match state {
+        WaiverState::Live | WaiverState::Expiring => ("True", "Approved", format!("it counts until and including {}{capped}", permit.last_day())),
+        WaiverState::Requested => ("False", "NotApproved", "somebody who may approve it, and did not ask for it, has to: demarc waiver approve".to_owned()),
+        WaiverState::Expired => ("False", "Expired", format!("its last day was {}{capped}; while it is there, another Waiver for the same does not count", permit.last_day())),
+        WaiverState::Void => {
+            let (reason, why) = permit.void.unwrap_or_default();
+            ("False", reason, why.to_owned())
+        }
+    };
+    let expiring = match state {
+        WaiverState::Expiring => ("True", "EndsSoon", format!("its last day is {}", permit.last_day())),
+        WaiverState::Requested | WaiverState::Live => ("False", "NotSoon", "it does not end within a week".to_owned()),
+        WaiverState::Expired | WaiverState::Void => ("False", "Over", "it does not count".to_owned()),
+    };
+    let new = WaiverStatus {
+        observed_generation: Some(generation),
+        state: Some(state),
+        target: Some(target(waiver)),
+        conditions: merged(&old.conditions, [("Live", Some((status, reason, message))), ("Expiring", Some(expiring))], generation, now),
+    };
+    (waiver.status.as_ref() != Some(&new)).then_some(new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONTROL: &str = "encryption-declared";
+
+    fn at(s: &str) -> Timestamp {
+        s.parse().unwrap()
+    }
+
+    fn waiver(spec: &str) -> Waiver {
+        let yaml = format!(
+            "{{apiVersion: demarc.dev/v1alpha1, kind: Waiver, metadata: {{name: w, namespace: shop, generation: 1, creationTimestamp: '2026-01-01T00:00:00Z'}}, spec: {{reason: a, requestedBy: jo, {spec}}}}}"
+        );
+        serde_saphyr::from_str(&yaml).unwrap()
+    }
+
+    fn permit(spec: &str) -> Permit {
+        Permit::read(&waiver(spec), MAX_DAYS)
+    }
+
+    const NAMED: &str = "control: encryption-declared, target: {kind: Deployment, name: web}, approval: {by: sam, at: '2026-01-01T00:00:00Z'}";
+
+    #[test]
+    fn it_lives_from_approval_to_its_end_and_never_longer_than_it_may() {
+        use WaiverState::{Expired, Expiring, Live, Requested, Void};
+        let asked = "control: encryption-declared, target: {kind: Deployment, name: web}";
+        for (spec, expires, now, said) in [
+            (asked, "2026-03-01T00:00:00Z", "2026-01-02T00:00:00Z", Requested),
+            (asked, "2026-03-01T00:00:00Z", "2026-03-01T00:00:00Z", Expired),
+            (NAMED, "2026-03-01T00:00:00Z", "2026-01-02T00:00:00Z", Live),
+            (NAMED, "2026-03-01T00:00:00Z", "2026-02-21T23:59:59Z", Live),
+            (NAMED, "2026-03-01T00:00:00Z", "2026-02-22T00:00:00Z", Expiring),
+            (NAMED, "2026-03-01T00:00:00Z", "2026-02-28T23:59:59Z", Expiring),
+            (NAMED, "2026-03-01T00:00:00Z", "2026-03-01T00:00:00Z", Expired),
+            // The cap: 90 days from its creation, whatever it says.
+            (NAMED, "9999-01-01T00:00:00Z", "2026-03-31T23:59:59Z", Expiring),
+            (NAMED, "9999-01-01T00:00:00Z", "2026-04-01T00:00:00Z", Expired),
+            (NAMED, "0001-01-01T00:00:00Z", "2026-01-02T00:00:00Z", Expired),
+            (
+                "control: encryption-declared, target: {kind: Deployment, name: web}, approval: {by: jo, at: '2026-01-01T00:00:00Z'}",
+                "2026-03-01T00:00:00Z",
+                "2026-01-02T00:00:00Z",
+                Void,
+            ),
+            ("control: nobody-knows, target: {kind: Deployment, name: web}", "2026-03-01T00:00:00Z", "2026-01-02T00:00:00Z", Void),
+            ("control: encryption-declared, target: {}", "2026-03-01T00:00:00Z", "2026-01-02T00:00:00Z", Void),
+        ] {
+            assert_eq!(live(&permit(&format!("{spec}, expires: '{expires}'")), at(now)), said, "{spec} {expires} {now}");
+        }
+        let mut ageless = waiver(&format!("{NAMED}, expires: '2026-03-01T00:00:00Z'"));
+        ageless.metadata.creation_timestamp = None;
+        assert_eq!(live(&Permit::read(&ageless, MAX_DAYS), at("2026-01-02T00:00:00Z")), Expired);
+        let long = Permit::read(&waiver(&format!("{NAMED}, expires: '9999-01-01T00:00:00Z'")), 180);
+        assert_eq!((live(&long, at("2026-06-01T00:00:00Z")), long.last_day().as_str()), (Live, "2026-06-29"));
+    }
+
+    #[test]
+    fn it_is_for_what_it_names_and_several_intersect() {
+        let subject = |json: &'static str| Subject::parse(Kind::Deployment, json).unwrap();
+        let web =
+            subject(r#"{"metadata": {"name": "web", "labels": {"app": "web"}}, "spec": {"template": {"metadata": {"labels": {"tier": "front"}}, "spec": {"containers": []}}}}"#);
+        let control = controls::find(CONTROL).unwrap();
+        let (until, long) = ("expires: '2026-02-01T00:00:00Z'", "expires: '2026-03-01T00:00:00Z'");
+        let approved = |target: &str, until: &str| permit(&format!("control: {CONTROL}, target: {target}, approval: {{by: sam, at: '2026-01-01T00:00:00Z'}}, {until}"));
+        let passes = |waivers: &[Permit], now: &str| waived(waivers, control, &web, || None, at(now)).map(Permit::last_day);
+        for (target, said) in [
+            ("{kind: Deployment, name: web}", true),
+            ("{kind: deployment, name: web}", true),
+            ("{kind: StatefulSet, name: web}", false),
+            ("{kind: Deployment, name: we}", false),
+            ("{selector: {matchLabels: {app: web}}}", true),
+            ("{selector: {matchLabels: {tier: front}}}", true),
+            ("{kind: Pod, selector: {matchLabels: {tier: front}}}", false),
+            ("{selector: {matchExpressions: [{key: app, operator: In, values: [api]}]}}", false),
+        ] {
+            assert_eq!(passes(&[approved(target, until)], "2026-01-02T00:00:00Z").is_some(), said, "{target}");
+        }
+        assert!(waived(&[approved("{kind: Deployment, name: web}", until)], control + 1, &web, || None, at("2026-01-02T00:00:00Z")).is_none(), "another control");
+        let both = [approved("{selector: {matchLabels: {app: web}}}", long), approved("{kind: Deployment, name: web}", until)];
+        assert_eq!(passes(&both, "2026-01-02T00:00:00Z").unwrap(), "2026-01-31", "the one that ends first is told");
+        assert_eq!(passes(&both, "2026-02-01T00:00:00Z"), None, "what is over for one is over");
+        assert_eq!(passes(&both[..1], "2026-02-01T00:00:00Z").unwrap(), "2026-02-28");
+        let asked = permit(&format!("control: {CONTROL}, target: {{kind: Deployment, name: web}}, {until}"));
+        assert_eq!(passes(std::slice::from_ref(&asked), "2026-01-02T00:00:00Z"), None);
+        assert!(passes(&[both[0].clone(), asked], "2026-02-02T00:00:00Z").is_some(), "what was only asked for takes nothing away");
+    }
+
+    #[test]
+    fn a_child_passes_by_what_its_root_was_given() {
+        let pod = Subject::parse(Kind::Pod, r#"{"metadata": {"name": "web-1"}, "spec": {"containers": []}}"#).unwrap();
+        let root = || Subject::parse(Kind::Deployment, r#"{"metadata": {"name": "web"}, "spec": {"template": {"spec": {"containers": []}}}}"#).ok();
+        let (control, now) = (controls::find(CONTROL).unwrap(), at("2026-01-02T00:00:00Z"));
+        let waivers = [permit(&format!("{NAMED}, expires: '2026-03-01T00:00:00Z'"))];
+        assert!(waived(&waivers, control, &pod, root, now).is_some() && waived(&waivers, control, &pod, || None, now).is_none());
+    }
+
+    #[test]
+    fn its_status_is_written_when_it_turns_and_not_again() {
+        let mut waiver = waiver(&format!("{NAMED}, expires: '2026-03-01T00:00:00Z'"));
+        let mut now = at("2026-01-02T00:00:00Z");
+        let mut told = Vec::new();
+        loop {
+            let permit = Permit::read(&waiver, MAX_DAYS);
+            let status = plan(&waiver, &permit, now).expect("something turned");
+            told.push(status.state.unwrap());
+            assert_eq!(status.target.as_deref(), Some("deployment/web"));
+            waiver.status = Some(status);
+            assert_eq!(plan(&waiver, &permit, now), None);
+            match turns(&[permit], now) {
+                Some(then) => now = then,
+                None => break,
+            }
+        }
+        assert_eq!(told, [WaiverState::Live, WaiverState::Expiring, WaiverState::Expired]);
+    }
+}

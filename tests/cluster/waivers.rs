@@ -1,0 +1,150 @@
+//! A permission to violate: who may ask for it, who may approve it, and what follows while it counts.
+//! Each rule as what a real API server accepts and rejects of real users; alice asks, bob approves.
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use crate::{
+    support::{Said, eventually},
+    world::{SOON, World, binary, only, spec, workload},
+};
+
+const RIGHTS: &str = "
+apiVersion: v1
+kind: List
+items:
+- {apiVersion: rbac.authorization.k8s.io/v1, kind: Role, metadata: {name: asks, namespace: shop}, rules: [{apiGroups: [demarc.dev], resources: [waivers], verbs: ['get', 'list', 'create', 'update', 'patch', 'delete']}]}
+- {apiVersion: rbac.authorization.k8s.io/v1, kind: Role, metadata: {name: approves, namespace: shop}, rules: [{apiGroups: [demarc.dev], resources: [waivers], verbs: [approve]}]}
+- {apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {name: asks, namespace: shop}, roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: asks}, subjects: [{apiGroup: rbac.authorization.k8s.io, kind: Group, name: teams}]}
+";
+
+fn in_days(days: i64) -> String {
+    (Timestamp::now() + SignedDuration::from_hours(24 * days)).strftime("%FT%TZ").to_string()
+}
+
+fn waiver(name: &str, by: &str, expires: &str) -> Value {
+    json!({"apiVersion": "demarc.dev/v1alpha1", "kind": "Waiver", "metadata": {"name": name, "namespace": "shop"},
+        "spec": {"control": "pod-security-standard", "target": {"kind": "Pod", "name": name}, "reason": "a", "requestedBy": by, "expires": expires}})
+}
+
+fn refused(said: &Said, because: &str) {
+    assert!(!said.ok && said.err.contains(because), "should be refused because of {because:?}: {said:?}");
+}
+
+fn demarc(world: &World, user: &str, args: &[&str]) -> Said {
+    let output = std::process::Command::new(binary()).args(args).args(["--context", user]).env("KUBECONFIG", world.plane.kubeconfig()).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    Said { ok: output.status.success(), out: text(output.stdout), err: text(output.stderr) }
+}
+
+#[test]
+fn one_asks_another_approves_and_what_was_approved_passes_until_its_day() {
+    let world = World::start();
+    world.declare("shop", &json!({"controls": only(&["pod-security-standard"])}));
+    world.plane.kubectl(&["apply", "-f", "-"], Some(RIGHTS)).result().unwrap();
+    let apply = |user: &str, object: &Value| world.plane.kubectl_as(user, &["apply", "-f", "-"], Some(&object.to_string()));
+    let patch = |user: &str, name: &str, patch: &Value| world.plane.kubectl_as(user, &["patch", "waiver", name, "-n", "shop", "--type=merge", "-p", &patch.to_string()], None);
+    let approval = |by: &str| json!({"spec": {"approval": {"by": by, "at": "2026-01-01T00:00:00Z"}}});
+    let state = |name: &str, wanted: &str| {
+        eventually(&format!("{name} is {wanted}"), SOON, || match world.field("shop", &format!("waiver/{name}"), ".status.state") {
+            now if now == wanted => Ok(()),
+            now => Err(format!("{now}: {}", world.demarc.as_ref().unwrap().log())),
+        });
+    };
+    let bad = |name: &str| workload("Pod", name, &spec("nginx", true));
+
+    // Asking.
+    eventually("the policy and alice's rights", SOON, || {
+        let said = apply("alice", &waiver("web", "bob", &in_days(30)));
+        if said.err.contains("whoever creates a Waiver asks for it: write alice") { Ok(()) } else { Err(format!("{said:?}")) }
+    });
+    refused(&apply("alice", &waiver("web", "alice", &in_days(120))), "ends at most 90 days after it was made");
+    refused(&apply("alice", &waiver("web", "alice", "2020-01-01T00:00:00Z")), "is in the past");
+    let mut other = waiver("web", "alice", &in_days(30));
+    other["spec"]["control"] = json!("pod-security");
+    refused(&apply("alice", &other), "the nearest is pod-security-standard");
+    let mut given = waiver("web", "alice", &in_days(30));
+    given["spec"]["approval"] = json!({"by": "bob", "at": "2026-01-01T00:00:00Z"});
+    refused(&apply("alice", &given), "leave spec.approval out");
+    apply("alice", &waiver("web", "alice", &in_days(30))).result().unwrap();
+    state("web", "Requested");
+    world.rejects("shop", &bad("web"), "exception: demarc waiver request pod-security-standard -n shop --for pod/web");
+
+    // Approving: not one's own, not without the verb, not in another's name, and nothing else on the way.
+    refused(&patch("alice", "web", &approval("alice")), "what they asked for themselves");
+    refused(&patch("bob", "web", &approval("bob")), "whoever holds the verb approve");
+    world.plane.kubectl(&["create", "rolebinding", "approves", "-n", "shop", "--role=approves", "--user=bob", "--user=alice"], None).result().unwrap();
+    eventually("bob's right", SOON, || patch("bob", "web", &approval("sam")).err.contains("writes their own name: bob").then_some(()).ok_or_else(|| "not yet".to_owned()));
+    refused(&patch("alice", "web", &approval("alice")), "what they asked for themselves");
+    refused(&patch("alice", "web", &approval("bob")), "writes their own name");
+    let both = json!({"spec": {"reason": "b", "approval": {"by": "bob", "at": "2026-01-01T00:00:00Z"}}});
+    refused(&patch("bob", "web", &both), "changed by whoever asked for it");
+    refused(&patch("bob", "web", &json!({"spec": {"requestedBy": "sam"}})), "stays its requester");
+    patch("bob", "web", &approval("bob")).result().unwrap();
+    state("web", "Live");
+
+    // It counts, in the webhook and in drift, for what it names.
+    let said = eventually("it is let pass", SOON, || {
+        let said = world.apply("shop", &bad("web"));
+        if said.ok { Ok(said) } else { Err(format!("{said:?}")) }
+    });
+    assert!(said.err.contains("waived until") && said.err.contains("by waiver web"), "{said:?}");
+    world.rejects("shop", &bad("other"), "pod-security-standard");
+    eventually("drift says so", SOON, || {
+        let said = world.field("shop", "ownership/default", ".status.matrix[?(@.control==\"pod-security-standard\")].verdict");
+        if said == "Waived" { Ok(()) } else { Err(said) }
+    });
+    assert_eq!(world.field("shop", "ownership/default", ".status.counts.waived"), "1");
+
+    // What was approved stays as it was, or is approved anew.
+    for change in [json!({"spec": {"expires": in_days(60)}}), json!({"spec": {"target": {"name": "other"}}}), json!({"spec": {"ticket": "T-1"}})] {
+        refused(&patch("alice", "web", &change), "have it approved anew");
+    }
+    patch("alice", "web", &json!({"spec": {"ticket": "T-1", "approval": null}})).result().unwrap();
+    state("web", "Requested");
+    eventually("it lets nothing pass", SOON, || if world.apply("shop", &bad("web")).ok { Ok(()) } else { Err("unchanged objects are not asked about".to_owned()) });
+    let status = patch("alice", "web", &json!({"status": {"state": "Live"}}));
+    assert!(status.ok && world.field("shop", "waiver/web", ".status.state") == "Requested", "{status:?}");
+
+    // It ends by itself, within a minute and with an Event.
+    let expires = (Timestamp::now() + SignedDuration::from_secs(12)).strftime("%FT%TZ").to_string();
+    apply("alice", &waiver("short", "alice", &expires)).result().unwrap();
+    patch("bob", "short", &approval("bob")).result().unwrap();
+    state("short", "Expiring");
+    eventually("it passes", SOON, || world.plane.kubectl(&["apply", "--dry-run=server", "-n", "shop", "-f", "-"], Some(&bad("short").to_string())).result());
+    eventually("it is over", std::time::Duration::from_secs(60), || {
+        let now = world.field("shop", "waiver/short", ".status.state");
+        if now == "Expired" { Ok(()) } else { Err(now) }
+    });
+    world.rejects("shop", &bad("short"), "pod-security-standard");
+    let events =
+        world.plane.kubectl(&["get", "events", "-n", "shop", "-o", "jsonpath={range .items[*]}{.involvedObject.name} {.reason} {.message}{\"\\n\"}{end}"], None).result().unwrap();
+    let about = |reason: &str| events.lines().filter(|l| l.starts_with(&format!("short {reason}"))).count();
+    assert_eq!((about("Expiring"), about("Expired")), (1, 1), "{events}");
+    assert!(!events.contains("alice") && !events.contains("bob"), "no person in an Event: {events}");
+    by_command(&world);
+}
+
+fn by_command(world: &World) {
+    let said = demarc(world, "alice", &["waiver", "request", "pod-security-standard", "-n", "shop", "--for", "pod/tool", "--reason", "vendor's", "--days", "20"]);
+    assert!(said.ok && said.out.starts_with("waiver shop/pod-security-standard-tool requested: pod-security-standard for pod/tool, until "), "{said:?}");
+    refused(&demarc(world, "alice", &["waiver", "request", "pod-security", "--for", "pod/tool", "--reason", "a"]), "the nearest is pod-security-standard");
+    refused(&demarc(world, "alice", &["waiver", "request", "pod-security-standard", "--for", "tool", "--reason", "a"]), "write kind and name");
+    refused(&demarc(world, "alice", &["waiver", "request", "pod-security-standard", "--for", "widget/tool", "--reason", "a"]), "no control judges a widget");
+    refused(&demarc(world, "alice", &["waiver", "request", "pod-security-standard", "-n", "shop", "--for", "pod/tool", "--reason", "a"]), "already exists");
+    let name = "pod-security-standard-tool";
+    refused(&demarc(world, "alice", &["waiver", "approve", name, "-n", "shop"]), "somebody else has to approve it");
+    refused(&demarc(world, "bob", &["waiver", "approve", "nothing", "-n", "shop"]), "not found");
+    let said = demarc(world, "bob", &["waiver", "approve", name, "-n", "shop"]);
+    assert!(said.ok && said.out.contains("approved: pod-security-standard for pod/tool") && said.out.contains("reason: vendor's"), "{said:?}");
+    eventually("the list", SOON, || {
+        let said = demarc(world, "admin", &["waiver", "list", "-A"]);
+        let row = said.out.lines().find(|l| l.contains(name)).map(|l| l.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
+        let wanted = ["shop", name, "pod-security-standard", "pod/tool", "alice", "bob", "19d", "Live"];
+        if row.as_ref().is_some_and(|row| row == &wanted) { Ok(()) } else { Err(format!("{said:?}")) }
+    });
+    let said = demarc(world, "bob", &["waiver", "list", "-n", "shop", "-o", "json"]);
+    let json: Value = serde_json::from_str(&said.out).unwrap();
+    assert_eq!(json["waivers"].as_array().unwrap().len(), 3, "{json}");
+    refused(&demarc(world, "bob", &["waiver", "list", "-n", "default"]), "cannot list resource");
+}
