@@ -28,6 +28,8 @@ enum Command {
     Crds,
     /// Ask for a permission to violate a control for some time, approve one, list them
     Waiver(cli::waiver::Args),
+    /// Take from the cluster what Demarc put on it: what helm uninstall runs first
+    Cleanup(cli::cleanup::Args),
     /// What a control is, why, whose it is, how it is checked and how to mend it
     Explain(cli::explain::Args),
 }
@@ -55,7 +57,8 @@ fn dispatch(command: Command) -> anyhow::Result<u8> {
             Out(stdout()).write_all(install::crds_yaml()?.as_bytes())?;
             Ok(0)
         }
-        Command::Waiver(args) => tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(cli::waiver::run(args, &mut Out(stdout()), jiff::Timestamp::now())),
+        Command::Waiver(args) => wait(cli::waiver::run(args, &mut Out(stdout()), jiff::Timestamp::now())),
+        Command::Cleanup(args) => wait(async { cli::cleanup::run(&args, &connect().await?, &mut Out(stdout())).await }),
         Command::Explain(args) => cli::explain::run(&args, &mut Out(stdout()), &mut stderr()),
     }
 }
@@ -67,7 +70,12 @@ fn ask(context: &str, namespaces: &std::collections::BTreeSet<String>) -> anyhow
         let of = if context.is_empty() { "the current context" } else { context };
         let _ = writeln!(stderr(), "looking up {} namespaces in the cluster of {}", namespaces.len(), shown(of, 100));
     }
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(cli::cluster::list(context, namespaces))
+    wait(cli::cluster::list(context, namespaces))
+}
+
+/// For a command that asks a few things and ends.
+fn wait<T>(done: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(done)
 }
 
 /// The standard library's hash keys are the randomness that is at hand; nothing secret hangs on it.
@@ -102,16 +110,20 @@ fn no_cluster(error: &kube::config::InferConfigError) -> anyhow::Error {
     anyhow::anyhow!("no cluster: {cause}; set KUBECONFIG to a kubeconfig that can be read, or run in a pod with a service account")
 }
 
+async fn connect() -> anyhow::Result<kube::Client> {
+    use anyhow::Context;
+    let mut config = kube::Config::infer().await.map_err(|error| no_cluster(&error))?;
+    config.connect_timeout = Some(std::time::Duration::from_secs(5));
+    kube::Client::try_from(config).context("the certificates or credentials in KUBECONFIG cannot be used")
+}
+
 #[tokio::main]
 async fn controller(args: run::Args) -> anyhow::Result<u8> {
-    use anyhow::Context;
     use tokio::signal::unix::{SignalKind, signal};
     // kube's client logs every failed call; here each is told once, by whoever made it.
     let filter = tracing_subscriber::EnvFilter::try_from_env("DEMARC_LOG").unwrap_or_else(|_| "info,kube_client::client::builder=off".into());
     tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(stderr).init();
-    let mut config = kube::Config::infer().await.map_err(|error| no_cluster(&error))?;
-    config.connect_timeout = Some(std::time::Duration::from_secs(5));
-    let client = kube::Client::try_from(config).context("the certificates or credentials in KUBECONFIG cannot be used")?;
+    let client = connect().await?;
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let (once, first) = tokio::sync::oneshot::channel();
     tokio::spawn(async move {

@@ -12,7 +12,7 @@ const ORDER: &[(&str, &[&str])] = &[
     ("policy", &["api", "model", "controls", "policy"]),
     ("admission", &["api", "model", "controls", "policy", "admission"]),
     ("controller", &["api", "model", "controls", "policy", "controller"]),
-    ("cli", &["api", "model", "controls", "policy", "admission", "cli"]),
+    ("cli", &["api", "model", "controls", "policy", "admission", "controller", "cli"]),
 ];
 
 fn files(dir: &Path) -> Vec<PathBuf> {

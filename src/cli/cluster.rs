@@ -11,10 +11,8 @@ use kube::{
     core::{ApiResource, GroupVersionKind},
 };
 
-use crate::{
-    api::{Declaration, GROUP},
-    model::text::shown,
-};
+use super::said;
+use crate::api::{Declaration, GROUP};
 
 /// A call that is not answered by then is not waited for.
 const CALL: Duration = Duration::from_secs(10);
@@ -98,8 +96,7 @@ async fn pages(api: &Api<DynamicObject>) -> Result<Vec<DynamicObject>, String> {
     loop {
         let page = match tokio::time::timeout(CALL, api.list(&params)).await {
             Ok(Ok(page)) => page,
-            Ok(Err(kube::Error::Api(status))) => return Err(shown(&status.message, 200)),
-            Ok(Err(error)) => return Err(shown(&error.to_string(), 200)),
+            Ok(Err(error)) => return Err(said(&error)),
             Err(_) => return Err("no answer within 10 s".to_owned()),
         };
         found.extend(page.items);

@@ -3,6 +3,7 @@
 
 mod baseline;
 pub mod check;
+pub mod cleanup;
 pub mod cluster;
 mod connect;
 mod context;
@@ -16,6 +17,8 @@ mod show;
 mod tree;
 pub mod waiver;
 
+use crate::model::text::shown;
+
 /// How to say it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Output {
@@ -24,4 +27,12 @@ pub enum Output {
     Text,
     /// For programs; the keys are stable.
     Json,
+}
+
+/// What an API server said, or why it said nothing, in one sentence.
+fn said(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => shown(&status.message, 300),
+        other => shown(&other.to_string(), 300),
+    }
 }

@@ -23,7 +23,8 @@ pub const DEADLINE: Duration = Duration::from_secs(7);
 /// How often it tries. Failover is at most `DURATION` and one such step: below 15 s (P9).
 pub const EVERY: Duration = Duration::from_secs(2);
 const CALL: Duration = Duration::from_secs(3);
-const NAME: &str = "demarc";
+/// The Lease.
+pub const NAME: &str = "demarc";
 
 /// What the Lease said when it was last read, and since when it has said so.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -147,11 +147,14 @@ fn life(helm: Helm) {
     assert_eq!((field(".spec.replicas").as_str(), bundles(&plane)), ("2", FILLED));
 
     let left = |before: &BTreeSet<String>| -> Vec<String> { everything(&plane).difference(before).cloned().collect() };
-    run(&["uninstall", "demarc"]);
+    // No pod runs here, so neither does the hook.
+    let hooks = run(&["get", "hooks", "demarc", "-n", NAMESPACE]);
+    assert!(hooks.contains("name: demarc-cleanup") && hooks.contains("- --tls-secret=demarc-tls"), "{hooks}");
+    run(&["uninstall", "demarc", "--no-hooks"]);
     let kept: Vec<String> = demarc::api::Declaration::ALL.iter().map(|d| format!("CustomResourceDefinition  {}.demarc.dev", d.plural())).collect();
     eventually("nothing but the definition", SOON, || if left(&before) == kept { Ok(()) } else { Err(format!("{:?}", left(&before))) });
     // Installed again over the definition that was kept, and this time all of it goes.
-    run(&["install", "demarc", "charts/demarc", "--set", "crds.keep=false"]);
+    run(&["install", "demarc", "charts/demarc", "--set", "crds.keep=false", "--set", "cleanup.enabled=false"]);
     run(&["uninstall", "demarc"]);
     eventually("nothing", SOON, || if left(&before).is_empty() { Ok(()) } else { Err(format!("{:?}", left(&before))) });
     assert!(before.difference(&everything(&plane)).next().is_none(), "what was there before is still there");

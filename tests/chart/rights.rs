@@ -35,6 +35,8 @@ const OWN_CERTIFICATE: &[(&str, &str, &str, &str, &str)] = &[
     ("Role", "", "secrets", "", "create"),
     ("Role", "", "secrets", "demarc-tls", "get"),
     ("Role", "", "secrets", "demarc-tls", "update"),
+    // The hook before an uninstall.
+    ("Role", "", "secrets", "demarc-tls", "delete"),
 ];
 
 type Right = (String, String, String, String, String);
@@ -171,7 +173,7 @@ fn with_the_charts_rights_demarc_does_its_work_and_is_held_to_it() {
     // The Secret: its own by name.
     let can = |verb: &str, what: &str| may(&plane.kubectl(&["auth", "can-i", verb, what, "-n", NAMESPACE, "--as", &user], None));
     assert!(can("get", "secret/demarc-tls") && can("update", "secret/demarc-tls") && can("create", "secrets"));
-    assert!(!can("get", "secrets") && !can("list", "secrets") && !can("get", "secret/other") && !can("delete", "secret/demarc-tls"));
+    assert!(!can("get", "secrets") && !can("list", "secrets") && !can("get", "secret/other") && !can("delete", "secrets") && !can("list", "secret/demarc-tls"));
 
     people(&plane);
     demarc.kill();

@@ -27,6 +27,14 @@ fn both_helms_render_the_same_objects_and_the_same_bytes_twice() {
     }
 }
 
+/// Whoever applies what is printed would run it.
+#[test]
+fn the_hook_before_an_uninstall_is_in_releases_alone() {
+    for values in FILES {
+        assert!(rendered(values).iter().all(|object| object["kind"] != "Job"), "{values:?}");
+    }
+}
+
 #[test]
 fn what_is_generated_is_what_the_code_says() {
     for (file, text) in generate::files().unwrap() {

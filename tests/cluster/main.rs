@@ -9,6 +9,7 @@ mod support;
 mod access;
 mod cel;
 mod certificates;
+mod cleanup;
 mod drift;
 mod enrolment;
 mod grace;

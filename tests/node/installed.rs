@@ -39,6 +39,9 @@ fn install(values: &[&str]) {
 fn uninstall(before: &[String]) {
     let said = helm(&["uninstall", RELEASE, "-n", NAMESPACE, "--wait", "--timeout=2m"]);
     assert!(said.ok, "{said:?}");
+    // The hook has taken its label off, and no replica has put it back.
+    assert_eq!(kubectl(&["get", "namespace", "shop", "-o", r"jsonpath={.metadata.labels.demarc\.dev/admission}"]).result().unwrap(), "");
+    assert!(!kubectl(&["get", "secret", "demarc-tls", "-n", NAMESPACE]).ok, "the authority is left behind");
     apply("shop", &pod("afterwards", &[], true)).result().unwrap();
     delete_namespace("shop");
     delete_namespace(NAMESPACE);

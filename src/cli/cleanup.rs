@@ -1,0 +1,105 @@
+//! `demarc cleanup`: what `helm uninstall` runs first, so that nothing of Demarc stays on what belongs to others.
+//! It takes the Lease, so that no replica puts back what it takes away, and then removes the enrolment label from every namespace.
+
+use std::{io::Write, time::Duration};
+
+use anyhow::Context;
+use k8s_openapi::api::{
+    coordination::v1::Lease,
+    core::v1::{Namespace, Secret},
+};
+use kube::{
+    Api, Client,
+    api::{DeleteParams, ListParams, Patch, PatchParams},
+};
+use serde_json::json;
+use tokio::time::{sleep, timeout};
+
+use super::said;
+use crate::{
+    api::{ENROLLED_LABEL, ENROLLED_VALUE},
+    controller::lease,
+    model::text::shown,
+};
+
+const CALL: Duration = Duration::from_secs(10);
+/// Who holds the Lease meanwhile.
+const HOLDER: &str = "cleanup";
+
+const HELP: &str = "\
+helm uninstall runs this as a hook. By hand, where the release was removed without hooks:
+  demarc cleanup -n demarc-system
+
+It needs the rights of Demarc's own service account, or the verb unenrol on namespaces.demarc.dev. Running it twice does no harm.
+A controller that still runs takes over again about ten seconds later.
+
+Exit codes: 0 nothing is left, 2 something could not be removed: the error says what.";
+
+/// Arguments of `demarc cleanup`.
+#[derive(clap::Args, Clone, Debug)]
+#[command(after_help = HELP)]
+pub struct Args {
+    /// The namespace of the Lease and of --tls-secret
+    #[arg(short, long, env = "POD_NAMESPACE", value_name = "NAMESPACE", default_value = "demarc-system")]
+    pub namespace: String,
+    /// The Secret with the certificate authority that Demarc made; it is deleted too
+    #[arg(long, value_name = "NAME")]
+    pub tls_secret: Option<String>,
+}
+
+/// Removes it all; what is left to do is told as it is done.
+///
+/// # Errors
+/// A call failed; what was removed before stays removed.
+pub async fn run(args: &Args, client: &Client, out: &mut dyn Write) -> anyhow::Result<u8> {
+    let leases: Api<Lease> = Api::namespaced(client.clone(), &args.namespace);
+    if hold(&leases).await? {
+        writeln!(out, "the Lease is held: waiting {} s for the last writes of the replica that led", lease::DEADLINE.as_secs())?;
+        sleep(lease::DEADLINE / 2).await;
+        hold(&leases).await?;
+        sleep(lease::DEADLINE / 2).await;
+    }
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let enrolled = ListParams::default().labels(&format!("{ENROLLED_LABEL}={ENROLLED_VALUE}"));
+    let listed = answered(namespaces.list_metadata(&enrolled)).await.context("namespaces cannot be listed")?;
+    let unlabelled = json!({"metadata": {"labels": {ENROLLED_LABEL: null}}});
+    for name in listed.items.iter().filter_map(|n| n.metadata.name.as_deref()) {
+        answered(namespaces.patch_metadata(name, &PatchParams::default(), &Patch::Merge(&unlabelled))).await.with_context(|| format!("namespace {name} keeps its label"))?;
+        writeln!(out, "namespace {name}: no longer enrolled")?;
+    }
+    if let Some(name) = &args.tls_secret {
+        let secrets: Api<Secret> = Api::namespaced(client.clone(), &args.namespace);
+        match answered(secrets.delete(name, &DeleteParams::default())).await {
+            Ok(_) => writeln!(out, "Secret {}: deleted", shown(name, 253))?,
+            Err(Unanswered::Api(kube::Error::Api(status))) if status.code == 404 => {}
+            Err(error) => return Err(error).with_context(|| format!("Secret {} cannot be deleted", shown(name, 253))),
+        }
+    }
+    // The whole of its duration from here: the pods are told to go before it ends.
+    hold(&leases).await?;
+    writeln!(out, "done: {} namespaces", listed.items.len())?;
+    Ok(0)
+}
+
+/// Takes the Lease from whoever has it; false where there is none, and so nobody leads.
+async fn hold(leases: &Api<Lease>) -> anyhow::Result<bool> {
+    let spec = json!({"spec": {"holderIdentity": HOLDER, "renewTime": k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime(jiff::Timestamp::now())}});
+    match answered(leases.patch(lease::NAME, &PatchParams::default(), &Patch::Merge(&spec))).await {
+        Ok(_) => Ok(true),
+        Err(Unanswered::Api(kube::Error::Api(status))) if status.code == 404 => Ok(false),
+        Err(error) => Err(error).context("the Lease cannot be taken, and the replica that leads would put labels back"),
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Unanswered {
+    // No source: its words would be told again behind its own.
+    #[error("{}", said(.0))]
+    Api(kube::Error),
+    #[error("no answer within 10 s")]
+    Silent,
+}
+
+async fn answered<T>(call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Unanswered> {
+    timeout(CALL, call).await.map_err(|_| Unanswered::Silent)?.map_err(Unanswered::Api)
+}
