@@ -31,6 +31,7 @@ fn page(c: &Control) -> String {
     let [iaas, paas, saas] = c.owners;
     let met = match c.check {
         Check::Object(_) => format!("{} unless the Ownership says otherwise", c.enforcement),
+        Check::Existing(_) => "reported as drift, never refused: what is asked of an object can only come to be after it does".to_owned(),
         Check::Namespace(_) => "reported as drift, never refused: it is about a namespace, not about an object".to_owned(),
     };
     let mut text = format!(

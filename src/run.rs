@@ -23,14 +23,18 @@ use crate::{
         audit::{Expected, Reached},
         authority::Lifetimes,
         certificates::{self, Certificates, Keeper},
-        index::{Backing, Guard, Index, Source},
+        index::{Backing, Guard, Index, Kept, Source},
         install, lease,
         probe::Prober,
         reconcile::Reconciler,
         watch::{Health, follow},
     },
     controls::CATALOG,
-    model::{subject::Kind, text::shown},
+    model::{
+        estate::{NOT_SERVED, Version},
+        subject::Kind,
+        text::shown,
+    },
 };
 
 /// How long a terminating replica goes on serving after it says that it is not ready: endpoints take some seconds to leave the Service.
@@ -131,6 +135,8 @@ pub async fn controller(args: Args, client: Client, shutdown: impl Future<Output
         settled.keep_settled().await;
         ("book", Ok(()))
     });
+
+    tasks.spawn(ask_version(client.clone(), index.clone()));
 
     let (stop_admin, stopped) = watch::channel(false);
     let shared = index.shared.clone();
@@ -275,7 +281,9 @@ async fn lead(
 async fn keep_ready(index: &Index, healths: &[(Source, Arc<Health>)], pair: &Pair, ready: &watch::Sender<bool>) {
     loop {
         // Without a fact the verdicts that need it are Unknown; without the rest nothing may be decided.
-        let unreadable: Vec<(Source, &'static str)> = healths.iter().filter(|(source, _)| source.is_fact()).filter_map(|(source, h)| Some((*source, h.trouble()?))).collect();
+        let trouble = |source: Source, h: &Health| h.trouble().or_else(|| (h.absent() && matches!(source, Source::Estate(_))).then_some(NOT_SERVED));
+        let unreadable: Vec<(Source, &'static str)> =
+            healths.iter().filter(|(source, _)| source.is_fact()).filter_map(|(source, h)| Some((*source, trouble(*source, h)?))).collect();
         let fresh = pair.present() && healths.iter().all(|(source, h)| h.fresh() || unreadable.iter().any(|(of, _)| of == source));
         index.set_unreadable(unreadable);
         // Full is what the watches have said, and so must be the book.
@@ -310,6 +318,16 @@ async fn whoami(client: &Client) -> anyhow::Result<String> {
         Ok(Ok(review)) => review,
     };
     review.status.and_then(|s| s.user_info).and_then(|u| u.username).context("the API server does not say who we are")
+}
+
+/// The version of the API server, which nodes are held against, asked for now and then: an upgrade takes longer than that.
+async fn ask_version(client: Client, index: Arc<Index>) -> (&'static str, anyhow::Result<()>) {
+    loop {
+        let answer = tokio::time::timeout(Duration::from_secs(10), client.apiserver_version()).await;
+        let version = answer.ok().and_then(Result::ok).and_then(|info| Version::parse(&format!("{}.{}", info.major, info.minor)));
+        index.serve(version);
+        tokio::time::sleep(Duration::from_secs(if version.is_some() { 600 } else { 60 })).await;
+    }
 }
 
 async fn established(client: &Client) -> anyhow::Result<()> {
@@ -356,6 +374,10 @@ pub fn watched() -> Vec<(Source, ApiResource)> {
         (Source::Backing(Backing::ClusterRoleBindings), resource("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", "clusterrolebindings")),
     ]);
     let judged = Kind::ALL.iter().filter(|k| k.informs() || CATALOG.iter().any(|c| c.kinds.contains(k)));
+    watched.extend(Kept::WATCHED.iter().map(|kept| {
+        let [group, version, kind, plural] = kept.resource();
+        (Source::Estate(*kept), resource(group, version, kind, plural))
+    }));
     watched.extend(judged.map(|kind| (Source::Subjects(*kind), resource(kind.group(), kind.version(), kind.name(), kind.plural()))));
     watched
 }
@@ -365,7 +387,7 @@ fn start_watches(client: &Client, index: &Arc<Index>, tasks: &mut Tasks) -> Vec<
     watched()
         .into_iter()
         .map(|(source, resource)| {
-            let health = Arc::new(if matches!(source, Source::Subjects(kind) if kind.optional()) { Health::optional() } else { Health::default() });
+            let health = Arc::new(if source.optional() { Health::optional() } else { Health::default() });
             let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
             let (index, watched) = (index.clone(), health.clone());
             tasks.spawn(async move {

@@ -26,7 +26,7 @@ use crate::{
         book::{Book, Promise},
         matrix::Matrix,
         objects::{Objects, Record, Room},
-        verdict::{Judged, evaluate},
+        verdict::{Door, Judged, evaluate},
         waiver::waived,
     },
 };
@@ -146,7 +146,7 @@ pub fn decide(request: &Request<'_>, book: &Book, objects: &Objects, trusted: &[
     let Some(subject) = &request.subject else { return Answer::deny(uid, 400, "malformed: no object") };
     let parent = believed_parent(subject, request, objects.room(namespace_name), trusted);
     let owned = matches!(parent, Parent::Known(_) | Parent::Unknown);
-    let evaluation = evaluate(subject, namespace, matrix, &book.facts, owned, now);
+    let evaluation = evaluate(subject, namespace, matrix, &book.facts, owned, Door::Webhook, now);
     if evaluation.violations().next().is_none() {
         return Answer::allow(uid);
     }
@@ -244,7 +244,7 @@ fn stood_before(
     Ok(Some(Stood {
         created: old.meta.creation_timestamp.parse().ok(),
         only_scaled,
-        violations: evaluate(&old, namespace, matrix, &book.facts, owned, now).violations().map(Judged::sameness).collect(),
+        violations: evaluate(&old, namespace, matrix, &book.facts, owned, Door::Webhook, now).violations().map(Judged::sameness).collect(),
     }))
 }
 

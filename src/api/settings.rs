@@ -140,7 +140,7 @@ pub struct Admins {
     pub allowed: Vec<String>,
 }
 
-/// Which agents are expected on the nodes, by DaemonSet name.
+/// Which agents are expected on the nodes: DaemonSets, as namespace/name, or by name where one alone is called so.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Tooling {

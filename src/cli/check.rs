@@ -33,7 +33,7 @@ use crate::{
     },
     policy::{
         matrix::Matrix,
-        verdict::{Judged, Told, evaluate, evaluate_namespace},
+        verdict::{Door, Judged, Told, evaluate, evaluate_namespace},
         waiver::{Permit, waived},
     },
 };
@@ -357,7 +357,7 @@ fn judge(args: &Args, input: &Input, known: &BTreeSet<String>, now: Timestamp) -
             Some(parent) => told(*parent, input, &context, namespace, matrix, now)?,
             None => Told::default(),
         };
-        let judged = evaluate(&subject, namespace, matrix, &context.facts, context.parents.contains_key(&i), now).judged.into_iter();
+        let judged = evaluate(&subject, namespace, matrix, &context.facts, context.parents.contains_key(&i), Door::Files, now).judged.into_iter();
         let own = judged.filter(|judged| args.asks(&CATALOG[judged.control]) && !told.says(&subject, judged));
         // The API server does not ask about these unless the chart is told to: drift, and no refusal.
         let ceiling = if Kind::DRIFT_ONLY.contains(&kind) { Enforcement::Audit } else { Enforcement::Deny };
@@ -436,7 +436,7 @@ fn told(parent: usize, input: &Input, context: &Context, namespace: &Namespace, 
     let Some(kind) = judged_kind(object) else { return Ok(Told::default()) };
     let json = object.node.json();
     let subject = subject(kind, object, &json, input)?;
-    Ok(Told::by(&evaluate(&subject, namespace, matrix, &context.facts, context.parents.contains_key(&parent), now)))
+    Ok(Told::by(&evaluate(&subject, namespace, matrix, &context.facts, context.parents.contains_key(&parent), Door::Files, now)))
 }
 
 /// Kinds that are looked up and not judged.

@@ -19,6 +19,7 @@ use crate::{
     api::{Declaration, GROUP},
     controls::CATALOG,
     model::{
+        estate::Estate,
         facts::{Account, ClaimFact, Facts, Namespace, NetworkPolicy, StorageClass, Store, Volume, grantees, strings},
         subject::Kind,
         text::shown,
@@ -105,6 +106,7 @@ pub fn context(namespace: &str, input: &Input, now: Timestamp) -> Result<Context
         network_policies: store(input, !policies.is_empty(), policies, "NetworkPolicy"),
         parties: store(input, !declared.parties.is_empty(), declared.parties, "Party"),
         rosters: store(input, !declared.rosters.is_empty(), declared.rosters, "Roster"),
+        estate: Estate::none("files do not show them"),
         unseen: Arc::default(),
     };
     // What is in a file is about to be made.

@@ -54,12 +54,21 @@ pub struct Health {
     full: AtomicBool,
     denied: AtomicBool,
     failing: AtomicBool,
+    absent: AtomicBool,
     optional: bool,
 }
 
 impl Default for Health {
     fn default() -> Self {
-        Self { start: Instant::now(), heard: AtomicU64::new(0), full: AtomicBool::new(false), denied: AtomicBool::new(false), failing: AtomicBool::new(false), optional: false }
+        Self {
+            start: Instant::now(),
+            heard: AtomicU64::new(0),
+            full: AtomicBool::new(false),
+            denied: AtomicBool::new(false),
+            failing: AtomicBool::new(false),
+            absent: AtomicBool::new(false),
+            optional: false,
+        }
     }
 }
 
@@ -81,6 +90,16 @@ impl Health {
     /// RBAC forbids the kind.
     pub fn denied(&self) -> bool {
         self.denied.load(Ordering::Acquire)
+    }
+
+    /// The cluster does not serve the kind, and may do without.
+    pub fn absent(&self) -> bool {
+        self.absent.load(Ordering::Acquire)
+    }
+
+    /// How many objects a page of a list holds: a report of a vulnerability scan may be large, and a page is in memory as a whole.
+    fn page(&self) -> u32 {
+        if self.optional { 20 } else { 500 }
     }
 
     /// Why what is known of the kind cannot be relied on, in words; `None` also while it is read for the first time.
@@ -118,6 +137,7 @@ pub async fn follow(api: Api<DynamicObject>, what: &str, health: Arc<Health>, mu
             }
             Err(Failure::Api(error)) if health.optional && is_code(&error, 404) => {
                 sink(Change::Listed(std::collections::HashSet::new()));
+                health.absent.store(true, Ordering::Release);
                 health.hear();
                 health.full.store(true, Ordering::Release);
                 sleep(MAX_PAUSE).await;
@@ -156,7 +176,7 @@ fn is_code(error: &kube::Error, code: u16) -> bool {
 
 async fn list(api: &Api<DynamicObject>, health: &Health, sink: &mut impl FnMut(Change)) -> Result<String, Failure> {
     let mut uids = std::collections::HashSet::new();
-    let mut params = ListParams::default().limit(500);
+    let mut params = ListParams::default().limit(health.page());
     loop {
         let page = timeout(CALL, api.list(&params)).await??;
         for object in page.items {
@@ -170,6 +190,7 @@ async fn list(api: &Api<DynamicObject>, health: &Health, sink: &mut impl FnMut(C
                 // Not before: a list that never gets to its end says nothing about what has changed since the last one.
                 health.hear();
                 health.denied.store(false, Ordering::Release);
+                health.absent.store(false, Ordering::Release);
                 health.failing.store(false, Ordering::Release);
                 health.full.store(true, Ordering::Release);
                 return Ok(page.metadata.resource_version.unwrap_or_default());

@@ -195,6 +195,37 @@ pub fn lapsed(duty: &Duty<'_>, now: Timestamp, out: &mut Notes) {
     }
 }
 
+/// Judges whether a DaemonSet, as `namespace/name` or by name, runs on every Linux node.
+pub(super) fn runs_everywhere(cx: &Declared<'_>, wanted: &str, path: &str, out: &mut Notes) {
+    let estate = &cx.facts.estate;
+    let agents = match &estate.agents {
+        Ok(agents) => agents,
+        Err(reason) => return out.unknown(path, format!("DaemonSets are not seen: {reason}"), "let Demarc read daemonsets"),
+    };
+    let is_it = |key: &str| key == wanted || !wanted.contains('/') && key.split_once('/').is_some_and(|(_, name)| name == wanted);
+    let mut found = agents.iter().filter(|(key, _)| is_it(key));
+    let shown_name = |name: &str| shown(name, 120);
+    let Some((key, agent)) = found.next() else {
+        return out.violated(path, format!("there is no DaemonSet {}", shown_name(wanted)), "install the agent, or correct the name");
+    };
+    if found.next().is_some() {
+        return out.unknown(path, format!("more than one DaemonSet is called {}", shown_name(wanted)), "name it as <namespace>/<name>");
+    }
+    let nodes = match &estate.nodes {
+        Ok(nodes) => nodes.values().filter(|node| node.linux).count(),
+        Err(reason) => return out.unknown(path, format!("nodes are not seen: {reason}"), "let Demarc read nodes"),
+    };
+    let name = shown_name(key);
+    // No numbers: they change with every node, and the finding would be a new one each time.
+    if agent.desired <= 0 {
+        out.violated(path, format!("DaemonSet {name} runs on no node"), "let it run");
+    } else if usize::try_from(agent.desired).is_ok_and(|desired| desired < nodes) {
+        out.violated(path, format!("DaemonSet {name} is not meant for every Linux node"), "let it tolerate every taint, and select every node");
+    } else if agent.ready < agent.desired {
+        out.violated(path, format!("DaemonSet {name} is not ready on every node that it is meant for"), "look at the pods that are not ready");
+    }
+}
+
 /// A day, for a message: the same finding reads the same tomorrow.
 pub(super) fn day(at: Timestamp) -> String {
     at.strftime("%F").to_string()

@@ -11,6 +11,7 @@ macro_rules! workloads_and {
 mod access_review_current;
 mod anonymous_access_forbidden;
 mod audit_logging_attested;
+mod backup_current;
 mod data_classification_declared;
 mod declared;
 mod encryption_declared;
@@ -25,6 +26,7 @@ mod image_registry_allowed;
 mod ingress_tls_required;
 mod mfa_enforced;
 mod network_policy_present;
+mod node_version_supported;
 mod penetration_test_current;
 mod pod_security_standard;
 mod pvc_customer_managed_key;
@@ -34,11 +36,13 @@ mod rbac_least_privilege;
 mod responsibility_declared;
 mod responsibility_review_current;
 mod risk_assessment_current;
+mod runtime_detection_present;
 mod secrets_not_in_plain_env;
 mod security_training_current;
 mod serviceaccount_token_restricted;
 mod storage;
 mod third_party_assurance_current;
+mod vulnerability_scan_current;
 mod workload_named_owner;
 
 use jiff::Timestamp;
@@ -88,11 +92,16 @@ impl Applies {
     }
 }
 
+/// Judges one object.
+pub type ObjectCheck = fn(&Context<'_, '_>, &mut Vec<Finding>) -> Applies;
+
 /// What a control judges, and how.
 #[derive(Clone, Copy, Debug)]
 pub enum Check {
     /// One object, at admission and in drift: pushes what does not hold or cannot be seen.
-    Object(fn(&Context<'_, '_>, &mut Vec<Finding>) -> Applies),
+    Object(ObjectCheck),
+    /// One object that exists, in drift alone: what is asked of it can only come to be after it does.
+    Existing(ObjectCheck),
     /// A namespace and what it declares, once, and in drift alone: there is nobody to refuse.
     Namespace(fn(&Declared<'_>, &mut Notes) -> Applies),
 }
@@ -166,6 +175,10 @@ pub static CATALOG: &[Control] = &[
     etcd_encryption_attested::CONTROL,
     audit_logging_attested::CONTROL,
     penetration_test_current::CONTROL,
+    backup_current::CONTROL,
+    vulnerability_scan_current::CONTROL,
+    node_version_supported::CONTROL,
+    runtime_detection_present::CONTROL,
 ];
 
 impl Control {
@@ -173,14 +186,14 @@ impl Control {
     pub const fn ceiling(&self) -> Enforcement {
         match self.check {
             Check::Object(_) => Enforcement::Deny,
-            Check::Namespace(_) => Enforcement::Audit,
+            Check::Existing(_) | Check::Namespace(_) => Enforcement::Audit,
         }
     }
 
     /// What it judges, in words.
     pub fn judges(&self) -> Vec<&'static str> {
         match self.check {
-            Check::Object(_) => self.kinds.iter().map(|k| k.name()).collect(),
+            Check::Object(_) | Check::Existing(_) => self.kinds.iter().map(|k| k.name()).collect(),
             Check::Namespace(_) => vec!["Namespace"],
         }
     }
@@ -229,7 +242,7 @@ pub(crate) mod testing {
         if !control.kinds.contains(&kind) {
             return vec!["-".to_owned()];
         }
-        let Check::Object(check) = control.check else { panic!("{} judges no object", control.id) };
+        let (Check::Object(check) | Check::Existing(check)) = control.check else { panic!("{} judges no object", control.id) };
         match check(&Context { subject: &subject, namespace, policy, default_owner, facts, now: NOW.parse().unwrap() }, &mut findings) {
             Applies::No => vec!["-".to_owned()],
             Applies::Yes | Applies::Until(_) => findings.iter().map(|f| format!("{:?} {} {}", f.outcome, f.path, f.fingerprint).trim_end().to_owned()).collect(),

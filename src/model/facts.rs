@@ -9,7 +9,7 @@ use std::{
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{map::Map, selector::Selector, subject::Kind};
+use super::{estate::Estate, map::Map, selector::Selector, subject::Kind};
 use crate::api::{party::PartySpec, roster::RosterSpec};
 
 /// Facts of one kind, or why there are none.
@@ -34,6 +34,8 @@ pub struct Facts {
     pub parties: Store<PartySpec>,
     /// Rosters by name. Personal data: no name in one goes into a finding.
     pub rosters: Store<RosterSpec>,
+    /// What stands around the workloads.
+    pub estate: Estate,
     /// Kinds that are judged and cannot be read, with the reason.
     pub unseen: Arc<BTreeMap<Kind, String>>,
 }
@@ -50,6 +52,7 @@ impl Facts {
             network_policies: Err(reason.to_owned()),
             parties: Err(reason.to_owned()),
             rosters: Err(reason.to_owned()),
+            estate: Estate::none(reason),
             unseen: Arc::default(),
         }
     }
@@ -65,6 +68,7 @@ impl Facts {
             network_policies: Ok(Arc::default()),
             parties: Ok(Arc::default()),
             rosters: Ok(Arc::default()),
+            estate: Estate::empty(),
             unseen: Arc::default(),
         }
     }

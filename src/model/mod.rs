@@ -2,6 +2,7 @@
 //! Nothing here reads a clock, a file or the network.
 
 pub mod credential;
+pub mod estate;
 pub mod facts;
 pub mod map;
 pub mod proof;

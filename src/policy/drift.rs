@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::{
     matrix::Matrix,
     objects::{Record, Room},
-    verdict::{Told, evaluate, evaluate_namespace},
+    verdict::{Door, Told, evaluate, evaluate_namespace},
     waiver::{self, Permit, waived},
 };
 use crate::{
@@ -104,7 +104,7 @@ pub fn report(namespace: &Namespace, matrix: &Matrix, room: &Room, facts: &Facts
         let told = parent.map_or(&nothing, |(uid, parent)| parents.entry(uid).or_insert_with(|| told_of(parent, namespace, matrix, facts, room, now)));
         let top = room.root(record);
         let created = top.created;
-        let evaluation = evaluate(&subject, namespace, matrix, facts, parent.is_some(), now);
+        let evaluation = evaluate(&subject, namespace, matrix, facts, parent.is_some(), Door::Cluster, now);
         turns = [turns, evaluation.turns].into_iter().flatten().min();
         for control in evaluation.applied {
             applied[control] = true;
@@ -158,7 +158,7 @@ fn asked_of(kind: Kind, matrix: &Matrix, object: &str, why: &str) -> Vec<Drift> 
 /// What is told of `record`, and not again of its children.
 fn told_of(record: &Record, namespace: &Namespace, matrix: &Matrix, facts: &Facts, room: &Room, now: Timestamp) -> Told {
     let owned = room.parent_of(record).is_some();
-    record.subject().map(|subject| Told::by(&evaluate(&subject, namespace, matrix, facts, owned, now))).unwrap_or_default()
+    record.subject().map(|subject| Told::by(&evaluate(&subject, namespace, matrix, facts, owned, Door::Cluster, now))).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -7,13 +7,35 @@ use jiff::Timestamp;
 
 use super::matrix::Matrix;
 use crate::{
-    controls::{Applies, CATALOG, Check, Context, Declared, Due, Duty, Notes, lapsed},
+    api::ownership::Enforcement,
+    controls::{Applies, CATALOG, Check, Context, Control, Declared, Due, Duty, Notes, ObjectCheck, lapsed},
     model::{
         Finding, Outcome, Sameness,
         facts::{Facts, Namespace},
         subject::{Kind, Subject},
     },
 };
+
+/// Where an object is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// At admission, where nobody hears of what is only reported.
+    Webhook,
+    /// In a file, where nothing exists yet.
+    Files,
+    /// In the cluster, where it exists.
+    Cluster,
+}
+
+impl Door {
+    fn check(self, row: &Control, enforcement: Enforcement) -> Option<ObjectCheck> {
+        match (row.check, self) {
+            (Check::Object(_), Self::Webhook) if enforcement < Enforcement::Warn => None,
+            (Check::Object(check), _) | (Check::Existing(check), Self::Cluster) => Some(check),
+            (Check::Existing(_), Self::Webhook | Self::Files) | (Check::Namespace(_), _) => None,
+        }
+    }
+}
 
 /// A finding and the control that made it.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,14 +63,14 @@ pub struct Evaluation {
 ///
 /// `owned` says that another object that is judged itself controls this one, and that this may be believed; controls about an object's own
 /// metadata then leave it to that root.
-pub fn evaluate(subject: &Subject<'_>, namespace: &Namespace, matrix: &Matrix, facts: &Facts, owned: bool, now: Timestamp) -> Evaluation {
+pub fn evaluate(subject: &Subject<'_>, namespace: &Namespace, matrix: &Matrix, facts: &Facts, owned: bool, door: Door, now: Timestamp) -> Evaluation {
     let cx = Context { subject, namespace, policy: &matrix.policy, default_owner: matrix.default_owner.as_deref(), facts, now };
     let mut evaluation = Evaluation { applied: Vec::with_capacity(CATALOG.len()), ..Evaluation::default() };
     let mut findings = Vec::new();
     for (control, (row, entry)) in CATALOG.iter().zip(&matrix.entries).enumerate() {
         let judged_here = entry.judged() && !(owned && row.root_only);
-        if let Check::Object(check) = row.check
-            && judged_here
+        if judged_here
+            && let Some(check) = door.check(row, entry.enforcement)
             && row.kinds.contains(&subject.kind)
         {
             let applies = check(&cx, &mut findings);
@@ -67,7 +89,7 @@ pub fn evaluate_namespace(namespace: &Namespace, matrix: &Matrix, facts: &Facts,
     for (control, duty) in positions.into_iter().zip(&duties) {
         let Matrix { policy, parties, reviews, escalation, .. } = matrix;
         let applies = match CATALOG[control].check {
-            Check::Object(_) => Applies::No,
+            Check::Object(_) | Check::Existing(_) => Applies::No,
             Check::Namespace(check) => check(&Declared { namespace, policy, parties, reviews, escalation, duties: &duties, duty, facts, now }, &mut notes),
         };
         let seen = notes.findings.len();
@@ -161,7 +183,7 @@ mod tests {
     fn found(kind: Kind, json: &str) -> (Subject<'_>, Evaluation) {
         let matrix = Matrix::resolve(&Ownership::new("default", serde_saphyr::from_str("{serviceModel: PaaS}").unwrap()));
         let subject = Subject::parse(kind, json).unwrap();
-        let evaluation = evaluate(&subject, &Namespace::default(), &matrix, &Facts::empty(), true, "2026-04-01T00:00:00Z".parse().unwrap());
+        let evaluation = evaluate(&subject, &Namespace::default(), &matrix, &Facts::empty(), true, Door::Files, "2026-04-01T00:00:00Z".parse().unwrap());
         (subject, evaluation)
     }
 

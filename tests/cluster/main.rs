@@ -12,6 +12,7 @@ mod certificates;
 mod cleanup;
 mod drift;
 mod enrolment;
+mod estate;
 mod grace;
 mod limits;
 mod lookup;

@@ -9,7 +9,7 @@ use std::{
 use kube::api::DynamicObject;
 use serde_json::Value;
 
-use super::{Backing, Source, Touched};
+use super::{Backing, Source, Touched, estate::Estate};
 use crate::{
     api::{Declaration, party::PartySpec, roster::RosterSpec},
     model::{
@@ -46,10 +46,10 @@ fn whole(object: &DynamicObject) -> Value {
 
 impl Stores {
     /// As the book holds them.
-    pub fn facts(&self, unreadable: &Unreadable) -> Facts {
+    pub fn facts(&self, estate: &Estate, unreadable: &Unreadable) -> Facts {
         let judged = |(source, why): &(Source, &str)| match source {
             Source::Subjects(kind) => Some((*kind, (*why).to_owned())),
-            Source::Declared(_) | Source::Namespaces | Source::StorageClasses | Source::Volumes | Source::Backing(_) | Source::Guards(_) => None,
+            Source::Declared(_) | Source::Namespaces | Source::StorageClasses | Source::Volumes | Source::Backing(_) | Source::Guards(_) | Source::Estate(_) => None,
         };
         Facts {
             storage_classes: store(unreadable, Source::StorageClasses, &self.classes),
@@ -61,6 +61,7 @@ impl Stores {
             network_policies: store(unreadable, Source::Subjects(Kind::NetworkPolicy), &self.network_policies),
             parties: store(unreadable, Source::Declared(Declaration::Party), &self.parties),
             rosters: store(unreadable, Source::Declared(Declaration::Roster), &self.rosters),
+            estate: estate.facts(|kept| trouble(unreadable, Source::Estate(kept))),
             unseen: Arc::new(unreadable.iter().filter_map(judged).collect()),
         }
     }
@@ -101,9 +102,11 @@ impl Stores {
                 touched.namespace(object.metadata.namespace.as_deref().unwrap_or_default());
                 touched
             }
-            Source::Declared(Declaration::Ownership | Declaration::Baseline | Declaration::Waiver) | Source::Namespaces | Source::Backing(_) | Source::Guards(_) => {
-                Touched::default()
-            }
+            Source::Declared(Declaration::Ownership | Declaration::Baseline | Declaration::Waiver)
+            | Source::Namespaces
+            | Source::Backing(_)
+            | Source::Guards(_)
+            | Source::Estate(_) => Touched::default(),
         }
     }
 
@@ -201,18 +204,21 @@ impl Stores {
                 touched.namespace(namespace);
                 touched
             }
-            Source::Declared(Declaration::Ownership | Declaration::Baseline | Declaration::Waiver) | Source::Namespaces | Source::Backing(_) | Source::Guards(_) => {
-                Touched::default()
-            }
+            Source::Declared(Declaration::Ownership | Declaration::Baseline | Declaration::Waiver)
+            | Source::Namespaces
+            | Source::Backing(_)
+            | Source::Guards(_)
+            | Source::Estate(_) => Touched::default(),
         }
     }
 }
 
 fn store<T>(unreadable: &Unreadable, source: Source, known: &Arc<BTreeMap<String, T>>) -> Store<T> {
-    match unreadable.iter().find(|(of, _)| *of == source) {
-        Some((_, why)) => Err((*why).to_owned()),
-        None => Ok(known.clone()),
-    }
+    trouble(unreadable, source).map_or_else(|| Ok(known.clone()), |why| Err(why.to_owned()))
+}
+
+fn trouble(unreadable: &Unreadable, source: Source) -> Option<&'static str> {
+    unreadable.iter().find(|(of, _)| *of == source).map(|(_, why)| *why)
 }
 
 /// What cannot be read any more is as good as absent.

@@ -3,6 +3,7 @@
 
 mod backing;
 mod declared;
+mod estate;
 mod facts;
 mod guarded;
 
@@ -18,18 +19,20 @@ use tokio::sync::Notify;
 pub use self::{
     backing::Backing,
     declared::Stored,
+    estate::Kept,
     guarded::{Enrolled, Guard, Standing},
 };
 use self::{
     backing::Backings,
     declared::Declared,
+    estate::Estate,
     facts::{Stores, Unreadable},
     guarded::Guarded,
 };
 use super::{audit::Expected, watch::Change};
 use crate::{
     api::{Declaration, waiver::Waiver},
-    model::{facts::Namespace, subject::Kind},
+    model::{estate::Version, facts::Namespace, subject::Kind},
     policy::book::{Book, Shared},
 };
 
@@ -48,12 +51,14 @@ pub enum Source {
     Backing(Backing),
     /// Policies in the API server: whether Demarc's own stand.
     Guards(Guard),
+    /// What stands around the workloads.
+    Estate(Kept),
     /// A kind that is judged.
     Subjects(Kind),
 }
 
 /// The namespaces to judge again after a change.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 struct Touched {
     namespaces: Vec<String>,
     everybody: bool,
@@ -78,6 +83,7 @@ impl Touched {
 struct State {
     declared: Declared,
     facts: Stores,
+    estate: Estate,
     backing: Backings,
     guarded: Guarded,
     namespaces: HashMap<String, Arc<Namespace>>,
@@ -116,14 +122,41 @@ impl Index {
             self.state().dirty.extend(touched);
         }
         // Of what is judged, some kinds are facts as well.
-        if !matches!(source, Source::Subjects(kind) if !kind.informs()) {
-            let mut state = self.state();
-            state.take(source, change);
-            state.stale = true;
-            drop(state);
+        let stale = match source {
+            Source::Estate(kept) => self.keep(kept, change),
+            Source::Subjects(Kind::DaemonSet) => self.keep(Kept::Agents, change),
+            Source::Subjects(kind) if !kind.informs() => false,
+            Source::Declared(_) | Source::Namespaces | Source::StorageClasses | Source::Volumes | Source::Backing(_) | Source::Guards(_) | Source::Subjects(_) => {
+                self.state().take(source, change);
+                true
+            }
+        };
+        if stale {
+            self.state().stale = true;
             self.unsettled.notify_one();
         }
         self.changed.notify_one();
+    }
+
+    /// Takes in what stands around the workloads; whether it is another now.
+    fn keep(&self, kept: Kept, change: &Change) -> bool {
+        let mut state = self.state();
+        let touched = state.estate.take(kept, change);
+        let is_news = touched != Touched::default();
+        state.mark(touched);
+        is_news
+    }
+
+    /// The API server is of this version, as far as that is known.
+    pub fn serve(&self, version: Option<Version>) {
+        let mut state = self.state();
+        if state.estate.serve(version) {
+            state.mark(Touched::all());
+            state.stale = true;
+            drop(state);
+            self.unsettled.notify_one();
+            self.changed.notify_one();
+        }
     }
 
     /// The records of what exists; returns the namespaces concerned.
@@ -146,7 +179,7 @@ impl Index {
             return;
         }
         let state = &mut *state;
-        let mut book = Book { namespaces: state.namespaces.clone(), facts: state.facts.facts(&state.unreadable), ..Book::empty() };
+        let mut book = Book { namespaces: state.namespaces.clone(), facts: state.facts.facts(&state.estate, &state.unreadable), ..Book::empty() };
         state.declared.write(&mut book);
         // Stored under the lock, so that an older book never replaces a newer one.
         self.shared.book.store(Arc::new(book));
@@ -218,10 +251,19 @@ impl Index {
 const BURST: Duration = Duration::from_millis(50);
 
 impl Source {
+    /// Whether a cluster may do without it: it comes with a CRD.
+    pub const fn optional(self) -> bool {
+        match self {
+            Self::Subjects(kind) => kind.optional(),
+            Self::Estate(kept) => kept.optional(),
+            Self::Declared(_) | Self::Namespaces | Self::StorageClasses | Self::Volumes | Self::Backing(_) | Self::Guards(_) => false,
+        }
+    }
+
     /// A kind that only informs checks, or is only judged itself: without it verdicts are Unknown, and the replica still decides.
     pub const fn is_fact(self) -> bool {
         match self {
-            Self::StorageClasses | Self::Volumes | Self::Backing(_) | Self::Guards(_) | Self::Declared(Declaration::Party | Declaration::Roster) => true,
+            Self::StorageClasses | Self::Volumes | Self::Backing(_) | Self::Guards(_) | Self::Estate(_) | Self::Declared(Declaration::Party | Declaration::Roster) => true,
             Self::Subjects(kind) => !kind.decides(),
             Self::Declared(Declaration::Ownership | Declaration::Baseline | Declaration::Waiver) | Self::Namespaces => false,
         }
@@ -287,7 +329,7 @@ impl State {
                 let touched = self.guarded.guard(guard, &name, Some(object));
                 self.mark(touched);
             }
-            Source::StorageClasses | Source::Volumes | Source::Subjects(_) => {}
+            Source::StorageClasses | Source::Volumes | Source::Estate(_) | Source::Subjects(_) => {}
         }
     }
 
@@ -308,7 +350,7 @@ impl State {
                 self.backing.forget(kind, name)
             }
             Source::Guards(guard) => self.guarded.guard(guard, name, None),
-            Source::StorageClasses | Source::Volumes | Source::Subjects(_) => return,
+            Source::StorageClasses | Source::Volumes | Source::Estate(_) | Source::Subjects(_) => return,
         };
         self.mark(touched);
     }

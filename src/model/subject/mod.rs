@@ -30,6 +30,8 @@ pub struct Subject<'a> {
     pub kind: Kind,
     /// Its own metadata.
     pub meta: Meta<'a>,
+    /// How many it is to run, where it says so.
+    pub replicas: Option<i64>,
     /// Its pod or pod template.
     pub pod: Option<Pod<'a>>,
     /// Claims that it is or makes: itself, a StatefulSet's templates, a pod's ephemeral volumes.
@@ -102,6 +104,7 @@ impl<'a> Subject<'a> {
             Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet | Kind::ReplicaSet | Kind::ReplicationController | Kind::Job => {
                 let o = WorkloadObject::deserialize(json)?;
                 let mut subject = Self::new(kind, o.metadata).with_template(o.spec.template)?;
+                subject.replicas = o.spec.replicas;
                 subject.claims.extend(
                     o.spec.volume_claim_templates.iter().map(|t| t.claim(ClaimSource::StatefulSet, format!("spec.volumeClaimTemplates[{}]", t.metadata.name), &t.metadata.name)),
                 );
@@ -164,7 +167,7 @@ impl<'a> Subject<'a> {
     }
 
     fn new(kind: Kind, meta: Meta<'a>) -> Self {
-        Self { kind, meta, pod: None, claims: Vec::new(), ingress: None, listeners: Vec::new(), service: None, data: Vec::new(), rules: Vec::new(), binding: None }
+        Self { kind, meta, replicas: None, pod: None, claims: Vec::new(), ingress: None, listeners: Vec::new(), service: None, data: Vec::new(), rules: Vec::new(), binding: None }
     }
 
     fn with_pod(mut self, meta: Meta<'a>, spec: PodSpec<'a>) -> Self {
@@ -276,6 +279,8 @@ struct WorkloadObject<'a> {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct WorkloadSpec<'a> {
+    #[serde(default)]
+    replicas: Option<i64>,
     #[serde(borrow)]
     template: Option<PodTemplate<'a>>,
     #[serde(borrow, default, deserialize_with = "nullable")]

@@ -69,7 +69,6 @@ fn prune(value: &mut Value) {
                 "httpHeaders",
                 "items",
                 "accessModes",
-                "replicas",
                 "revisionHistoryLimit",
                 "progressDeadlineSeconds",
                 "terminationGracePeriodSeconds",
