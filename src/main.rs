@@ -30,6 +30,8 @@ enum Command {
     Waiver(cli::waiver::Args),
     /// Take from the cluster what Demarc put on it: what helm uninstall runs first
     Cleanup(cli::cleanup::Args),
+    /// Is it installed, serving and enforcing, and what is to be done: exit 0 yes, 1 no, 2 nobody to ask
+    Doctor(cli::doctor::Args),
     /// What a control is, why, whose it is, how it is checked and how to mend it
     Explain(cli::explain::Args),
 }
@@ -59,6 +61,7 @@ fn dispatch(command: Command) -> anyhow::Result<u8> {
         }
         Command::Waiver(args) => wait(cli::waiver::run(args, &mut Out(stdout()), jiff::Timestamp::now())),
         Command::Cleanup(args) => wait(async { cli::cleanup::run(&args, &connect().await?, &mut Out(stdout())).await }),
+        Command::Doctor(args) => doctor(&args),
         Command::Explain(args) => cli::explain::run(&args, &mut Out(stdout()), &mut stderr()),
     }
 }
@@ -76,6 +79,25 @@ fn ask(context: &str, namespaces: &std::collections::BTreeSet<String>) -> anyhow
 /// For a command that asks a few things and ends.
 fn wait<T>(done: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(done)
+}
+
+/// Whoever waits at a terminal is told what for.
+fn doctor(args: &cli::doctor::Args) -> anyhow::Result<u8> {
+    let (watched, began) = (stderr().is_terminal(), std::time::Instant::now());
+    let mut step = |what: &str| {
+        if watched && began.elapsed().as_secs() >= 2 {
+            // Over the last one, which is wiped out.
+            let _ = write!(stderr(), "\r\x1b[Klooking at {what} …");
+        }
+    };
+    let mut report = Vec::new();
+    let asked = cli::doctor::run(args, &mut report, &mut step, jiff::Timestamp::now());
+    let code = wait(asked);
+    if watched {
+        let _ = write!(stderr(), "\r\x1b[K");
+    }
+    Out(stdout()).write_all(&report)?;
+    code
 }
 
 /// The standard library's hash keys are the randomness that is at hand; nothing secret hangs on it.

@@ -8,6 +8,7 @@ pub mod cluster;
 mod connect;
 mod context;
 mod declared;
+pub mod doctor;
 pub mod explain;
 mod github;
 mod manifest;

@@ -54,6 +54,16 @@ pub struct Stored {
 
 /// What is wrong first; `None` when everything is as it must be.
 pub fn fault(expected: &Expected, stored: &Stored) -> Option<Fault> {
+    webhook(expected, stored).or_else(|| policies(expected, stored)).or_else(|| {
+        let other = stored.others.first()?;
+        let message =
+            format!("ValidatingWebhookConfiguration {} has a webhook {WEBHOOK} as well: which of the two refuses cannot be told; delete the one left over", shown(other, 63));
+        Some(Fault::unknown("SecondConfiguration", message))
+    })
+}
+
+/// What is wrong with the webhook configuration.
+pub fn webhook(expected: &Expected, stored: &Stored) -> Option<Fault> {
     let wanted = install::webhook_configuration("", "");
     let entry = |of: &Value, name: &Value| list(&of["webhooks"]).iter().find(|w| w["name"] == *name).cloned();
     let Some(workloads) = stored.configuration.as_ref().and_then(|c| entry(c, &json!(WEBHOOK))) else {
@@ -61,22 +71,14 @@ pub fn fault(expected: &Expected, stored: &Stored) -> Option<Fault> {
         return Some(Fault::wrong("WebhookMissing", message));
     };
     let of_entry = |entry: &Value, wanted: &Value| entry_fault(expected, entry, wanted);
-    of_entry(&workloads, &wanted["webhooks"][0])
-        .or_else(|| {
-            let declarations = &wanted["webhooks"][1];
-            let why = match stored.configuration.as_ref().and_then(|c| entry(c, &declarations["name"])) {
-                None => "the entry is gone".to_owned(),
-                Some(entry) => of_entry(&entry, declarations)?.message,
-            };
-            Some(Fault::wrong("DeclarationsUnguarded", format!("declarations are not checked as they are written: {why}")))
-        })
-        .or_else(|| policies(expected, stored))
-        .or_else(|| {
-            let other = stored.others.first()?;
-            let message =
-                format!("ValidatingWebhookConfiguration {} has a webhook {WEBHOOK} as well: which of the two refuses cannot be told; delete the one left over", shown(other, 63));
-            Some(Fault::unknown("SecondConfiguration", message))
-        })
+    of_entry(&workloads, &wanted["webhooks"][0]).or_else(|| {
+        let declarations = &wanted["webhooks"][1];
+        let why = match stored.configuration.as_ref().and_then(|c| entry(c, &declarations["name"])) {
+            None => "the entry is gone".to_owned(),
+            Some(entry) => of_entry(&entry, declarations)?.message,
+        };
+        Some(Fault::wrong("DeclarationsUnguarded", format!("declarations are not checked as they are written: {why}")))
+    })
 }
 
 /// What is worth telling though nothing is wrong: exclusions that a provider's enforcer adds to every webhook.
@@ -178,7 +180,8 @@ fn client_fault(reached: &Reached, config: &Value, wanted: &Value, name: &str) -
     })
 }
 
-fn policies(expected: &Expected, stored: &Stored) -> Option<Fault> {
+/// What is wrong with the policies and their bindings.
+pub fn policies(expected: &Expected, stored: &Stored) -> Option<Fault> {
     if let Some(why) = stored.unseen {
         return Some(Fault::unknown("PoliciesUnseen", format!("whether Demarc's policies stand cannot be seen: {why}")));
     }

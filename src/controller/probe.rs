@@ -268,6 +268,28 @@ const CALL: Duration = Duration::from_secs(10);
 /// How soon a new label is seen here.
 const LOOK: Duration = Duration::from_millis(500);
 
+/// Asks, by dry run: nothing is stored, whoever lets it through.
+pub async fn ask(client: &Client, namespace: &str, wanted: i64) -> Outcome {
+    let api: Api<PodTemplate> = Api::namespaced(client.clone(), namespace);
+    // As harmless as can be, so that nobody else has a reason to refuse it.
+    let question = json!({
+        "metadata": {"name": NAME},
+        "template": {"metadata": {"labels": {"app.kubernetes.io/name": NAME}}, "spec": {
+            "automountServiceAccountToken": false,
+            "securityContext": {"runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [{"name": "probe", "image": "registry.invalid/demarc/probe:0",
+                "resources": {"requests": {"cpu": "1m", "memory": "1Mi"}, "limits": {"cpu": "1m", "memory": "1Mi"}},
+                "securityContext": {"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]}}}],
+        }},
+    });
+    let Ok(question) = serde_json::from_value(question) else { return Outcome::Unheard("the probe cannot be written".to_owned()) };
+    let params = PostParams { dry_run: true, ..PostParams::default() };
+    match timeout(CALL, api.create(&params, &question)).await {
+        Ok(answer) => outcome(answer.as_ref().map(|_| ()), wanted),
+        Err(_) => Outcome::Unheard("no answer within 10 s".to_owned()),
+    }
+}
+
 impl Prober {
     /// Asks for ever, while this replica leads.
     pub async fn run(self) {
@@ -289,7 +311,7 @@ impl Prober {
                 ledger.hurry(Instant::now());
             }
             for (namespace, wanted) in ledger.due(Instant::now()) {
-                let outcome = self.ask(&namespace, wanted).await;
+                let outcome = ask(&self.client, &namespace, wanted).await;
                 let now = Instant::now();
                 if ledger.heard(&namespace, &outcome, now) {
                     tell(&namespace, &outcome);
@@ -307,28 +329,6 @@ impl Prober {
                 self.index.set_proofs(news);
             }
             self.index.set_reach(ledger.reach(Instant::now()));
-        }
-    }
-
-    /// By dry run: nothing is stored, whoever lets it through.
-    async fn ask(&self, namespace: &str, wanted: i64) -> Outcome {
-        let api: Api<PodTemplate> = Api::namespaced(self.client.clone(), namespace);
-        // As harmless as can be, so that nobody else has a reason to refuse it.
-        let question = json!({
-            "metadata": {"name": NAME},
-            "template": {"metadata": {"labels": {"app.kubernetes.io/name": NAME}}, "spec": {
-                "automountServiceAccountToken": false,
-                "securityContext": {"runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
-                "containers": [{"name": "probe", "image": "registry.invalid/demarc/probe:0",
-                    "resources": {"requests": {"cpu": "1m", "memory": "1Mi"}, "limits": {"cpu": "1m", "memory": "1Mi"}},
-                    "securityContext": {"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]}}}],
-            }},
-        });
-        let Ok(question) = serde_json::from_value(question) else { return Outcome::Unheard("the probe cannot be written".to_owned()) };
-        let params = PostParams { dry_run: true, ..PostParams::default() };
-        match timeout(CALL, api.create(&params, &question)).await {
-            Ok(answer) => outcome(answer.as_ref().map(|_| ()), wanted),
-            Err(_) => Outcome::Unheard("no answer within 10 s".to_owned()),
         }
     }
 

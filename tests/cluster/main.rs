@@ -10,6 +10,7 @@ mod access;
 mod cel;
 mod certificates;
 mod cleanup;
+mod doctor;
 mod drift;
 mod enrolment;
 mod estate;

@@ -1,0 +1,358 @@
+//! What was found, judged: one line each, and for each that is not well what to do. No clock, no I/O.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use kube::api::DynamicObject;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::look::{Found, home, ownership, proven};
+use crate::{
+    api::{Declaration, GROUP},
+    controller::{
+        audit::{self, Expected, Reached},
+        probe::Outcome,
+    },
+    model::{
+        proof::{LEASE, LEASE_GENERATION, LEASE_NAMESPACE, WEBHOOK},
+        text::shown,
+    },
+};
+
+/// How it stands; the worst comes last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Well.
+    Ok,
+    /// It may not be seen.
+    Unseen,
+    /// Not well.
+    Fail,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+pub struct Line {
+    /// How it stands.
+    pub level: Level,
+    /// What was looked at, in one stable word.
+    pub about: &'static str,
+    /// In a sentence.
+    pub message: String,
+    /// What to do.
+    #[serde(rename = "do", skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
+}
+
+impl Line {
+    fn ok(about: &'static str, message: impl Into<String>) -> Self {
+        Self { level: Level::Ok, about, message: message.into(), action: None }
+    }
+    fn fail(about: &'static str, message: impl Into<String>, action: impl Into<String>) -> Self {
+        Self { level: Level::Fail, about, message: message.into(), action: Some(action.into()) }
+    }
+    fn unseen(about: &'static str, what: &str, why: &str) -> Self {
+        Self { level: Level::Unseen, about, message: format!("{what} cannot be seen: {why}"), action: Some("ask as somebody who may read it, or with --context".to_owned()) }
+    }
+}
+
+/// The oldest API server with the policies that Demarc installs.
+const OLDEST: u32 = 30;
+const INSTALL: &str = "helm upgrade --install demarc charts/demarc -n demarc-system --create-namespace";
+
+/// Everything, in the order in which it is to be mended.
+pub fn lines(found: &Found, now: Timestamp) -> Vec<Line> {
+    let mut lines = vec![api_server(found)];
+    let gone = found.definitions.values().all(|d| matches!(d, Ok(None)));
+    if gone && found.webhooks.as_ref().is_ok_and(Vec::is_empty) {
+        lines.push(Line::fail("installation", "Demarc is not installed in this cluster", INSTALL));
+        return lines;
+    }
+    lines.push(definitions(found));
+    lines.extend(webhook(found, now));
+    lines.push(proof(found, now));
+    lines.extend(tried(found));
+    lines.extend(namespaces(found, now));
+    lines
+}
+
+fn api_server(found: &Found) -> Line {
+    let (version, minor) = &found.version;
+    let user = shown(&found.user, 100);
+    if *minor < OLDEST {
+        let message = format!("API server {} is older than 1.{OLDEST}, the oldest that has ValidatingAdmissionPolicies", shown(version, 40));
+        return Line::fail("api-server", message, "upgrade the cluster: without the policies anybody who may label a namespace can turn enforcement off");
+    }
+    Line::ok("api-server", format!("API server {}, as {user}", shown(version, 40)))
+}
+
+fn definitions(found: &Found) -> Line {
+    const ABOUT: &str = "definitions";
+    let (mut missing, mut old) = (Vec::new(), Vec::new());
+    for declaration in Declaration::ALL {
+        match &found.definitions[declaration.kind()] {
+            Err(why) => return Line::unseen(ABOUT, "custom resource definitions", why),
+            Ok(None) => missing.push(declaration.plural()),
+            Ok(Some(stored)) if !as_written(*declaration, stored) => old.push(declaration.plural()),
+            Ok(Some(_)) => {}
+        }
+    }
+    let all = Declaration::ALL.len();
+    let apply = "demarc crds | kubectl apply --server-side --force-conflicts -f -";
+    if !missing.is_empty() {
+        Line::fail(ABOUT, format!("custom resources: missing {}", missing.join(", ")), apply)
+    } else if !old.is_empty() {
+        Line::fail(ABOUT, format!("custom resources: not as this version writes them: {}", old.join(", ")), format!("{apply} (or use the demarc of the version that is installed)"))
+    } else {
+        Line::ok(ABOUT, format!("custom resources: {all} of {all}, as this version writes them"))
+    }
+}
+
+/// Whether a stored definition of `group/v1alpha1` has the schema of this version.
+fn as_written(declaration: Declaration, stored: &Value) -> bool {
+    let Ok(written) = serde_json::to_value(declaration.crd()) else { return false };
+    let schema = |crd: &Value| crd["spec"]["versions"][0]["schema"].clone();
+    alike(&schema(&written), &schema(stored))
+}
+
+/// Equal as far as `written` goes; a number is a number, whether 1 or 1.0.
+fn alike(written: &Value, stored: &Value) -> bool {
+    match (written, stored) {
+        (Value::Object(a), Value::Object(b)) => a.iter().all(|(key, value)| b.get(key).map_or(value.is_null(), |other| alike(value, other))),
+        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| alike(a, b)),
+        (Value::Number(a), Value::Number(b)) => a.as_f64() == b.as_f64(),
+        _ => written == stored,
+    }
+}
+
+fn webhook(found: &Found, now: Timestamp) -> Vec<Line> {
+    const ABOUT: &str = "webhook";
+    let all = match &found.webhooks {
+        Err(why) => return vec![Line::unseen(ABOUT, "the webhook configuration", why)],
+        Ok(all) => all,
+    };
+    let Some(first) = all.first() else {
+        let message = format!("no ValidatingWebhookConfiguration has a webhook {WEBHOOK}: nothing is refused anywhere");
+        return vec![Line::fail(ABOUT, message, format!("was it turned off on purpose? Otherwise: {INSTALL}"))];
+    };
+    let name = first["metadata"]["name"].as_str().unwrap_or_default();
+    if all.len() > 1 {
+        let names: Vec<String> = all.iter().map(|w| shown(w["metadata"]["name"].as_str().unwrap_or_default(), 63)).collect();
+        let action = "kubectl delete validatingwebhookconfiguration of the release that is gone";
+        return vec![Line::fail(ABOUT, format!("{} configurations have a webhook {WEBHOOK}: {}", all.len(), names.join(", ")), action)];
+    }
+    let entry = first["webhooks"].as_array().and_then(|w| w.iter().find(|w| w["name"] == WEBHOOK)).cloned().unwrap_or_default();
+    let config = &entry["clientConfig"];
+    let reached = match config["url"].as_str() {
+        Some(url) => Reached::Url(url.trim_end_matches("/workloads").to_owned()),
+        None => {
+            let text = |key: &str| config["service"][key].as_str().unwrap_or_default().to_owned();
+            Reached::Service { namespace: text("namespace"), name: text("name") }
+        }
+    };
+    let expected = Expected { configuration: name.to_owned(), reached, user: controller(found, name).unwrap_or_default() };
+    let (no, stored) = (BTreeMap::new(), |policies: &BTreeMap<String, Value>, bindings: &BTreeMap<String, Value>| audit::Stored {
+        configuration: Some(first.clone()),
+        policies: policies.clone(),
+        bindings: bindings.clone(),
+        ..audit::Stored::default()
+    });
+    let described = || {
+        let until = bundle_until(config["caBundle"].as_str().unwrap_or_default());
+        let ca = until.map_or_else(|| ", CA not readable".to_owned(), |until| format!(", CA until {}", until.strftime("%F")));
+        format!("webhook \"{}\": Fail, {} s, enrolment selector{ca}", shown(name, 63), entry["timeoutSeconds"])
+    };
+    let upgrade = format!("kubectl get validatingwebhookconfiguration {} -o yaml; then put it back: {INSTALL}", shown(name, 63));
+    let looked = match audit::webhook(&expected, &stored(&no, &no)) {
+        Some(fault) => Line::fail(ABOUT, format!("webhook \"{}\": {} ({})", shown(name, 63), fault.message, fault.reason), upgrade),
+        None => match bundle_until(config["caBundle"].as_str().unwrap_or_default()) {
+            Some(until) if until <= now => Line::fail(
+                ABOUT,
+                format!("the CA of the webhook's certificate ended {}", until.strftime("%F")),
+                "kubectl -n demarc-system logs deployment/demarc: the leader replaces it, or your own source of certificates",
+            ),
+            _ => Line::ok(ABOUT, described()),
+        },
+    };
+    let mut lines = vec![looked];
+    lines.extend(audit::note(&stored(&no, &no)).map(|note| Line::ok("webhook-selector", note)));
+    lines.push(match (&found.policies, &found.bindings) {
+        (Err(why), _) | (_, Err(why)) => Line::unseen("policies", "ValidatingAdmissionPolicies", why),
+        (Ok(policies), Ok(bindings)) => match audit::policies(&expected, &stored(policies, bindings)) {
+            Some(fault) => Line::fail("policies", format!("{} ({})", fault.message, fault.reason), INSTALL),
+            None => Line::ok("policies", "policies: those of this version, each with its binding"),
+        },
+    });
+    lines
+}
+
+/// Whom the enrolment policy lets label namespaces: the user that Demarc is.
+fn controller(found: &Found, name: &str) -> Option<String> {
+    let policy = found.policies.as_ref().ok()?.get(&format!("{name}-enrolment"))?;
+    let expression = policy["spec"]["validations"][0]["expression"].as_str()?;
+    let (_, rest) = expression.split_once("request.userInfo.username == \"")?;
+    Some(rest.split_once('"')?.0.to_owned())
+}
+
+/// When the first of the authorities that are trusted ends.
+fn bundle_until(bundle: &str) -> Option<Timestamp> {
+    let bytes: k8s_openapi::ByteString = serde_json::from_value(Value::from(bundle)).ok()?;
+    let ends = x509_parser::pem::Pem::iter_from_buffer(&bytes.0).map_while(Result::ok).filter_map(|pem| {
+        let end = pem.parse_x509().ok()?.validity().not_after.timestamp();
+        Timestamp::from_second(end).ok()
+    });
+    // Of an old and a new one the last counts: the bundle holds both while one takes the other's place.
+    ends.max()
+}
+
+fn proof(found: &Found, now: Timestamp) -> Line {
+    const ABOUT: &str = "proof";
+    if found.enrolled.as_ref().is_ok_and(Vec::is_empty) {
+        return Line::ok(ABOUT, "proof: no namespace is enrolled, so there is nothing to prove");
+    }
+    let place = home(&found.webhooks);
+    let logs =
+        format!("kubectl -n {0} get pods, and kubectl -n {0} logs -l app.kubernetes.io/name=demarc: somebody must lead (lease demarc), and may not be refused", shown(&place, 63));
+    let lease = match &found.proof {
+        Err(why) => return Line::unseen(ABOUT, &format!("lease {LEASE}"), why),
+        Ok(None) => return Line::fail(ABOUT, format!("enforcement has never been proven: there is no lease {LEASE} in namespace {}", shown(&place, 63)), logs),
+        Ok(Some(lease)) => lease,
+    };
+    let Some((at, good_for)) = proven(lease.spec.as_ref()) else {
+        return Line::fail(ABOUT, format!("lease {LEASE} does not say when enforcement was proven"), logs);
+    };
+    let age = now.as_second().saturating_sub(at.as_second());
+    let note = |key: &str| lease.metadata.annotations.as_ref().and_then(|a| a.get(key)).map(|v| shown(v, 63)).unwrap_or_default();
+    if age > good_for {
+        return Line::fail(ABOUT, format!("enforcement was last proven {} ago: nobody knows whether it holds", span(age)), logs);
+    }
+    let replica = lease.spec.as_ref().and_then(|s| s.holder_identity.clone()).unwrap_or_default();
+    Line::ok(
+        ABOUT,
+        format!("proof: namespace {} refused a dry run {} ago (replica {}, generation {})", note(LEASE_NAMESPACE), span(age.max(0)), shown(&replica, 63), note(LEASE_GENERATION)),
+    )
+}
+
+/// One try of the user's own.
+fn tried(found: &Found) -> Option<Line> {
+    const ABOUT: &str = "dry-run";
+    let (namespace, outcome) = found.tried.as_ref()?;
+    let namespace = shown(namespace, 63);
+    Some(match outcome {
+        Outcome::Proven { replica, .. } | Outcome::Behind { replica } => Line::ok(ABOUT, format!("dry run: refused just now in namespace {namespace}, by replica {replica}")),
+        Outcome::FailingOpen => Line::fail(
+            ABOUT,
+            format!("dry run: namespace {namespace} admitted what must be refused, so enforcement is failing open"),
+            format!("look at the webhook above; then: {INSTALL}"),
+        ),
+        Outcome::Unreachable(why) => Line::fail(
+            ABOUT,
+            format!("dry run: the API server cannot ask Demarc, so nothing new is admitted in enrolled namespaces: {why}"),
+            "see that its pods are ready, and that the control plane reaches them; to turn it off: kubectl delete validatingwebhookconfiguration (README, Turn it off)",
+        ),
+        Outcome::Masked(why) => Line::unseen(ABOUT, &format!("whether Demarc refuses in namespace {namespace}"), &format!("somebody else refuses first: {why}")),
+        Outcome::Unheard(why) => Line::unseen(ABOUT, &format!("whether Demarc refuses in namespace {namespace}"), why),
+    })
+}
+
+/// The most namespaces that are told one by one.
+const MOST: usize = 20;
+
+fn namespaces(found: &Found, now: Timestamp) -> Vec<Line> {
+    const ABOUT: &str = "namespace";
+    let objects = match &found.ownerships {
+        Err(why) => return vec![Line::unseen(ABOUT, "Ownerships", why)],
+        Ok(objects) => objects,
+    };
+    let enrolled = match &found.enrolled {
+        Err(why) => return vec![Line::unseen(ABOUT, "namespaces", why)],
+        Ok(enrolled) => enrolled,
+    };
+    let mut lines: Vec<Line> = objects.iter().filter_map(|object| namespace(object, enrolled, now)).collect();
+    let total = lines.len();
+    if total > MOST {
+        lines.truncate(MOST);
+        lines.push(Line::fail(ABOUT, format!("and {} namespaces more", total - MOST), "kubectl get ownerships -A -o wide"));
+    }
+    lines
+}
+
+fn namespace(object: &DynamicObject, enrolled: &[String], now: Timestamp) -> Option<Line> {
+    const ABOUT: &str = "namespace";
+    let name = object.metadata.namespace.clone().unwrap_or_default();
+    let shown_name = shown(&name, 63);
+    let describe = format!("kubectl -n {shown_name} describe ownership default");
+    let Some(ownership) = ownership(object) else {
+        return Some(Line::fail(ABOUT, format!("the declaration of namespace {shown_name} cannot be read by this version of {GROUP}"), describe));
+    };
+    let condition = ownership.status.as_ref().and_then(|s| s.conditions.iter().find(|c| c.type_ == "Enforcing"));
+    let since = condition.map(|c| c.last_transition_time.0).or_else(|| ownership.metadata.creation_timestamp.as_ref().map(|t| t.0)).unwrap_or(now);
+    let age = span(now.as_second().saturating_sub(since.as_second()).max(0));
+    let is_enrolled = enrolled.contains(&name);
+    match condition {
+        // Its own choice, or the cluster's.
+        Some(c) if c.reason == "ModeAudit" => None,
+        Some(c) if c.reason == "CriticalNamespace" => Some(Line::ok(ABOUT, format!("namespace {shown_name} is declared and left out: {}", shown(&c.message, 200)))),
+        _ if !ownership.spec.mode.enrolled() => None,
+        _ if !is_enrolled => {
+            let message = format!("namespace {shown_name} is declared but not enrolled for {age}: label {} is missing", crate::api::ENROLLED_LABEL);
+            Some(Line::fail(ABOUT, message, format!("{describe}; the leader sets the label, and its log tells why it could not")))
+        }
+        Some(c) if c.status == "True" => None,
+        Some(c) => Some(Line::fail(ABOUT, format!("namespace {shown_name}: {} ({}, for {age})", shown(&c.message, 300), shown(&c.reason, 63)), describe)),
+        None => Some(Line::fail(ABOUT, format!("namespace {shown_name} is declared, and nobody has written its status for {age}"), describe)),
+    }
+}
+
+fn span(seconds: i64) -> String {
+    match seconds {
+        ..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found() -> Found {
+        let definitions = Declaration::ALL.iter().map(|d| (d.kind(), Ok(serde_json::to_value(d.crd()).ok()))).collect();
+        let none = || Ok(BTreeMap::new());
+        Found {
+            version: ("v1.37.2".into(), 37),
+            user: "sam".into(),
+            definitions,
+            webhooks: Ok(Vec::new()),
+            policies: none(),
+            bindings: none(),
+            ownerships: Ok(Vec::new()),
+            enrolled: Ok(Vec::new()),
+            proof: Ok(None),
+            tried: None,
+        }
+    }
+
+    #[test]
+    fn an_old_cluster_and_a_cluster_without_a_webhook_are_ill() {
+        let now = "2026-04-01T00:00:00Z".parse().unwrap();
+        let told = |found: &Found, about: &str| lines(found, now).into_iter().find(|l| l.about == about).map(|l| (l.level, l.message));
+        let old = Found { version: ("v1.29.3".into(), 29), ..found() };
+        assert!(matches!(told(&old, "api-server"), Some((Level::Fail, message)) if message.contains("older than 1.30")));
+        assert_eq!(told(&found(), "api-server").unwrap(), (Level::Ok, "API server v1.37.2, as sam".to_owned()));
+        assert_eq!(told(&found(), "definitions").unwrap().0, Level::Ok);
+        assert_eq!(told(&found(), "webhook").unwrap().0, Level::Fail);
+        let blind = Found { webhooks: Err("forbidden".into()), ..found() };
+        assert_eq!(told(&blind, "webhook").unwrap().0, Level::Unseen, "not seen is not missing");
+        let hostile = Found { user: "\u{1b}[31mroot".into(), ..found() };
+        assert!(!told(&hostile, "api-server").unwrap().1.contains('\u{1b}'));
+    }
+
+    #[test]
+    fn a_span_is_read_at_a_glance() {
+        assert_eq!([0, 119, 120, 7_200, 200_000].map(span), ["0 s", "119 s", "2 min", "2 h", "2 d"]);
+    }
+}
