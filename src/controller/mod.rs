@@ -4,6 +4,7 @@
 pub mod audit;
 pub mod authority;
 pub mod certificates;
+mod events;
 pub mod index;
 pub mod install;
 pub mod lease;

@@ -3,9 +3,12 @@
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::runtime::events::{Event, EventType, Recorder};
+use kube::runtime::events::{Event, EventType};
 
-use super::reconcile::{Reconciler, WriteError};
+use super::{
+    events::Teller,
+    reconcile::{Reconciler, WriteError},
+};
 use crate::{
     api::{
         Declaration,
@@ -19,7 +22,7 @@ use crate::{
 
 impl Reconciler {
     /// Writes what is new about the Waivers of a namespace; when time alone turns one.
-    pub(super) async fn waivers(&self, namespace: &str, recorder: &Recorder) -> Result<Option<Timestamp>, WriteError> {
+    pub(super) async fn waivers(&self, namespace: &str, teller: &Teller) -> Result<Option<Timestamp>, WriteError> {
         let days = match self.index.shared.book.load().promises.get(namespace) {
             Some(Promise::Declared(matrix) | Promise::Broken { last_good: Some(matrix), .. }) => matrix.waiver_days,
             Some(Promise::Broken { last_good: None, .. }) | None => MAX_DAYS,
@@ -31,14 +34,14 @@ impl Reconciler {
             if let Some(status) = plan(&waiver, &permit, now) {
                 let (name, version) = (&permit.name, waiver.metadata.resource_version.as_deref().unwrap_or_default());
                 self.write_status::<Waiver>(namespace, name, version, &status).await?;
-                self.tell_end(recorder, &waiver, &status).await;
+                self.tell_end(teller, &waiver, &status).await;
             }
             permits.push(permit);
         }
         Ok(turns(&permits, now))
     }
 
-    async fn tell_end(&self, recorder: &Recorder, waiver: &Waiver, status: &WaiverStatus) {
+    async fn tell_end(&self, teller: &Teller, waiver: &Waiver, status: &WaiverStatus) {
         let (Some(state), was) = (status.state, waiver.status.as_ref().and_then(|s| s.state)) else { return };
         let kind = match state {
             WaiverState::Expiring => "Expiring",
@@ -58,8 +61,6 @@ impl Reconciler {
             uid: waiver.metadata.uid.clone(),
             ..ObjectReference::default()
         };
-        if let Ok(Err(error)) = tokio::time::timeout(self.patience(), recorder.publish(&event, &about)).await {
-            tracing::debug!(waiver = waiver.metadata.name, %error, "event not written");
-        }
+        teller.publish(&event, &about, self.patience()).await;
     }
 }

@@ -4,22 +4,19 @@
 use std::{collections::HashMap, fmt::Debug, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use k8s_openapi::{
-    api::core::v1::{Namespace as KubeNamespace, ObjectReference},
-    apimachinery::pkg::apis::meta::v1::Condition,
-};
+use k8s_openapi::api::core::v1::Namespace as KubeNamespace;
 use kube::{
     Api, Client, Resource,
     api::{DynamicObject, Patch, PatchParams},
     core::{ApiResource, NamespaceResourceScope},
-    runtime::events::{Event, EventType, Recorder, Reporter},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 use tokio::time::Instant;
 
 use super::{
-    index::{Index, Stored},
+    events::Teller,
+    index::Index,
     install::SYSTEM_NAMESPACES,
     lease::{Mandate, leading},
 };
@@ -28,7 +25,6 @@ use crate::{
         ENROLLED_LABEL, ENROLLED_VALUE,
         ownership::{Ownership, OwnershipStatus},
     },
-    model::text::shown,
     policy::{
         book::Promise,
         drift,
@@ -72,8 +68,7 @@ impl Reconciler {
     pub async fn run(mut self) {
         // When time alone turns what was reported of a namespace.
         let mut turns: HashMap<String, Timestamp> = HashMap::new();
-        // One for all: it counts what repeats into one Event.
-        let recorder = Recorder::new(self.client.clone(), Reporter { controller: "demarc".to_owned(), instance: Some(self.replica.clone()) });
+        let teller = Teller::new(self.client.clone(), &self.replica);
         let mut clock = tokio::time::interval(CLOCK);
         loop {
             tokio::select! {
@@ -89,7 +84,7 @@ impl Reconciler {
                 continue;
             }
             for namespace in self.index.drain_dirty() {
-                match self.namespace(&namespace, &recorder).await {
+                match self.namespace(&namespace, &teller).await {
                     Ok(Some(then)) => drop(turns.insert(namespace, then)),
                     Ok(None) => drop(turns.remove(&namespace)),
                     Err(error) => {
@@ -121,14 +116,14 @@ impl Reconciler {
     }
 
     /// Writes what is new about one namespace; when time alone turns that.
-    async fn namespace(&self, name: &str, recorder: &Recorder) -> Result<Option<Timestamp>, WriteError> {
+    async fn namespace(&self, name: &str, teller: &Teller) -> Result<Option<Timestamp>, WriteError> {
         // Each by itself: what cannot be written of one holds up nothing of the other.
-        let (judged, waivers) = (self.judge(name, recorder).await, self.waivers(name, recorder).await);
+        let (judged, waivers) = (self.judge(name, teller).await, self.waivers(name, teller).await);
         Ok([judged?, waivers?].into_iter().flatten().min())
     }
 
     /// Judges one namespace by its declaration.
-    async fn judge(&self, name: &str, recorder: &Recorder) -> Result<Option<Timestamp>, WriteError> {
+    async fn judge(&self, name: &str, teller: &Teller) -> Result<Option<Timestamp>, WriteError> {
         let book = self.index.shared.book.load_full();
         let Some(namespace) = book.namespaces.get(name) else { return Ok(None) };
         let (matrix, broken) = match book.promises.get(name) {
@@ -144,13 +139,17 @@ impl Reconciler {
             (Some(matrix), None) => Some(matrix.mode.enrolled() && critical.is_none()),
             (None, None) => Some(false),
         };
+        let mut enrolment = Ok(());
         if let Some(wanted) = wanted.filter(|wanted| *wanted != labelled)
             && (wanted || namespace.labels.contains_key(ENROLLED_LABEL))
         {
-            // The label comes back by the watch, and the status is written once, with what is true then.
-            return self.label(name, wanted).await.map(|()| None);
+            enrolment = self.label(name, wanted).await;
+            if enrolment.is_ok() {
+                // The label comes back by the watch, and the status is written once, with what is true then.
+                return Ok(None);
+            }
         }
-        let Some(stored) = self.index.stored(name) else { return Ok(None) };
+        let Some(stored) = self.index.stored(name) else { return enrolment.map(|()| None) };
         let now = Timestamp::now();
         let (old, generation) = match &stored.ownership {
             Some(ownership) => (ownership.status.clone(), ownership.metadata.generation.unwrap_or_default()),
@@ -176,11 +175,15 @@ impl Reconciler {
             (None, Some(reason)) => (plan_unreadable(old.as_ref(), reason, &observed, now), None),
             (None, None) => (None, None),
         };
-        if let Some(new) = new {
-            self.write_status::<Ownership>(name, "default", &stored.version, &new).await?;
-            self.tell(recorder, name, &stored, old.as_ref(), &new).await;
+        if let Some(new) = &new {
+            self.write_status::<Ownership>(name, "default", &stored.version, new).await?;
         }
-        Ok(turns)
+        let more = match new.as_ref().or(old.as_ref()) {
+            Some(status) => teller.tell(name, &stored.uid, old.as_ref(), new.is_some(), status, self.patience()).await,
+            None => None,
+        };
+        // An enrolment that failed is tried again, and its Ownership has said so.
+        enrolment.map(|()| [turns, more].into_iter().flatten().min())
     }
 
     /// The index keeps nothing of what it cannot read, and yet its status must be known: conditions of others stay, `forbiddenSince` does not
@@ -239,41 +242,6 @@ impl Reconciler {
         match tokio::time::timeout(self.patience(), api.patch_status(name, &PatchParams::default(), &patch)).await? {
             Ok(_) | Err(kube::Error::SerdeError(_)) => Ok(()),
             Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Events on transitions of conditions only.
-    async fn tell(&self, recorder: &Recorder, name: &str, stored: &Stored, old: Option<&OwnershipStatus>, new: &OwnershipStatus) {
-        let about = ObjectReference {
-            api_version: Some("demarc.dev/v1alpha1".to_owned()),
-            kind: Some("Ownership".to_owned()),
-            name: Some("default".to_owned()),
-            namespace: Some(name.to_owned()),
-            uid: Some(stored.uid.clone()),
-            ..ObjectReference::default()
-        };
-        for condition in &new.conditions {
-            let was = old.and_then(|o| o.conditions.iter().find(|c| c.type_ == condition.type_));
-            // What is wrong with enforcement may become another thing.
-            let same = |c: &Condition| c.status == condition.status && (c.reason == condition.reason || c.status == "True" || c.type_ != "Enforcing");
-            if was.is_some_and(same) || !matches!(condition.type_.as_str(), "Ready" | "Compliant" | "Enforcing" | "ReviewDue") {
-                continue;
-            }
-            // That nothing is due yet is no transition.
-            if was.is_none() && condition.reason == "NothingDue" {
-                continue;
-            }
-            let event = Event {
-                // Of all conditions this one alone is good news while it is False.
-                type_: if (condition.status == "False") == (condition.type_ == "ReviewDue") { EventType::Normal } else { EventType::Warning },
-                reason: condition.reason.clone(),
-                note: Some(shown(&format!("{}: {}", condition.type_, condition.message), 500)),
-                action: "Judge".to_owned(),
-                secondary: None,
-            };
-            if let Ok(Err(error)) = tokio::time::timeout(self.patience(), recorder.publish(&event, &about)).await {
-                tracing::debug!(namespace = name, %error, "event not written");
-            }
         }
     }
 }

@@ -186,9 +186,13 @@ fn conditions(before: &OwnershipStatus, matrix: &Matrix, report: &Report, observ
         }
     };
     let unknown_control = matrix.unknown_controls.first().map(|id| ("True", "NotInCatalog", format!("this version does not know {}; it is shown, not denied", shown(id, 63))));
+    // Written only when the label could not be: else it is there before the status is.
+    let waits = matrix.mode.enrolled() && !observed.enrolled && observed.critical.is_none();
+    let reconciling = waits.then(|| ("True", "Enrolling", "the enrolment label is not on the namespace yet; the log of the replica that leads says why".to_owned()));
     let states = [
         ("Ready", Some(ready)),
         ("Stalled", stalled),
+        ("Reconciling", reconciling),
         ("Compliant", Some(compliant)),
         ("Enforcing", Some(enforcing)),
         ("UnknownControl", unknown_control),

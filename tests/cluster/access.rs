@@ -80,8 +80,28 @@ fn the_least_rights_are_enough_and_a_missing_one_costs_what_it_is_for() {
     world.rejects("shop", &workload("Pod", "violator", &spec("nginx", true)), "pod-security-standard");
     world.accepts("shop", &claim("unseen", "plain"));
 
+    an_enrolment_that_fails_is_told(&world);
     two_replicas_have_one_writer(&mut world);
     nothing_slipped_in(&world);
+}
+
+fn an_enrolment_that_fails_is_told(world: &World) {
+    let apply_role = |role: &Value| world.plane.kubectl(&["apply", "-f", "-"], Some(&role.to_string())).result().unwrap();
+    let mut lacking = role("demarc");
+    for rule in lacking["rules"].as_array_mut().unwrap().iter_mut().filter(|r| r["resources"] == json!(["namespaces"])) {
+        rule["verbs"].as_array_mut().unwrap().retain(|verb| verb != "patch");
+    }
+    assert_ne!(lacking, role("demarc"));
+    apply_role(&lacking);
+    world.plane.kubectl(&["create", "namespace", "late"], None).result().unwrap();
+    world.accepts("late", &json!({"apiVersion": "demarc.dev/v1alpha1", "kind": "Ownership", "metadata": {"name": "default"}, "spec": {"serviceModel": "PaaS"}}));
+    let wait =
+        |condition: &str| world.plane.kubectl(&["wait", "ownership/default", "-n", "late", &format!("--for=condition={condition}"), "--timeout=30s"], None).result().unwrap();
+    wait("Reconciling=True");
+    wait("Enforcing=False");
+    apply_role(&role("demarc"));
+    wait("Enforcing=True");
+    assert_eq!(world.field("late", "ownership/default", ".status.conditions[?(@.type==\"Reconciling\")].status"), "");
 }
 
 fn blind_replicas_are_never_ready(plane: &ControlPlane) {

@@ -1,0 +1,192 @@
+//! Events on transitions of an Ownership's conditions: at most one a minute for each condition, however it flaps, and never without the last word.
+//! What may be told, and when, is decided without a client; `Teller` writes it.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::{api::core::v1::ObjectReference, apimachinery::pkg::apis::meta::v1::Condition};
+use kube::{
+    Client,
+    runtime::events::{Event, EventType, Recorder, Reporter},
+};
+
+use crate::{api::ownership::OwnershipStatus, model::text::shown};
+
+/// Between two Events about one condition of one object (H92).
+const DISTANCE: SignedDuration = SignedDuration::from_mins(1);
+/// The conditions whose transitions people want to hear of.
+const TOLD: [&str; 4] = ["Ready", "Compliant", "Enforcing", "ReviewDue"];
+
+/// What was told of one condition.
+#[derive(Clone, Debug)]
+struct Said {
+    at: Timestamp,
+    state: (String, String),
+    /// It was another one since, and that was not told yet.
+    owes: bool,
+}
+
+/// What to do about the conditions of one object.
+#[derive(Debug, Default)]
+struct Tidings {
+    /// To be told now.
+    now: Vec<Condition>,
+    /// When there may be more to tell.
+    then: Option<Timestamp>,
+}
+
+/// What was told of late, by object and condition.
+#[derive(Debug, Default)]
+struct Memory(HashMap<(String, String), Said>);
+
+impl Memory {
+    /// `before` is the status that was replaced just now; `None` when nothing was written.
+    fn tidings(&mut self, uid: &str, before: Option<&OwnershipStatus>, wrote: bool, status: &OwnershipStatus, now: Timestamp) -> Tidings {
+        // What is long told, and owes nothing, is forgotten.
+        self.0.retain(|_, said| said.owes || now < said.at + DISTANCE);
+        let mut tidings = Tidings::default();
+        for condition in status.conditions.iter().filter(|c| TOLD.contains(&c.type_.as_str())) {
+            let key = (uid.to_owned(), condition.type_.clone());
+            let state = (condition.status.clone(), condition.reason.clone());
+            let known = self.0.get(&key);
+            let was = match known {
+                Some(said) => Some(said.state.clone()),
+                None if !wrote => continue,
+                None => before.and_then(|b| b.conditions.iter().find(|c| c.type_ == condition.type_)).map(|c| (c.status.clone(), c.reason.clone())),
+            };
+            if !is_transition(&condition.type_, was.as_ref(), &state) {
+                if let Some(said) = self.0.get_mut(&key) {
+                    said.owes = false;
+                }
+                continue;
+            }
+            match known.map(|said| said.at + DISTANCE).filter(|due| now < *due) {
+                Some(due) => {
+                    tidings.then = [tidings.then, Some(due)].into_iter().flatten().min();
+                    if let Some(said) = self.0.get_mut(&key) {
+                        said.owes = true;
+                    }
+                }
+                None => {
+                    tidings.now.push(condition.clone());
+                    self.0.insert(key, Said { at: now, state, owes: false });
+                }
+            }
+        }
+        tidings
+    }
+}
+
+fn is_transition(kind: &str, was: Option<&(String, String)>, (status, reason): &(String, String)) -> bool {
+    match was {
+        // That nothing is due yet is no transition.
+        None => reason != "NothingDue",
+        // What is wrong with enforcement may become another thing.
+        Some((old, why)) => old != status || kind == "Enforcing" && status != "True" && why != reason,
+    }
+}
+
+/// Tells.
+pub struct Teller {
+    recorder: Recorder,
+    memory: Mutex<Memory>,
+}
+
+impl Teller {
+    /// `replica` stands in the Events.
+    pub fn new(client: Client, replica: &str) -> Self {
+        // One for all: it counts what repeats into one Event.
+        let recorder = Recorder::new(client, Reporter { controller: "demarc".to_owned(), instance: Some(replica.to_owned()) });
+        Self { recorder, memory: Mutex::default() }
+    }
+
+    /// Tells what became of the Ownership of `namespace`; when there may be more to tell. An Event that cannot be written is not tried again:
+    /// the status says it all.
+    pub async fn tell(&self, namespace: &str, uid: &str, before: Option<&OwnershipStatus>, wrote: bool, status: &OwnershipStatus, patience: Duration) -> Option<Timestamp> {
+        let tidings = self.memory.lock().unwrap_or_else(PoisonError::into_inner).tidings(uid, before, wrote, status, Timestamp::now());
+        for condition in &tidings.now {
+            let event = Event {
+                // Of all conditions this one alone is good news while it is False.
+                type_: if (condition.status == "False") == (condition.type_ == "ReviewDue") { EventType::Normal } else { EventType::Warning },
+                reason: condition.reason.clone(),
+                note: Some(shown(&format!("{}: {}", condition.type_, condition.message), 500)),
+                action: "Judge".to_owned(),
+                secondary: None,
+            };
+            let about = ObjectReference {
+                api_version: Some("demarc.dev/v1alpha1".to_owned()),
+                kind: Some("Ownership".to_owned()),
+                name: Some("default".to_owned()),
+                namespace: Some(namespace.to_owned()),
+                uid: Some(uid.to_owned()),
+                ..ObjectReference::default()
+            };
+            self.publish(&event, &about, patience).await;
+        }
+        tidings.then
+    }
+
+    /// Writes one Event, or leaves it.
+    pub async fn publish(&self, event: &Event, about: &ObjectReference, patience: Duration) {
+        if let Ok(Err(error)) = tokio::time::timeout(patience, self.recorder.publish(event, about)).await {
+            tracing::debug!(namespace = about.namespace, name = about.name, %error, "event not written");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+    use super::*;
+
+    fn status(states: &[(&str, &str, &str)]) -> OwnershipStatus {
+        let condition = |(kind, status, reason): &(&str, &str, &str)| Condition {
+            type_: (*kind).to_owned(),
+            status: (*status).to_owned(),
+            reason: (*reason).to_owned(),
+            message: String::new(),
+            observed_generation: None,
+            last_transition_time: Time(Timestamp::UNIX_EPOCH),
+        };
+        OwnershipStatus { conditions: states.iter().map(condition).collect(), ..OwnershipStatus::default() }
+    }
+
+    #[test]
+    fn a_transition_is_told_once_and_the_last_word_of_a_flapping_one_a_minute_later() {
+        let (holds, drifts) = (status(&[("Compliant", "True", "AllHold")]), status(&[("Compliant", "False", "Drift")]));
+        let mut memory = Memory::default();
+        let mut at = |second: i64, before: Option<&OwnershipStatus>, status: &OwnershipStatus| {
+            let tidings = memory.tidings("o", before, before.is_some(), status, Timestamp::from_second(second).unwrap());
+            (tidings.now.len(), tidings.then.map(Timestamp::as_second))
+        };
+        assert_eq!(at(0, None, &holds), (0, None), "nothing was written");
+        assert_eq!(at(0, Some(&holds), &drifts), (1, None));
+        assert_eq!(at(1, None, &drifts), (0, None));
+        assert_eq!(at(2, Some(&drifts), &holds), (0, Some(60)));
+        assert_eq!(at(3, Some(&holds), &drifts), (0, None), "as it was told");
+        assert_eq!(at(4, Some(&drifts), &holds), (0, Some(60)));
+        assert_eq!(at(59, None, &holds), (0, Some(60)));
+        assert_eq!(at(60, None, &holds), (1, None), "the last word");
+        assert_eq!(at(200, Some(&holds), &drifts), (1, None));
+        assert_eq!(at(500, None, &drifts), (0, None));
+    }
+
+    #[test]
+    fn what_is_told_is_news() {
+        let news = |before: Option<&OwnershipStatus>, states: &[(&str, &str, &str)]| {
+            Memory::default().tidings("o", before, true, &status(states), Timestamp::UNIX_EPOCH).now.iter().map(|c| c.type_.clone()).collect::<Vec<_>>()
+        };
+        let first = [("Ready", "True", "Resolved"), ("Compliant", "Unknown", "NotVisible"), ("ReviewDue", "False", "NothingDue"), ("OwnersMoved", "True", "Redeclared")];
+        assert_eq!(news(None, &first), ["Ready", "Compliant"]);
+        let off = status(&[("Enforcing", "False", "WebhookMissing")]);
+        assert_eq!(news(Some(&off), &[("Enforcing", "False", "FailingOpen")]), ["Enforcing"]);
+        assert!(news(Some(&off), &[("Enforcing", "False", "WebhookMissing")]).is_empty());
+        let on = status(&[("Enforcing", "True", "Proven"), ("Compliant", "False", "Drift")]);
+        assert!(news(Some(&on), &[("Enforcing", "True", "Enrolled"), ("Compliant", "False", "Other")]).is_empty());
+    }
+}
