@@ -11,6 +11,7 @@ use crate::{
     model::text::shown,
     policy::{
         book::{Book, Promise},
+        floor::Floor,
         waiver::{MAX_DAYS, known_kind},
     },
 };
@@ -25,7 +26,10 @@ pub fn decide(request: &Request<'_>, book: &Book, now: Timestamp) -> Answer {
     }
     let found = match Declaration::find(&request.kind.kind).filter(|_| &*request.kind.group == GROUP) {
         None => return Answer::deny(uid, 400, format!("{} is not a declaration", shown(&request.kind.kind, 63))),
-        Some(Declaration::Ownership) => read::<Ownership>(request).map(|(new, stored)| objections(&new, stored.as_ref())),
+        Some(Declaration::Ownership) => read::<Ownership>(request).map(|(new, stored)| {
+            let floor = book.floors.get(&*request.namespace).map(|floor| &**floor);
+            objections(&new, stored.as_ref(), floor)
+        }),
         Some(Declaration::Waiver) => read::<Waiver>(request).map(|(new, stored)| {
             let asked = Asked { user: &request.username, days: waiver_days(book, &request.namespace), now };
             waiver_objections(&new, stored.as_ref(), Some(&asked))
@@ -70,7 +74,7 @@ fn unknown(path: impl Into<String>, id: &str) -> Objection {
 }
 
 /// All that speaks against an Ownership that the CRD's schema and rules let through; `demarc check` asks the same.
-pub fn objections(ownership: &Ownership, stored: Option<&Ownership>) -> Vec<Objection> {
+pub fn objections(ownership: &Ownership, stored: Option<&Ownership>, floor: Option<&Floor>) -> Vec<Objection> {
     let mut found = Vec::new();
     // The CRD's rules see nothing of metadata but the name, so this stands here.
     if ownership.metadata.owner_references.as_ref().is_some_and(|r| !r.is_empty()) {
@@ -79,6 +83,11 @@ pub fn objections(ownership: &Ownership, stored: Option<&Ownership>) -> Vec<Obje
     // An id that was stored by a newer version stays; only what this change brings is judged.
     let known = |id: &str| controls::find(id).is_some() || stored.is_some_and(|o| o.spec.controls.iter().any(|e| e.control == id));
     found.extend(ownership.spec.controls.iter().enumerate().filter(|(_, e)| !known(&e.control)).map(|(i, entry)| unknown(format!("spec.controls[{i}].control"), &entry.control)));
+    // What was below the floor before there was one may stay while it is mended elsewhere: the floor holds anyhow.
+    if let Some(floor) = floor {
+        let before: Vec<String> = stored.map(|s| floor.under(s).below.into_iter().map(|b| b.what).collect()).unwrap_or_default();
+        found.extend(floor.under(ownership).below.into_iter().filter(|b| !before.contains(&b.what)).map(|b| Objection::new(b.path, b.what)));
+    }
     found
 }
 

@@ -34,6 +34,15 @@ impl Cause {
     }
 }
 
+/// What asks for it.
+fn by(namespace: &str, matrix: &Matrix) -> String {
+    if matrix.declared {
+        format!("ownership {}/default, generation {}", shown(namespace, 63), matrix.generation)
+    } else {
+        format!("baseline {}", shown(&matrix.baselines.join(", "), 130))
+    }
+}
+
 /// The text of a denial and its causes.
 pub fn deny(subject: &Subject<'_>, namespace: &str, matrix: &Matrix, denied: &[&Judged]) -> (String, Vec<Cause>) {
     let mut controls: Vec<usize> = denied.iter().map(|j| j.control).collect();
@@ -46,10 +55,10 @@ pub fn deny(subject: &Subject<'_>, namespace: &str, matrix: &Matrix, denied: &[&
     let mut text = format!("{kind} {}/{} lacks {} control{plural} that {} owes", shown(namespace, 63), shown(name, 80), controls.len(), shown(&owes, 80));
     let first = CATALOG[denied.first().map_or(0, |j| j.control)].id;
     let tail = format!(
-        "\nmore: demarc explain {first}; exception: demarc waiver request {first} -n {0} --for {kind}/{1} … (ownership {0}/default, generation {2})",
+        "\nmore: demarc explain {first}; exception: demarc waiver request {first} -n {0} --for {kind}/{1} … ({2})",
         shown(namespace, 63),
         shown(name, 80),
-        matrix.generation
+        by(namespace, matrix)
     );
     for (shown_so_far, judged) in denied.iter().enumerate() {
         let control = &CATALOG[judged.control];

@@ -13,18 +13,20 @@ use serde_json::Value;
 use super::{
     declared::{Declared, declaration},
     manifest::{Bad, File, Input, Object},
-    tree::Node,
+    tree::{Node, steps},
 };
 use crate::{
-    api::{Declaration, GROUP},
+    api::{Declaration, GROUP, baseline::Baseline},
     controls::CATALOG,
     model::{
         estate::Estate,
         facts::{Account, ClaimFact, Facts, Namespace, NetworkPolicy, StorageClass, Store, Volume, grantees, strings},
+        map::Map,
+        selector::Selector,
         subject::Kind,
         text::shown,
     },
-    policy::matrix::Matrix,
+    policy::{floor::Floor, matrix::Matrix},
 };
 
 /// What the files say beside what is judged.
@@ -104,8 +106,8 @@ pub fn context(namespace: &str, input: &Input, now: Timestamp) -> Result<Context
         accounts: store(input, !accounts.is_empty(), accounts, "ServiceAccount"),
         grants: store(input, bindings, grants, "RoleBinding"),
         network_policies: store(input, !policies.is_empty(), policies, "NetworkPolicy"),
-        parties: store(input, !declared.parties.is_empty(), declared.parties, "Party"),
-        rosters: store(input, !declared.rosters.is_empty(), declared.rosters, "Roster"),
+        parties: store(input, !declared.parties.is_empty(), std::mem::take(&mut declared.parties), "Party"),
+        rosters: store(input, !declared.rosters.is_empty(), std::mem::take(&mut declared.rosters), "Roster"),
         estate: Estate::none("files do not show them"),
         unseen: Arc::default(),
     };
@@ -113,10 +115,37 @@ pub fn context(namespace: &str, input: &Input, now: Timestamp) -> Result<Context
     for waiver in declared.waivers.values_mut().flatten() {
         waiver.metadata.creation_timestamp.get_or_insert(Time(now));
     }
-    let waivers = |namespace: &str| declared.waivers.get(namespace).into_iter().flatten();
-    let matrices = declared.ownerships.iter().map(|(namespace, ownership)| (namespace.clone(), Matrix::resolve(ownership).with_waivers(waivers(namespace)))).collect();
+    let matrices = matrices(namespace, input, &declared, &namespaces, &mut bad);
     bad.extend(declared.bad);
     if bad.is_empty() { Ok(Context { matrices, namespaces, facts, parents: parents(namespace, input) }) } else { Err(bad) }
+}
+
+/// What each namespace promises, by its Ownership, its Baselines and its Waivers.
+fn matrices(namespace: &str, input: &Input, declared: &Declared, namespaces: &BTreeMap<String, Namespace>, bad: &mut Vec<Bad>) -> BTreeMap<String, Matrix> {
+    let selectors: Vec<(&Baseline, Selector)> =
+        declared.baselines.values().filter_map(|b| Some((b, Selector::read(&serde_json::to_value(&b.spec.namespace_selector).ok()?)?))).collect();
+    let names: BTreeSet<&str> = input.objects.iter().map(|object| identity(object, namespace)[2]).chain(namespaces.keys().map(String::as_str)).collect();
+    let mut matrices = BTreeMap::new();
+    for name in names {
+        // The API server gives every namespace this label.
+        let own = [("kubernetes.io/metadata.name".to_owned(), name.to_owned())];
+        let labels: Map<'static> = namespaces.get(name).into_iter().flat_map(|n| n.labels.iter().map(|(k, v)| (k.to_owned(), v.to_owned()))).chain(own).collect();
+        let floor = Floor::of(selectors.iter().filter(|(_, selector)| selector.matches(&labels)).map(|(baseline, _)| *baseline));
+        let matrix = match (declared.ownerships.get(name), floor) {
+            (Some(ownership), None) => Matrix::resolve(ownership),
+            (Some(ownership), Some(floor)) => floor.under(ownership),
+            (None, Some(floor)) => floor.alone(),
+            (None, None) => continue,
+        };
+        // What a cluster has stored is held to the floor there; what is about to be stored would be refused.
+        let here = |o: &&Object| !o.looked_up && declaration(o) == Some(Declaration::Ownership) && identity(o, namespace)[2] == name;
+        if let Some(object) = input.objects.iter().find(here) {
+            let file = &input.files[object.file];
+            bad.extend(matrix.below.iter().map(|b| file.point(Bad::at(&file.name, object.node.at(&steps(&b.path)), format!("{}: {}", b.path, b.what)))));
+        }
+        matrices.insert(name.to_owned(), matrix.with_waivers(declared.waivers.get(name).into_iter().flatten()));
+    }
+    matrices
 }
 
 /// Files that hold none of a kind say nothing about it; files that hold some are taken to hold all. A cluster that was asked says all it has.

@@ -75,7 +75,7 @@ impl Declared {
         match declaration {
             Declaration::Ownership => {
                 let ownership: Ownership = typed(declaration, stored, object, file)?;
-                refused(declarations::objections(&ownership, None), object, file)?;
+                refused(declarations::objections(&ownership, None, None), object, file)?;
                 self.ownerships.insert(namespace.to_owned(), ownership);
             }
             Declaration::Baseline => drop(self.baselines.insert(name.to_owned(), typed(declaration, stored, object, file)?)),

@@ -132,7 +132,9 @@ impl Reconciler {
             Some(Promise::Broken { last_good, reason }) => (last_good.clone(), Some(reason.clone())),
         };
         let labelled = namespace.labels.get(ENROLLED_LABEL).is_some_and(|v| v == ENROLLED_VALUE);
-        let critical = self.critical(name, labelled);
+        // A Baseline may ask for it all the same, but for the cluster's own and Demarc's.
+        let asked_for = book.floors.get(name).is_some_and(|floor| floor.enrols(name));
+        let critical = self.critical(name, labelled || asked_for, asked_for);
         // A declaration that cannot be read leaves the label as it is: fail closed, and only here.
         let wanted = match (&matrix, &broken) {
             (_, Some(_)) => None,
@@ -197,13 +199,14 @@ impl Reconciler {
     }
 
     /// Why a namespace must not wait for Demarc.
-    fn critical(&self, name: &str, enrolled: bool) -> Option<String> {
+    fn critical(&self, name: &str, enrolled: bool, asked_for: bool) -> Option<String> {
         if SYSTEM_NAMESPACES.contains(&name) || self.own_namespace.as_deref() == Some(name) {
             return Some(format!("{name} is the cluster's own or Demarc's: it is never enrolled, so an outage of Demarc cannot hold it up"));
         }
         // What a workload's author can write keeps a namespace from being enrolled, which its condition says, but takes none out again.
         let runs = || (!enrolled).then(|| self.index.shared.objects().room(name).and_then(Room::runs_the_node)).flatten();
-        self.index.backs(name).or_else(runs).map(|why| format!("{name} is not enrolled, so an outage of Demarc cannot hold up the cluster: {why}"))
+        let backs = || (!asked_for).then(|| self.index.backs(name)).flatten();
+        backs().or_else(runs).map(|why| format!("{name} is not enrolled, so an outage of Demarc cannot hold up the cluster: {why}"))
     }
 
     /// A write ends with the mandate: one that outlasted it could cross with the next holder's.

@@ -11,7 +11,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 
-use super::{matrix::Matrix, objects::Objects};
+use super::{floor::Floor, matrix::Matrix, objects::Objects};
 use crate::model::facts::{Facts, Namespace};
 
 /// What is known of one namespace's Ownership.
@@ -32,8 +32,10 @@ pub enum Promise {
 /// Everything that a decision reads, apart from the records of existing objects.
 #[derive(Clone, Debug)]
 pub struct Book {
-    /// By namespace. A namespace that is absent has declared nothing.
+    /// By namespace. A namespace that is absent has declared nothing, and no Baseline holds in it.
     pub promises: HashMap<String, Promise>,
+    /// What the Baselines of a namespace ask together; absent where there are none.
+    pub floors: HashMap<String, Arc<Floor>>,
     /// Labels and annotations by namespace.
     pub namespaces: HashMap<String, Arc<Namespace>>,
     /// The rest of the cluster.
@@ -43,7 +45,7 @@ pub struct Book {
 impl Book {
     /// Nothing is known yet.
     pub fn empty() -> Self {
-        Self { promises: HashMap::new(), namespaces: HashMap::new(), facts: Facts::none("not read yet") }
+        Self { promises: HashMap::new(), floors: HashMap::new(), namespaces: HashMap::new(), facts: Facts::none("not read yet") }
     }
 }
 

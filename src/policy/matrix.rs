@@ -3,7 +3,10 @@
 
 use jiff::Timestamp;
 
-use super::waiver::{MAX_DAYS, Permit};
+use super::{
+    floor::Below,
+    waiver::{MAX_DAYS, Permit},
+};
 use crate::{
     api::ownership::{Enforcement, EscalationLevel, Evidence, ExistingPolicy, ExistingWorkloads, Mode, OwnerClass, Ownership, Parties, Policy, Reviews},
     api::waiver::Waiver,
@@ -66,6 +69,12 @@ pub struct Matrix {
     pub waivers: Vec<Permit>,
     /// How many days a Waiver may last here.
     pub waiver_days: u16,
+    /// Where the Ownership asks for less than its Baselines.
+    pub below: Vec<Below>,
+    /// The Baselines that hold here.
+    pub baselines: Vec<String>,
+    /// There is an Ownership; else the Baselines alone hold.
+    pub declared: bool,
 }
 
 impl Matrix {
@@ -102,6 +111,9 @@ impl Matrix {
             unknown_controls: spec.controls.iter().filter(|e| controls::find(&e.control).is_none()).map(|e| e.control.clone()).collect(),
             waivers: Vec::new(),
             waiver_days: MAX_DAYS,
+            below: Vec::new(),
+            baselines: Vec::new(),
+            declared: true,
         }
     }
 
@@ -146,7 +158,8 @@ impl Matrix {
     }
 }
 
-fn party_of(owner: OwnerClass, parties: &Parties) -> Option<String> {
+/// The party behind an owner class.
+pub(super) fn party_of(owner: OwnerClass, parties: &Parties) -> Option<String> {
     match owner {
         OwnerClass::Provider => parties.provider.clone(),
         OwnerClass::Customer | OwnerClass::SharedIndependent | OwnerClass::SharedDependent => parties.customer.clone(),

@@ -4,6 +4,7 @@
 pub mod book;
 pub mod drift;
 pub mod enforcing;
+pub mod floor;
 pub mod matrix;
 pub mod objects;
 pub mod status;

@@ -196,10 +196,17 @@ fn conditions(before: &OwnershipStatus, matrix: &Matrix, report: &Report, observ
         ("Compliant", Some(compliant)),
         ("Enforcing", Some(enforcing)),
         ("UnknownControl", unknown_control),
+        ("BelowBaseline", below_baseline(matrix)),
         ("OwnersMoved", owners_moved(before, matrix, observed.generation)),
         ("ReviewDue", Some(review_due(report, now))),
     ];
     merged(&before.conditions, states, observed.generation, now)
+}
+
+/// What the declaration asks below its floor: the floor holds, whatever was stored before there was one.
+fn below_baseline(matrix: &Matrix) -> Option<(&'static str, &'static str, String)> {
+    let list: Vec<&str> = matrix.below.iter().map(|b| b.what.as_str()).collect();
+    (!list.is_empty()).then(|| ("True", "FloorHolds", shown(&format!("the floor holds instead of what is declared: {}", list.join("; ")), 1000)))
 }
 
 /// What has lapsed, or will before long. Days and no countdown: the same state is written once.

@@ -7,6 +7,7 @@
 mod support;
 
 mod access;
+mod baselines;
 mod cel;
 mod certificates;
 mod cleanup;

@@ -13,8 +13,11 @@ use serde::de::DeserializeOwned;
 use super::Touched;
 use crate::{
     api::{Declaration, baseline::Baseline, ownership::Ownership, waiver::Waiver},
+    controller::install::SYSTEM_NAMESPACES,
+    model::{facts::Namespace, selector::Selector},
     policy::{
         book::{Book, Promise},
+        floor::Floor,
         matrix::Matrix,
     },
 };
@@ -35,12 +38,15 @@ pub struct Stored {
 #[derive(Debug, Default)]
 pub(super) struct Declared {
     pub ownerships: HashMap<String, Stored>,
-    baselines: BTreeMap<String, Arc<Baseline>>,
+    pub baselines: BTreeMap<String, (Arc<Baseline>, Option<Selector>)>,
     pub waivers: HashMap<String, BTreeMap<String, Arc<Waiver>>>,
     /// What each namespace promises by all of these.
     promises: HashMap<String, Promise>,
+    floors: HashMap<String, Arc<Floor>>,
     /// The namespaces whose promise may be another one by now.
     stale: BTreeSet<String>,
+    /// Of any namespace it may.
+    all_stale: bool,
 }
 
 /// As its type, without what nobody reads; or why not.
@@ -64,19 +70,46 @@ fn read<K: DeserializeOwned>(object: &DynamicObject) -> Result<K, String> {
 impl Declared {
     /// Puts what is declared into a book.
     pub fn write(&mut self, book: &mut Book) {
+        if std::mem::take(&mut self.all_stale) {
+            self.stale.extend(self.ownerships.keys().chain(book.namespaces.keys()).cloned());
+        }
         for namespace in std::mem::take(&mut self.stale) {
-            match self.promise(&namespace) {
+            let floor = book.namespaces.get(&namespace).and_then(|n| self.floor(n));
+            let promise = self.promise(&namespace, floor.as_ref());
+            match floor {
+                Some(floor) => drop(self.floors.insert(namespace.clone(), Arc::new(floor))),
+                None => drop(self.floors.remove(&namespace)),
+            }
+            match promise {
                 Some(promise) => drop(self.promises.insert(namespace, promise)),
                 None => drop(self.promises.remove(&namespace)),
             }
         }
         book.promises.clone_from(&self.promises);
+        book.floors.clone_from(&self.floors);
     }
 
-    fn promise(&self, namespace: &str) -> Option<Promise> {
-        let stored = self.ownerships.get(namespace)?;
+    /// A namespace is there, changed or gone.
+    pub fn namespace(&mut self, name: &str) {
+        self.stale.insert(name.to_owned());
+    }
+
+    fn floor(&self, namespace: &Namespace) -> Option<Floor> {
+        // The cluster's own namespaces declare nothing and are held to nothing.
+        if SYSTEM_NAMESPACES.contains(&namespace.name.as_str()) {
+            return None;
+        }
+        let selects = |selector: &Option<Selector>| selector.as_ref().is_some_and(|s| s.matches(&namespace.labels));
+        Floor::of(self.baselines.values().filter(|(_, selector)| selects(selector)).map(|(baseline, _)| &**baseline))
+    }
+
+    fn promise(&self, namespace: &str, floor: Option<&Floor>) -> Option<Promise> {
         let waivers = || self.waivers.get(namespace).into_iter().flat_map(BTreeMap::values).map(|w| &**w);
-        let matrix = |ownership: &Ownership| Arc::new(Matrix::resolve(ownership).with_waivers(waivers()));
+        let Some(stored) = self.ownerships.get(namespace) else { return floor.map(|floor| Promise::Declared(Arc::new(floor.alone().with_waivers(waivers())))) };
+        let matrix = |ownership: &Ownership| {
+            let resolved = floor.map_or_else(|| Matrix::resolve(ownership), |floor| floor.under(ownership));
+            Arc::new(resolved.with_waivers(waivers()))
+        };
         Some(match &stored.held {
             (Some(ownership), None) => Promise::Declared(matrix(ownership)),
             (last_good, reason) => Promise::Broken { last_good: last_good.as_deref().map(matrix), reason: reason.clone().unwrap_or_default() },
@@ -110,9 +143,13 @@ impl Declared {
             }
             Declaration::Baseline => {
                 match read::<Baseline>(object) {
-                    Ok(baseline) => drop(self.baselines.insert(name, Arc::new(baseline))),
+                    Ok(baseline) => {
+                        let selector = serde_json::to_value(&baseline.spec.namespace_selector).ok().and_then(|s| Selector::read(&s));
+                        self.baselines.insert(name, (Arc::new(baseline), selector));
+                    }
                     Err(reason) => tracing::warn!(baseline = name, reason, "a stored baseline cannot be read; the last good one holds"),
                 }
+                self.all_stale = true;
                 Touched::all()
             }
             Declaration::Waiver => {
@@ -142,6 +179,7 @@ impl Declared {
             }
             Declaration::Baseline => {
                 self.baselines.remove(name);
+                self.all_stale = true;
                 Touched::all()
             }
             Declaration::Waiver => {

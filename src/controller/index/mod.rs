@@ -280,6 +280,13 @@ impl State {
         }
     }
 
+    /// A Baseline may concern a namespace that has declared nothing and is not enrolled.
+    fn mark_selected(&mut self, kind: Declaration) {
+        if kind == Declaration::Baseline {
+            self.dirty.extend(self.namespaces.keys().cloned());
+        }
+    }
+
     fn take(&mut self, source: Source, change: &Change) {
         match change {
             Change::Applied(object) => self.apply(source, object),
@@ -307,6 +314,7 @@ impl State {
             Source::Declared(kind) => {
                 let touched = self.declared.apply(kind, object);
                 self.mark(touched);
+                self.mark_selected(kind);
             }
             Source::Namespaces => {
                 let namespace = Namespace {
@@ -315,6 +323,7 @@ impl State {
                     annotations: object.metadata.annotations.clone().unwrap_or_default().into_iter().collect(),
                 };
                 self.dirty.insert(name.clone());
+                self.declared.namespace(&name);
                 self.namespaces.insert(name, Arc::new(namespace));
             }
             Source::Backing(kind) => {
@@ -337,9 +346,13 @@ impl State {
         let touched = self.facts.forget(source, name, namespace);
         self.mark(touched);
         let touched = match source {
-            Source::Declared(kind) => self.declared.forget(kind, name, namespace),
+            Source::Declared(kind) => {
+                self.mark_selected(kind);
+                self.declared.forget(kind, name, namespace)
+            }
             Source::Namespaces => {
                 self.namespaces.remove(name);
+                self.declared.namespace(name);
                 return;
             }
             Source::Backing(kind) => {

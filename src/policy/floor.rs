@@ -1,0 +1,262 @@
+//! The floor of a namespace: what its Baselines ask together, the strictest of each, in whatever order they come.
+//! An Ownership may ask for more. Where it asks for less the floor holds, and what was asked for is told.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::matrix::{Matrix, party_of};
+use crate::{
+    api::{
+        baseline::{Baseline, Undeclared},
+        ownership::{ControlEntry, Enforcement, Mode, OwnerClass, Ownership, OwnershipSpec, Parties, ServiceModel},
+    },
+    controls::CATALOG,
+    model::text::shown,
+};
+
+/// What the Baselines of one namespace ask together.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Floor {
+    /// Their names, in order.
+    pub baselines: Vec<String>,
+    controls: BTreeMap<String, ControlEntry>,
+    service_model: Option<ServiceModel>,
+    parties: Parties,
+    undeclared: Undeclared,
+    waiver_days: Option<u16>,
+    critical: BTreeSet<String>,
+}
+
+/// Where an Ownership asks for less than the floor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Below {
+    /// `spec.controls[0].enforcement`.
+    pub path: String,
+    /// The control, what was said of it and what the floor is.
+    pub what: String,
+}
+
+/// How much an owner class leaves to the customer's side, which alone is held to anything.
+const fn strictness(owner: OwnerClass) -> u8 {
+    match owner {
+        OwnerClass::NotApplicable => 0,
+        OwnerClass::Provider => 1,
+        OwnerClass::ThirdParty => 2,
+        OwnerClass::SharedIndependent => 3,
+        OwnerClass::SharedDependent => 4,
+        OwnerClass::Customer => 5,
+    }
+}
+
+impl Floor {
+    /// Combines them; `None` of none.
+    pub fn of<'b>(baselines: impl IntoIterator<Item = &'b Baseline>) -> Option<Self> {
+        let mut all: Vec<&Baseline> = baselines.into_iter().collect();
+        all.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
+        let mut floor = (!all.is_empty()).then(Self::default)?;
+        for baseline in all {
+            floor.add(baseline);
+        }
+        Some(floor)
+    }
+
+    fn add(&mut self, baseline: &Baseline) {
+        let spec = &baseline.spec;
+        self.baselines.push(baseline.metadata.name.clone().unwrap_or_default());
+        for entry in &spec.controls {
+            let known = self.controls.entry(entry.control.clone()).or_insert_with(|| entry.clone());
+            known.owner = [known.owner, entry.owner].into_iter().flatten().max_by_key(|o| strictness(*o));
+            known.enforcement = known.enforcement.max(entry.enforcement);
+            // Who it is does not make it stricter: the first that says so.
+            known.accountable = known.accountable.take().or_else(|| entry.accountable.clone());
+        }
+        // Under IaaS most is the customer's, under SaaS least.
+        self.service_model = [self.service_model, spec.service_model].into_iter().flatten().min();
+        self.parties = filled(&self.parties, &spec.parties);
+        self.undeclared = self.undeclared.max(spec.undeclared);
+        self.waiver_days = [self.waiver_days, spec.waivers.max_days].into_iter().flatten().min();
+        self.critical.extend(spec.critical_namespaces.iter().cloned());
+    }
+
+    /// Whether a namespace is to be enrolled although the cluster depends on it.
+    pub fn enrols(&self, namespace: &str) -> bool {
+        self.critical.contains(namespace)
+    }
+
+    /// What an Ownership promises over this floor.
+    pub fn under(&self, ownership: &Ownership) -> Matrix {
+        let mut ownership = ownership.clone();
+        ownership.spec.parties = filled(&ownership.spec.parties, &self.parties);
+        let mut matrix = Matrix::resolve(&ownership);
+        let spec = &ownership.spec;
+        for (control, entry) in CATALOG.iter().zip(&mut matrix.entries) {
+            let Some(floor) = self.controls.get(control.id) else { continue };
+            let said = spec.controls.iter().enumerate().find(|(_, e)| e.control == control.id);
+            let mut below = |path: String, says: &str, asks: &str| {
+                let by = self.baselines.join(", ");
+                matrix.below.push(Below { path, what: format!("{}: {says}, and the floor is {asks} (baseline {})", control.id, shown(&by, 100)) });
+            };
+            let owner = floor.owner.unwrap_or_else(|| control.owner(self.service_model.unwrap_or(spec.service_model)));
+            if owner.owed_by_customer() && !entry.owner.owed_by_customer() {
+                if let Some((i, owner_said)) = said.and_then(|(i, e)| Some((i, e.owner?))) {
+                    below(format!("spec.controls[{i}].owner"), &format!("owner {owner_said}"), &format!("owner {owner}"));
+                }
+                entry.owner = owner;
+                entry.accountable = floor.accountable.clone().or_else(|| party_of(owner, &spec.parties));
+                // What was wanted of the one who owed nothing is wanted now.
+                let wanted = said.and_then(|(_, e)| e.enforcement).unwrap_or(control.enforcement);
+                entry.enforcement = wanted.min(spec.mode.ceiling()).min(control.ceiling());
+            }
+            let Some(wanted) = floor.enforcement else { continue };
+            let wanted = wanted.min(control.ceiling()).min(if entry.owner.owed_by_customer() { Enforcement::Deny } else { Enforcement::Audit });
+            if entry.enforcement >= wanted {
+                continue;
+            }
+            match said.and_then(|(i, e)| Some((i, e.enforcement?))) {
+                Some((i, enforcement)) if enforcement < wanted => {
+                    below(format!("spec.controls[{i}].enforcement"), &format!("enforcement {enforcement}"), &format!("enforcement {wanted}"));
+                }
+                _ if spec.mode.ceiling() < wanted => below("spec.mode".to_owned(), &format!("mode {}", spec.mode), &format!("enforcement {wanted}")),
+                _ => {}
+            }
+            entry.enforcement = wanted;
+        }
+        let asked = matrix.entries.iter().map(|e| e.enforcement).max().unwrap_or(Enforcement::Off);
+        matrix.mode = matrix.mode.max(self.mode(asked));
+        self.stamp(matrix)
+    }
+
+    /// What holds where nothing is declared.
+    pub fn alone(&self) -> Matrix {
+        let spec = OwnershipSpec {
+            service_model: self.service_model.unwrap_or_default(),
+            parties: self.parties.clone(),
+            controls: self.controls.values().cloned().collect(),
+            mode: match self.undeclared {
+                Undeclared::Audit => Mode::Audit,
+                Undeclared::Warn => Mode::Warn,
+                Undeclared::Deny => Mode::Enforce,
+            },
+            ..OwnershipSpec::default()
+        };
+        Matrix { declared: false, ..self.stamp(Matrix::resolve(&Ownership::new("default", spec))) }
+    }
+
+    /// The least mode under which what is asked for is asked at all. Where the undeclared are denied, those who declare are enrolled as well: the
+    /// gate lets nothing into a namespace before it is.
+    fn mode(&self, asked: Enforcement) -> Mode {
+        let least = if self.undeclared == Undeclared::Deny { Mode::Warn } else { Mode::Audit };
+        least.max(match asked {
+            Enforcement::Off | Enforcement::Audit => Mode::Audit,
+            Enforcement::Warn => Mode::Warn,
+            Enforcement::Deny => Mode::Enforce,
+        })
+    }
+
+    fn stamp(&self, matrix: Matrix) -> Matrix {
+        Matrix { baselines: self.baselines.clone(), waiver_days: self.waiver_days.unwrap_or(matrix.waiver_days), ..matrix }
+    }
+}
+
+/// The first's, and where it names none the second's.
+fn filled(first: &Parties, second: &Parties) -> Parties {
+    let or = |a: &Option<String>, b: &Option<String>| a.clone().or_else(|| b.clone());
+    Parties {
+        provider: or(&first.provider, &second.provider),
+        customer: or(&first.customer, &second.customer),
+        mssp: or(&first.mssp, &second.mssp),
+        third_parties: if first.third_parties.is_empty() { second.third_parties.clone() } else { first.third_parties.clone() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::controls::find;
+
+    fn baseline(name: &str, spec: &str) -> Baseline {
+        Baseline::new(name, serde_saphyr::from_str(&format!("{{namespaceSelector: {{}}, {spec}}}")).unwrap())
+    }
+
+    fn ownership(spec: &str) -> Ownership {
+        Ownership::new("default", serde_saphyr::from_str(&format!("{{serviceModel: PaaS, {spec}}}")).unwrap())
+    }
+
+    const ID: &str = "encryption-declared";
+
+    #[test]
+    fn an_ownership_tightens_and_never_weakens() {
+        use Enforcement::{Audit, Deny, Warn};
+        for (floor, declared, enforcement, below) in [
+            ("enforcement: Deny", "", Deny, None),
+            ("enforcement: Warn", "", Deny, None),
+            ("enforcement: Deny", "controls: [{control: encryption-declared, enforcement: Warn}]", Deny, Some("spec.controls[0].enforcement")),
+            ("enforcement: Deny", "controls: [{control: encryption-declared, enforcement: 'Off'}]", Deny, Some("spec.controls[0].enforcement")),
+            ("enforcement: Warn", "controls: [{control: encryption-declared, enforcement: Warn}]", Warn, None),
+            ("enforcement: Warn", "controls: [{control: encryption-declared, enforcement: Deny}]", Deny, None),
+            ("enforcement: Deny", "mode: Audit", Deny, Some("spec.mode")),
+            ("enforcement: Audit", "mode: Audit", Audit, None),
+            ("enforcement: Deny", "controls: [{control: encryption-declared, owner: Provider}]", Deny, Some("spec.controls[0].owner")),
+            ("owner: Customer", "controls: [{control: encryption-declared, owner: NotApplicable, enforcement: Warn}]", Warn, Some("spec.controls[0].owner")),
+            ("owner: Customer", "controls: [{control: encryption-declared, owner: SharedDependent}]", Deny, None),
+            ("owner: Provider, enforcement: Deny", "controls: [{control: encryption-declared, owner: Provider}]", Audit, None),
+            ("owner: Provider", "controls: [{control: encryption-declared, owner: Customer, enforcement: Warn}]", Warn, None),
+        ] {
+            let floor = Floor::of([&baseline("gold", &format!("controls: [{{control: {ID}, {floor}}}]"))]).unwrap();
+            let matrix = floor.under(&ownership(declared));
+            let said: Vec<&str> = matrix.below.iter().map(|b| b.path.as_str()).collect();
+            assert_eq!((matrix.entries[find(ID).unwrap()].enforcement, said), (enforcement, below.into_iter().collect()), "{floor:?} {declared}");
+            assert!(enforcement <= Audit || matrix.mode.enrolled(), "{declared}");
+            assert!(matrix.below.iter().all(|b| b.what.starts_with(ID) && b.what.contains("baseline gold")), "{:?}", matrix.below);
+        }
+        let saas = Ownership::new("default", serde_saphyr::from_str("{serviceModel: SaaS}").unwrap());
+        let floor = Floor::of([&baseline("gold", &format!("serviceModel: PaaS, controls: [{{control: {ID}, enforcement: Deny}}]"))]).unwrap();
+        let matrix = floor.under(&saas);
+        assert_eq!((matrix.entries[find(ID).unwrap()].enforcement, matrix.below.len()), (Deny, 0), "who declares another model is held to the floor, and has said nothing of it");
+    }
+
+    #[test]
+    fn several_combine_to_the_strictest_in_any_order() {
+        // Every way in which two or three of these meet, in every order.
+        let some = |i: usize| {
+            let enforcement = ["'Off'", "Audit", "Warn", "Deny"][i % 4];
+            let owner = ["Provider", "Customer", "SharedDependent", "NotApplicable", "ThirdParty"][i % 5];
+            let control = [ID, "pod-security-standard"][i % 2];
+            let undeclared = ["Audit", "Warn", "Deny"][i % 3];
+            let model = ["IaaS", "PaaS", "SaaS"][(i / 2) % 3];
+            baseline(
+                &format!("b{i}"),
+                &format!(
+                    "serviceModel: {model}, undeclared: {undeclared}, waivers: {{maxDays: {}}}, controls: [{{control: {control}, owner: {owner}, enforcement: {enforcement}}}], parties: {{customer: c{i}}}",
+                    10 + i * 7 % 50
+                ),
+            )
+        };
+        let all: Vec<Baseline> = (0..12).map(some).collect();
+        let declared = ownership("mode: Audit, controls: [{control: encryption-declared, owner: Provider, enforcement: 'Off'}]");
+        for (a, b, c) in (0..12).flat_map(|a| (0..12).flat_map(move |b| (0..12).map(move |c| (a, b, c)))).filter(|(a, b, c)| a < b && b < c) {
+            let orders = [[a, b, c], [a, c, b], [b, a, c], [b, c, a], [c, a, b], [c, b, a]];
+            let floors: Vec<Floor> = orders.iter().map(|o| Floor::of(o.iter().map(|i| &all[*i])).unwrap()).collect();
+            assert!(floors.iter().all(|f| *f == floors[0]), "{a} {b} {c}");
+            let together = floors[0].under(&declared);
+            for one in [a, b, c] {
+                let alone = Floor::of([&all[one]]).unwrap();
+                let by_one = alone.under(&declared);
+                for (control, (all, one)) in CATALOG.iter().zip(together.entries.iter().zip(&by_one.entries)) {
+                    let owes = |e: &super::super::matrix::Entry| e.owner.owed_by_customer();
+                    assert!(all.enforcement >= one.enforcement && (owes(all) || !owes(one)), "{} of {a} {b} {c}", control.id);
+                }
+                assert!(together.waiver_days <= by_one.waiver_days && together.mode >= by_one.mode && floors[0].alone().mode >= alone.alone().mode);
+            }
+        }
+    }
+
+    #[test]
+    fn what_holds_alone_is_the_baselines_own_matrix_under_what_it_says_of_the_undeclared() {
+        for (undeclared, enforcement, enrolled) in [("Audit", Enforcement::Audit, false), ("Warn", Enforcement::Warn, true), ("Deny", Enforcement::Deny, true)] {
+            let matrix = Floor::of([&baseline("gold", &format!("undeclared: {undeclared}, parties: {{customer: acme}}"))]).unwrap().alone();
+            let entry = &matrix.entries[find(ID).unwrap()];
+            assert_eq!((entry.enforcement, entry.accountable.as_deref(), matrix.mode.enrolled(), matrix.declared), (enforcement, Some("acme"), enrolled, false));
+        }
+        assert!(Floor::of([]).is_none());
+    }
+}
