@@ -388,6 +388,9 @@ fn start_watches(client: &Client, index: &Arc<Index>, tasks: &mut Tasks) -> Vec<
         .into_iter()
         .map(|(source, resource)| {
             let health = Arc::new(if source.optional() { Health::optional() } else { Health::default() });
+            if let Source::Subjects(kind) = source {
+                index.heed(kind, health.clone());
+            }
             let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
             let (index, watched) = (index.clone(), health.clone());
             tasks.spawn(async move {

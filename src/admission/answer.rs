@@ -146,7 +146,7 @@ pub fn decide(request: &Request<'_>, book: &Book, objects: &Objects, trusted: &[
     let Some(subject) = &request.subject else { return Answer::deny(uid, 400, "malformed: no object") };
     let parent = believed_parent(subject, request, objects.room(namespace_name), trusted);
     let owned = matches!(parent, Parent::Known(_) | Parent::Unknown);
-    let evaluation = evaluate(subject, namespace, matrix, &book.facts, owned, Door::Webhook, now);
+    let evaluation = evaluate(subject, namespace, matrix, &book.facts, owned, Door::Webhook(&|| request.whole()), now);
     if evaluation.violations().next().is_none() {
         return Answer::allow(uid);
     }
@@ -163,7 +163,7 @@ pub fn decide(request: &Request<'_>, book: &Book, objects: &Objects, trusted: &[
         if !matches!(consequence, Consequence::Nothing) {
             let root = || if let Parent::Known(root) = &parent { root.subject().ok() } else { None };
             if let Some(waiver) = waived(&matrix.waivers, judged.control, subject, root, now) {
-                warnings.push(denial::waived(judged, waiver));
+                warnings.push(denial::waived(matrix, judged, waiver));
                 continue;
             }
         }
@@ -244,7 +244,7 @@ fn stood_before(
     Ok(Some(Stood {
         created: old.meta.creation_timestamp.parse().ok(),
         only_scaled,
-        violations: evaluate(&old, namespace, matrix, &book.facts, owned, Door::Webhook, now).violations().map(Judged::sameness).collect(),
+        violations: evaluate(&old, namespace, matrix, &book.facts, owned, Door::Webhook(&|| request.whole_of_old()), now).violations().map(|j| j.sameness(matrix)).collect(),
     }))
 }
 
@@ -284,7 +284,7 @@ fn consequence(judged: &Judged, matrix: &Matrix, parent: &Parent<'_>, stood: Opt
         // Under a spared parent whatever a new Pod carries is drift, not denial: else a deleted Pod would never come back (P16).
         None => spared_root,
         // "You may leave it; what you touch, you fix": the same violation in the same place may stay where it, or its root, stood before.
-        Some(stood) => stood.violations.contains(&judged.sameness()) && (stood.only_scaled || spared_root || spared(stood.created)),
+        Some(stood) => stood.violations.contains(&judged.sameness(matrix)) && (stood.only_scaled || spared_root || spared(stood.created)),
     };
     if grandfathered { Consequence::Warn { grandfathered } } else { Consequence::Deny }
 }

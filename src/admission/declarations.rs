@@ -6,8 +6,13 @@ use serde::de::DeserializeOwned;
 
 use super::{answer::Answer, review::Request};
 use crate::{
-    api::{Declaration, GROUP, ownership::Ownership, waiver::Waiver},
-    controls,
+    api::{
+        Declaration, GROUP,
+        control::{Control, ControlSpec},
+        ownership::Ownership,
+        waiver::Waiver,
+    },
+    controls::{self, custom},
     model::text::shown,
     policy::{
         book::{Book, Promise},
@@ -28,12 +33,13 @@ pub fn decide(request: &Request<'_>, book: &Book, now: Timestamp) -> Answer {
         None => return Answer::deny(uid, 400, format!("{} is not a declaration", shown(&request.kind.kind, 63))),
         Some(Declaration::Ownership) => read::<Ownership>(request).map(|(new, stored)| {
             let floor = book.floors.get(&*request.namespace).map(|floor| &**floor);
-            objections(&new, stored.as_ref(), floor)
+            objections(&new, stored.as_ref(), floor, &|id| book.controls.contains_key(id))
         }),
         Some(Declaration::Waiver) => read::<Waiver>(request).map(|(new, stored)| {
             let asked = Asked { user: &request.username, days: waiver_days(book, &request.namespace), now };
-            waiver_objections(&new, stored.as_ref(), Some(&asked))
+            waiver_objections(&new, stored.as_ref(), Some(&asked), &|id| book.controls.contains_key(id))
         }),
+        Some(Declaration::Control) => read::<Control>(request).map(|(new, _)| objections_to_control(new.metadata.name.as_deref().unwrap_or_default(), &new.spec)),
         Some(Declaration::Baseline | Declaration::Party | Declaration::Roster) => return Answer::allow(uid),
     };
     match found.map(|objections| objections.into_iter().next()) {
@@ -74,14 +80,14 @@ fn unknown(path: impl Into<String>, id: &str) -> Objection {
 }
 
 /// All that speaks against an Ownership that the CRD's schema and rules let through; `demarc check` asks the same.
-pub fn objections(ownership: &Ownership, stored: Option<&Ownership>, floor: Option<&Floor>) -> Vec<Objection> {
+pub fn objections(ownership: &Ownership, stored: Option<&Ownership>, floor: Option<&Floor>, custom: &dyn Fn(&str) -> bool) -> Vec<Objection> {
     let mut found = Vec::new();
     // The CRD's rules see nothing of metadata but the name, so this stands here.
     if ownership.metadata.owner_references.as_ref().is_some_and(|r| !r.is_empty()) {
         found.push(Objection::new("metadata.ownerReferences", "an Ownership takes none, so that it does not vanish with another object"));
     }
     // An id that was stored by a newer version stays; only what this change brings is judged.
-    let known = |id: &str| controls::find(id).is_some() || stored.is_some_and(|o| o.spec.controls.iter().any(|e| e.control == id));
+    let known = |id: &str| controls::find(id).is_some() || custom(id) || stored.is_some_and(|o| o.spec.controls.iter().any(|e| e.control == id));
     found.extend(ownership.spec.controls.iter().enumerate().filter(|(_, e)| !known(&e.control)).map(|(i, entry)| unknown(format!("spec.controls[{i}].control"), &entry.control)));
     // What was below the floor before there was one may stay while it is mended elsewhere: the floor holds anyhow.
     if let Some(floor) = floor {
@@ -106,14 +112,14 @@ fn waiver_days(book: &Book, namespace: &str) -> u16 {
 }
 
 /// All that speaks against a Waiver in a file.
-pub fn objections_to_waiver(waiver: &Waiver) -> Vec<Objection> {
-    waiver_objections(waiver, None, None)
+pub fn objections_to_waiver(waiver: &Waiver, custom: &dyn Fn(&str) -> bool) -> Vec<Objection> {
+    waiver_objections(waiver, None, None, custom)
 }
 
-fn waiver_objections(waiver: &Waiver, stored: Option<&Waiver>, asked: Option<&Asked<'_>>) -> Vec<Objection> {
+fn waiver_objections(waiver: &Waiver, stored: Option<&Waiver>, asked: Option<&Asked<'_>>, custom: &dyn Fn(&str) -> bool) -> Vec<Objection> {
     let spec = &waiver.spec;
     let mut found = Vec::new();
-    if controls::find(&spec.control).is_none() && stored.is_none_or(|s| s.spec.control != spec.control) {
+    if controls::find(&spec.control).is_none() && !custom(&spec.control) && stored.is_none_or(|s| s.spec.control != spec.control) {
         found.push(unknown("spec.control", &spec.control));
     }
     if let Some(kind) = spec.target.kind.as_deref().filter(|kind| !known_kind(kind)) {
@@ -135,4 +141,9 @@ fn waiver_objections(waiver: &Waiver, stored: Option<&Waiver>, asked: Option<&As
         }
     }
     found
+}
+
+/// All that speaks against a Control; `demarc check` asks the same.
+pub fn objections_to_control(name: &str, spec: &ControlSpec) -> Vec<Objection> {
+    custom::objections(name, spec).into_iter().map(|(path, what)| Objection::new(path, what)).collect()
 }

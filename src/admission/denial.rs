@@ -4,7 +4,6 @@
 use serde::Serialize;
 
 use crate::{
-    controls::CATALOG,
     model::{proof, subject::Subject, text::shown},
     policy::{matrix::Matrix, verdict::Judged, waiver::Permit},
 };
@@ -53,7 +52,7 @@ pub fn deny(subject: &Subject<'_>, namespace: &str, matrix: &Matrix, denied: &[&
     let (kind, name) = name.split_once('/').unwrap_or((&name, ""));
     let plural = if controls.len() == 1 { "" } else { "s" };
     let mut text = format!("{kind} {}/{} lacks {} control{plural} that {} owes", shown(namespace, 63), shown(name, 80), controls.len(), shown(&owes, 80));
-    let first = CATALOG[denied.first().map_or(0, |j| j.control)].id;
+    let first = matrix.row(denied.first().map_or(0, |j| j.control)).id;
     let tail = format!(
         "\nmore: demarc explain {first}; exception: demarc waiver request {first} -n {0} --for {kind}/{1} … ({2})",
         shown(namespace, 63),
@@ -61,7 +60,7 @@ pub fn deny(subject: &Subject<'_>, namespace: &str, matrix: &Matrix, denied: &[&
         by(namespace, matrix)
     );
     for (shown_so_far, judged) in denied.iter().enumerate() {
-        let control = &CATALOG[judged.control];
+        let control = matrix.row(judged.control);
         let line = format!(
             "\n  {} ({}) at {}: {}\n    fix: {}",
             control.id,
@@ -81,22 +80,22 @@ pub fn deny(subject: &Subject<'_>, namespace: &str, matrix: &Matrix, denied: &[&
     let causes = denied
         .iter()
         .take(32)
-        .map(|j| Cause { reason: CATALOG[j.control].id.to_owned(), message: shown(&j.finding.message, 160), field: shown(&subject.full_path(&j.finding.path), 253) })
+        .map(|j| Cause { reason: matrix.row(j.control).id.to_owned(), message: shown(&j.finding.message, 160), field: shown(&subject.full_path(&j.finding.path), 253) })
         .chain([Cause::note(proof::GENERATION, &matrix.generation.to_string())])
         .collect();
     (text, causes)
 }
 
 /// The warning that something passes by a Waiver, and until when.
-pub fn waived(judged: &Judged, waiver: &Permit) -> String {
-    let id = CATALOG[judged.control].id;
+pub fn waived(matrix: &Matrix, judged: &Judged, waiver: &Permit) -> String {
+    let id = matrix.row(judged.control).id;
     // The day before the name: whatever is too long loses its end.
     shown(&format!("{id}: violated, waived until {} by waiver {}", waiver.last_day(), waiver.name), MAX_WARNING)
 }
 
 /// One warning.
 pub fn warn(subject: &Subject<'_>, matrix: &Matrix, judged: &Judged, grandfathered: bool) -> String {
-    let control = &CATALOG[judged.control];
+    let control = matrix.row(judged.control);
     let text = if grandfathered {
         format!("{}: still violated, stood before enforcement (allowed as it is)", control.id)
     } else {

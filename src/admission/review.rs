@@ -2,12 +2,15 @@
 //! The uid is looked for even in what cannot be understood, so that a refusal always comes under the request's own uid.
 //! Shape: <https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#webhook-request-and-response>.
 
+use std::collections::BTreeMap;
+
 use serde::{
     Deserialize, Deserializer,
     de::{self, DeserializeSeed, IgnoredAny, MapAccess},
 };
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 
+use crate::controls::custom::Whole;
 use crate::model::{
     read::once,
     subject::{Kind, Subject},
@@ -68,6 +71,42 @@ impl<'a> Request<'a> {
         // The same bytes were read once; what could not be read now is as good as absent, and absent is refused.
         serde_json::from_str::<Review<'a>>(self.body).map(|r| r.request).unwrap_or_default()
     }
+}
+
+/// What an expression may read of a request.
+const ASKED: [&str; 6] = ["kind", "name", "namespace", "operation", "subResource", "userInfo"];
+
+impl Request<'_> {
+    /// The object and the request as trees, for controls of users' own.
+    pub fn whole(&self) -> Result<Whole, &'static str> {
+        let objects = self.objects();
+        let old_object = objects.old_object.map_or(Ok(Value::Null), tree)?;
+        Ok(Whole { object: objects.object.ok_or(UNREAD).and_then(tree)?, old_object, request: Some(self.asked()?) })
+    }
+
+    /// The same of what is stored already, as if it were new.
+    pub fn whole_of_old(&self) -> Result<Whole, &'static str> {
+        let object = self.objects().old_object.ok_or(UNREAD).and_then(tree)?;
+        Ok(Whole { object, old_object: Value::Null, request: Some(self.asked()?) })
+    }
+
+    fn asked(&self) -> Result<Value, &'static str> {
+        #[derive(Deserialize)]
+        struct Review<'a> {
+            #[serde(borrow)]
+            request: BTreeMap<Str<'a>, &'a RawValue>,
+        }
+        let review: Review<'_> = serde_json::from_str(self.body).map_err(|_| UNREAD)?;
+        let fields = review.request.into_iter().filter(|(key, _)| ASKED.contains(&&**key));
+        fields.map(|(key, raw)| Ok((key.to_string(), tree(raw)?))).collect::<Result<serde_json::Map<_, _>, _>>().map(Value::Object)
+    }
+}
+
+/// It was read once already, as its kind; what cannot be read whole is Unknown to these controls.
+const UNREAD: &str = "the whole object cannot be read";
+
+fn tree(raw: &RawValue) -> Result<Value, &'static str> {
+    serde_json::from_str(raw.get()).map_err(|_| UNREAD)
 }
 
 /// Why a body is not a review.

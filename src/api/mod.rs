@@ -2,6 +2,7 @@
 //! A new kind is its file and one row of [`Declaration`].
 
 pub mod baseline;
+pub mod control;
 pub mod ownership;
 pub mod party;
 mod reviews;
@@ -43,6 +44,8 @@ macro_rules! declarations {
 declarations! {
     /// The floor for many namespaces.
     Baseline("baselines") = baseline::Baseline,
+    /// A control of one's own.
+    Control("controls") = control::Control,
     /// Who owns what in one namespace.
     Ownership("ownerships") = ownership::Ownership,
     /// An organisation or team.
@@ -58,7 +61,7 @@ impl Declaration {
     pub const fn namespaced(self) -> bool {
         match self {
             Self::Ownership | Self::Waiver => true,
-            Self::Baseline | Self::Party | Self::Roster => false,
+            Self::Baseline | Self::Control | Self::Party | Self::Roster => false,
         }
     }
 

@@ -169,6 +169,10 @@ pub struct MatrixRow {
     pub enforcement: Enforcement,
     /// How the control stands.
     pub verdict: Verdict,
+    /// Of a control of one's own: what it asks for, in short. When that changes, what stood before is spared anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub asks: Option<String>,
     /// From when it is denied here; what stood before is grandfathered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forbidden_since: Option<Time>,

@@ -1,6 +1,8 @@
 //! What an Ownership and a Baseline say in the same shape: parties, controls and the evidence for them.
 //! Everything is bounded, so that the CRDs' CEL rules stay within the API server's cost budget.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -54,6 +56,10 @@ pub struct ControlEntry {
     /// How a violation is met; unset, the catalog's default. The namespace's mode is a ceiling over it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enforcement: Option<Enforcement>,
+    /// What a control of one's own reads as params, each a list of texts; the catalog's read policy instead.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 16, "additionalProperties" = {"type": "array", "maxItems": 64, "items": {"type": "string", "maxLength": 253}}))]
+    pub params: BTreeMap<String, Vec<String>>,
     /// What shows that the control holds where the cluster cannot.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]

@@ -13,8 +13,8 @@ use serde::Serialize;
 use super::{
     baseline,
     cluster::Listed,
-    context::{Context, LABEL, context, is_label, judged_kind},
-    declared::declaration,
+    context::{Context, LABEL, context, is_label, judged_kind, value},
+    declared::{self, declaration},
     github::github,
     manifest::{Bad, Input, Object},
     sarif::sarif,
@@ -24,7 +24,7 @@ use super::{
 use crate::{
     api::ownership::{Enforcement, OwnerClass, Severity},
     api::{Declaration, GROUP},
-    controls::{self, CATALOG, Control},
+    controls::{self, custom::Whole},
     model::{
         Outcome,
         facts::Namespace,
@@ -32,7 +32,7 @@ use crate::{
         text::shown,
     },
     policy::{
-        matrix::Matrix,
+        matrix::{Matrix, Row},
         verdict::{Door, Judged, Told, evaluate, evaluate_namespace},
         waiver::{Permit, waived},
     },
@@ -96,7 +96,7 @@ pub struct Args {
 }
 
 impl Args {
-    fn asks(&self, control: &Control) -> bool {
+    fn asks(&self, control: &Row<'_>) -> bool {
         self.severity.is_none_or(|least| control.severity >= least.severity()) && (self.control.is_empty() || self.control.iter().any(|id| id == control.id))
     }
 }
@@ -174,14 +174,15 @@ fn judged(args: &Args, stdin: &mut dyn Read, ask: &mut Ask<'_>, now: Timestamp) 
         let what = shown(&args.namespace, 100);
         return Err(vec![Bad::of(format_args!("-n \"{what}\" {LABEL}"))]);
     }
-    if let Some(unknown) = args.control.iter().find(|id| controls::find(id).is_none()) {
-        return Err(vec![Bad::of(format_args!("--control: nobody knows \"{}\"; the nearest is {}", shown(unknown, 63), controls::nearest(unknown)))]);
-    }
     let known = args.baseline.as_deref().map(baseline::read).transpose().map_err(|bad| vec![bad])?.unwrap_or_default();
     let mut input = Input::default();
     input.read(&args.filename, stdin, false).and_then(|()| input.read(&args.against, stdin, true)).map_err(|bad| vec![bad])?;
     if let Some(context) = &args.context {
         look_up(args, context, ask, &mut input).map_err(|bad| vec![bad])?;
+    }
+    let own = declared::controls(&input);
+    if let Some(unknown) = args.control.iter().find(|id| controls::find(id).is_none() && !own.contains(*id)) {
+        return Err(vec![Bad::of(format_args!("--control: nobody knows \"{}\"; the nearest is {}", shown(unknown, 63), controls::nearest(unknown)))]);
     }
     let report = judge(args, &input, &known, now)?;
     if let Some(path) = &args.write_baseline {
@@ -286,7 +287,7 @@ pub(super) struct Finding {
     /// The same in each run, whatever moves around it.
     pub id: String,
     pub level: Level,
-    pub control: &'static str,
+    pub control: String,
     pub severity: Severity,
     pub file: String,
     pub line: u32,
@@ -357,8 +358,8 @@ fn judge(args: &Args, input: &Input, known: &BTreeSet<String>, now: Timestamp) -
             Some(parent) => told(*parent, input, &context, namespace, matrix, now)?,
             None => Told::default(),
         };
-        let judged = evaluate(&subject, namespace, matrix, &context.facts, context.parents.contains_key(&i), Door::Files, now).judged.into_iter();
-        let own = judged.filter(|judged| args.asks(&CATALOG[judged.control]) && !told.says(&subject, judged));
+        let judged = evaluate(&subject, namespace, matrix, &context.facts, context.parents.contains_key(&i), Door::Files(&|| Ok(whole(object))), now).judged.into_iter();
+        let own = judged.filter(|judged| args.asks(&matrix.row(judged.control)) && !told.says(&subject, judged, matrix));
         // The API server does not ask about these unless the chart is told to: drift, and no refusal.
         let ceiling = if Kind::DRIFT_ONLY.contains(&kind) { Enforcement::Audit } else { Enforcement::Deny };
         let root = top(i, &context).map(|root| (judged_kind(&input.objects[root]), input.objects[root].node.json()));
@@ -396,7 +397,7 @@ fn declared(args: &Args, input: &Input, object: &Object, context: &Context, know
     let namespace = context.namespaces.get(name).unwrap_or(&bare);
     let (object_name, file) = ("ownership/default", &input.files[object.file].name);
     let judged = evaluate_namespace(namespace, matrix, &context.facts, now).judged;
-    let asked = judged.iter().filter(|judged| args.asks(&CATALOG[judged.control]));
+    let asked = judged.iter().filter(|judged| args.asks(&matrix.row(judged.control)));
     let finding = |judged: &Judged| finding(judged, object, (object_name.to_owned(), judged.finding.path.clone()), name, file, matrix, Enforcement::Audit);
     report.take(asked.map(finding).collect(), known, args.show_unknown);
 }
@@ -436,7 +437,12 @@ fn told(parent: usize, input: &Input, context: &Context, namespace: &Namespace, 
     let Some(kind) = judged_kind(object) else { return Ok(Told::default()) };
     let json = object.node.json();
     let subject = subject(kind, object, &json, input)?;
-    Ok(Told::by(&evaluate(&subject, namespace, matrix, &context.facts, context.parents.contains_key(&parent), Door::Files, now)))
+    Ok(Told::by(&evaluate(&subject, namespace, matrix, &context.facts, context.parents.contains_key(&parent), Door::Files(&|| Ok(whole(object))), now), matrix))
+}
+
+/// As a new object that nobody asks about.
+fn whole(object: &Object) -> Whole {
+    Whole { object: value(object), old_object: serde_json::Value::Null, request: None }
 }
 
 /// Kinds that are looked up and not judged.
@@ -461,13 +467,13 @@ fn kind_not_judged(object: &Object) -> String {
 }
 
 fn finding(judged: &Judged, object: &Object, (name, path): (String, String), namespace: &str, file: &str, matrix: &Matrix, ceiling: Enforcement) -> Finding {
-    let (control, entry, found) = (&CATALOG[judged.control], &matrix.entries[judged.control], &judged.finding);
+    let (control, entry, found) = (matrix.row(judged.control), &matrix.entries[judged.control], &judged.finding);
     let place = object.node.find(&path);
     let enforcement = entry.enforcement.min(ceiling);
     Finding {
         id: baseline::id(control.id, namespace, &name, &path, &found.fingerprint),
         level: Level::of(found.outcome, enforcement),
-        control: control.id,
+        control: control.id.to_owned(),
         severity: control.severity,
         file: shown(file, 4096),
         line: place.line,

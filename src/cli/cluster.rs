@@ -63,7 +63,7 @@ pub async fn list(context: &str, namespaces: &BTreeSet<String>) -> anyhow::Resul
             }
         }
         // Without them what the cluster would refuse is anybody's guess; parties and people only inform.
-        if let (Some(reason), Some(Declaration::Ownership | Declaration::Baseline | Declaration::Waiver)) = (&failed, Declaration::find(kind)) {
+        if let (Some(reason), Some(Declaration::Ownership | Declaration::Baseline | Declaration::Control | Declaration::Waiver)) = (&failed, Declaration::find(kind)) {
             let plural = &resource.plural;
             anyhow::bail!("{kind}s cannot be listed: {reason}; check that Demarc is installed there, and kubectl auth can-i list {plural}.{GROUP}");
         }

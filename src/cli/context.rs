@@ -52,7 +52,7 @@ pub fn judged_kind(object: &Object) -> Option<Kind> {
 /// All that is wrong with the declarations: every one must be one that a cluster would take.
 pub fn context(namespace: &str, input: &Input, now: Timestamp) -> Result<Context, Vec<Bad>> {
     let mut bad: Vec<Bad> = Vec::new();
-    let mut declared = Declared::default();
+    let mut declared = Declared::of(input);
     let mut namespaces = BTreeMap::new();
     let (mut classes, mut volumes, mut claims) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     let mut policies: BTreeMap<String, BTreeMap<String, NetworkPolicy>> = BTreeMap::new();
@@ -125,14 +125,15 @@ fn matrices(namespace: &str, input: &Input, declared: &Declared, namespaces: &BT
     let selectors: Vec<(&Baseline, Selector)> =
         declared.baselines.values().filter_map(|b| Some((b, Selector::read(&serde_json::to_value(&b.spec.namespace_selector).ok()?)?))).collect();
     let names: BTreeSet<&str> = input.objects.iter().map(|object| identity(object, namespace)[2]).chain(namespaces.keys().map(String::as_str)).collect();
+    let custom = Arc::new(declared.controls.clone());
     let mut matrices = BTreeMap::new();
     for name in names {
         // The API server gives every namespace this label.
         let own = [("kubernetes.io/metadata.name".to_owned(), name.to_owned())];
         let labels: Map<'static> = namespaces.get(name).into_iter().flat_map(|n| n.labels.iter().map(|(k, v)| (k.to_owned(), v.to_owned()))).chain(own).collect();
-        let floor = Floor::of(selectors.iter().filter(|(_, selector)| selector.matches(&labels)).map(|(baseline, _)| *baseline));
+        let floor = Floor::of(selectors.iter().filter(|(_, selector)| selector.matches(&labels)).map(|(baseline, _)| *baseline), &custom);
         let matrix = match (declared.ownerships.get(name), floor) {
-            (Some(ownership), None) => Matrix::resolve(ownership),
+            (Some(ownership), None) => Matrix::resolve_with(ownership, &custom),
             (Some(ownership), Some(floor)) => floor.under(ownership),
             (None, Some(floor)) => floor.alone(),
             (None, None) => continue,

@@ -1,7 +1,10 @@
 //! Declarations among the files: each is taken only if the API server and the webhook would take it.
 //! All that is wrong with them is told at once, each at its place.
 
-use std::collections::{BTreeMap, btree_map::Entry};
+use std::{
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    sync::Arc,
+};
 
 use serde::de::DeserializeOwned;
 
@@ -13,7 +16,8 @@ use super::{
 };
 use crate::{
     admission::declarations,
-    api::{Declaration, GROUP, baseline::Baseline, ownership::Ownership, party::PartySpec, roster::RosterSpec, waiver::Waiver},
+    api::{Declaration, GROUP, baseline::Baseline, control::ControlSpec, ownership::Ownership, party::PartySpec, roster::RosterSpec, waiver::Waiver},
+    controls::custom::Custom,
     model::text::shown,
 };
 
@@ -25,6 +29,8 @@ pub struct Declared {
     /// By name.
     pub baselines: BTreeMap<String, Baseline>,
     /// By name.
+    pub controls: BTreeMap<String, Arc<Custom>>,
+    /// By name.
     pub parties: BTreeMap<String, PartySpec>,
     /// By name.
     pub rosters: BTreeMap<String, RosterSpec>,
@@ -35,6 +41,8 @@ pub struct Declared {
     /// Where each was first seen.
     seen: BTreeMap<(Declaration, String, String), String>,
     schemas: BTreeMap<Declaration, Schema>,
+    /// The names of all Controls among the files, wherever they stand.
+    named: BTreeSet<String>,
 }
 
 /// The kind of ours that an object is of.
@@ -42,7 +50,18 @@ pub fn declaration(object: &Object) -> Option<Declaration> {
     Declaration::find(&object.kind).filter(|_| object.group == GROUP)
 }
 
+/// The names of all Controls among the files.
+pub fn controls(input: &Input) -> BTreeSet<String> {
+    let controls = input.objects.iter().filter(|o| declaration(o) == Some(Declaration::Control));
+    controls.filter_map(|o| Some(o.node.get("metadata")?.get("name")?.text()?.to_owned())).collect()
+}
+
 impl Declared {
+    /// Nothing yet, but which Controls there will be: an Ownership may stand before them.
+    pub fn of(input: &Input) -> Self {
+        Self { named: controls(input), ..Self::default() }
+    }
+
     /// Takes one in. `namespace` is its own, or the one of the command line.
     pub fn take(&mut self, declaration: Declaration, object: &Object, input: &Input, name: &str, namespace: &str) {
         let file = &input.files[object.file];
@@ -66,7 +85,7 @@ impl Declared {
         if let Some(other) = self.seen.get(&key) {
             let what = match declaration {
                 Declaration::Ownership => format!("namespace \"{}\" is declared already, at {other}; keep one Ownership", shown(namespace, 63)),
-                Declaration::Baseline | Declaration::Party | Declaration::Roster | Declaration::Waiver => {
+                Declaration::Baseline | Declaration::Control | Declaration::Party | Declaration::Roster | Declaration::Waiver => {
                     format!("{} \"{}\" is declared already, at {other}; keep one", declaration.kind(), shown(name, 63))
                 }
             };
@@ -75,15 +94,20 @@ impl Declared {
         match declaration {
             Declaration::Ownership => {
                 let ownership: Ownership = typed(declaration, stored, object, file)?;
-                refused(declarations::objections(&ownership, None, None), object, file)?;
+                refused(declarations::objections(&ownership, None, None, &|id| self.named.contains(id)), object, file)?;
                 self.ownerships.insert(namespace.to_owned(), ownership);
+            }
+            Declaration::Control => {
+                let spec: ControlSpec = typed(declaration, stored["spec"].clone(), object, file)?;
+                refused(declarations::objections_to_control(name, &spec), object, file)?;
+                self.controls.insert(name.to_owned(), Arc::new(Custom::new(name, spec)));
             }
             Declaration::Baseline => drop(self.baselines.insert(name.to_owned(), typed(declaration, stored, object, file)?)),
             Declaration::Party => drop(self.parties.insert(name.to_owned(), typed(declaration, stored["spec"].clone(), object, file)?)),
             Declaration::Roster => drop(self.rosters.insert(name.to_owned(), typed(declaration, stored["spec"].clone(), object, file)?)),
             Declaration::Waiver => {
                 let waiver: Waiver = typed(declaration, stored, object, file)?;
-                refused(declarations::objections_to_waiver(&waiver), object, file)?;
+                refused(declarations::objections_to_waiver(&waiver, &|id| self.named.contains(id)), object, file)?;
                 self.waivers.entry(namespace.to_owned()).or_default().push(waiver);
             }
         }

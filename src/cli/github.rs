@@ -23,7 +23,7 @@ fn command(finding: &Finding) -> String {
         Level::Note => "notice",
     };
     let message = format!("{}: {} at {}; owed by {}; fix: {}", finding.object, finding.message, finding.path, finding.owed_by, finding.fix);
-    format!("::{word} file={},line={},col={},title={}::{}", property(&finding.file), finding.line, finding.column, property(finding.control), data(&message))
+    format!("::{word} file={},line={},col={},title={}::{}", property(&finding.file), finding.line, finding.column, property(&finding.control), data(&message))
 }
 
 /// A line of output begins a command, so nothing of a manifest may begin one of its own.

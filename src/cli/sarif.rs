@@ -53,9 +53,8 @@ fn result(finding: &Finding) -> Value {
         Level::Warning => "warning",
         Level::Note => "note",
     };
-    json!({
+    let mut result = json!({
         "ruleId": finding.control,
-        "ruleIndex": CATALOG.iter().position(|c| c.id == finding.control),
         "level": level,
         "message": {"text": format!("{}: {} (owed by {}; fix: {})", finding.object, finding.message, finding.owed_by, finding.fix)},
         "locations": [{
@@ -67,7 +66,12 @@ fn result(finding: &Finding) -> Value {
         }],
         "partialFingerprints": {"demarc/v1": finding.id},
         "baselineState": if finding.known { "unchanged" } else { "new" },
-    })
+    });
+    // A control of the users' own is no rule of the tool.
+    if let Some(rule) = CATALOG.iter().position(|c| c.id == finding.control) {
+        result["ruleIndex"] = json!(rule);
+    }
+    result
 }
 
 /// A path as a relative reference: whatever a URI cannot hold is written in percent.

@@ -144,9 +144,7 @@ pub async fn run(args: Args, out: &mut (dyn Write + Send), now: Timestamp) -> an
 
 /// The Waiver that is meant, all but who asks.
 fn asked(args: &Request, now: Timestamp) -> anyhow::Result<(String, WaiverSpec)> {
-    if controls::find(&args.control).is_none() {
-        bail!("nobody knows \"{}\"; the nearest is {} (demarc explain lists them)", shown(&args.control, 63), controls::nearest(&args.control));
-    }
+    // Whether there is such a control the cluster knows: some are the users' own.
     let target = match (&args.target, &args.selector) {
         (Some(target), _) => {
             let Some((kind, name)) = target.split_once('/').filter(|(kind, name)| !kind.is_empty() && !name.is_empty()) else {
@@ -194,7 +192,7 @@ async fn request(args: &Request, name: &str, spec: WaiverSpec, client: &Client, 
     let waiver = Waiver::new(name, WaiverSpec { requested_by: whoami(client).await?, ..spec });
     let api: Api<Waiver> = Api::namespaced(client.clone(), namespace);
     let made = answer(api.create(&PostParams { dry_run: args.dry_run, ..PostParams::default() }, &waiver)).await?;
-    let (what, until) = (target(&made), Permit::read(&made, MAX_DAYS).last_day());
+    let (what, until) = (target(&made), Permit::read(&made, MAX_DAYS, None).last_day());
     match args.output {
         Output::Json => json(&made, out),
         Output::Text => {
@@ -227,7 +225,7 @@ async fn approve(args: &Approve, client: &Client, namespace: &str, out: &mut (dy
                 "waiver {namespace}/{name} approved{dry}: {} for {}, until {} at the longest",
                 made.spec.control,
                 target(&made),
-                Permit::read(&made, MAX_DAYS).last_day()
+                Permit::read(&made, MAX_DAYS, None).last_day()
             )?;
             writeln!(out, "reason: {}", shown(&made.spec.reason, 400))?;
             Ok(())
@@ -266,7 +264,7 @@ impl Row {
     fn of(waiver: &Waiver, now: Timestamp) -> Self {
         let (meta, spec) = (&waiver.metadata, &waiver.spec);
         // A Baseline may have lengthened it, which the leader knows; where it has not spoken yet the rule does.
-        let state = waiver.status.as_ref().and_then(|s| s.state).unwrap_or_else(|| live(&Permit::read(waiver, MAX_DAYS), now));
+        let state = waiver.status.as_ref().and_then(|s| s.state).unwrap_or_else(|| live(&Permit::read(waiver, MAX_DAYS, controls::find(&spec.control)), now));
         let hours = spec.expires.0.duration_since(now).as_hours();
         Self {
             namespace: shown(meta.namespace.as_deref().unwrap_or_default(), 63),

@@ -95,7 +95,10 @@ fn declarations_entry() -> Value {
         "matchPolicy": "Equivalent",
         "sideEffects": "None",
         "timeoutSeconds": 5,
-        "rules": [{"apiGroups": [GROUP], "apiVersions": ["*"], "operations": ["CREATE", "UPDATE"], "resources": ["ownerships", "waivers"], "scope": "Namespaced"}],
+        "rules": [
+            {"apiGroups": [GROUP], "apiVersions": ["*"], "operations": ["CREATE", "UPDATE"], "resources": ["ownerships", "waivers"], "scope": "Namespaced"},
+            {"apiGroups": [GROUP], "apiVersions": ["*"], "operations": ["CREATE", "UPDATE"], "resources": ["controls"], "scope": "Cluster"},
+        ],
         // Finalizers must go here as well, and an owner may not come.
         "matchConditions": [{"name": "can-matter", "expression": format!("{CAN_MATTER} || object.metadata.?ownerReferences != oldObject.metadata.?ownerReferences")}],
     })

@@ -14,6 +14,7 @@ use crate::{
         Declaration,
         waiver::{Waiver, WaiverState, WaiverStatus},
     },
+    controls,
     policy::{
         book::Promise,
         waiver::{MAX_DAYS, Permit, plan, turns},
@@ -23,14 +24,16 @@ use crate::{
 impl Reconciler {
     /// Writes what is new about the Waivers of a namespace; when time alone turns one.
     pub(super) async fn waivers(&self, namespace: &str, teller: &Teller) -> Result<Option<Timestamp>, WriteError> {
-        let days = match self.index.shared.book.load().promises.get(namespace) {
-            Some(Promise::Declared(matrix) | Promise::Broken { last_good: Some(matrix), .. }) => matrix.waiver_days,
-            Some(Promise::Broken { last_good: None, .. }) | None => MAX_DAYS,
+        let matrix = match self.index.shared.book.load().promises.get(namespace) {
+            Some(Promise::Declared(matrix) | Promise::Broken { last_good: Some(matrix), .. }) => Some(matrix.clone()),
+            Some(Promise::Broken { last_good: None, .. }) | None => None,
         };
+        let days = matrix.as_ref().map_or(MAX_DAYS, |m| m.waiver_days);
+        let find = |id: &str| matrix.as_ref().map_or_else(|| controls::find(id), |m| m.find(id));
         let now = Timestamp::now();
         let mut permits = Vec::new();
         for waiver in self.index.waivers(namespace) {
-            let permit = Permit::read(&waiver, days);
+            let permit = Permit::read(&waiver, days, find(&waiver.spec.control));
             if let Some(status) = plan(&waiver, &permit, now) {
                 let (name, version) = (&permit.name, waiver.metadata.resource_version.as_deref().unwrap_or_default());
                 self.write_status::<Waiver>(namespace, name, version, &status).await?;

@@ -16,7 +16,10 @@ use kube::{
     Api,
     api::{DynamicObject, ListParams, WatchEvent, WatchParams},
 };
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep, sleep_until, timeout},
+};
 
 /// The API server ends each watch after this; hearing its end proves the connection.
 const WATCH: u32 = 50;
@@ -55,6 +58,7 @@ pub struct Health {
     denied: AtomicBool,
     failing: AtomicBool,
     absent: AtomicBool,
+    anew: Notify,
     optional: bool,
 }
 
@@ -67,6 +71,7 @@ impl Default for Health {
             denied: AtomicBool::new(false),
             failing: AtomicBool::new(false),
             absent: AtomicBool::new(false),
+            anew: Notify::new(),
             optional: false,
         }
     }
@@ -76,6 +81,11 @@ impl Health {
     /// Of a kind that a cluster may do without, such as the Gateway API: not served is as good as empty, and asked again from time to time.
     pub fn optional() -> Self {
         Self { optional: true, ..Self::default() }
+    }
+
+    /// Asks for the list to be read anew: more is kept of its objects now.
+    pub fn read_anew(&self) {
+        self.anew.notify_one();
     }
 
     fn hear(&self) {
@@ -217,7 +227,11 @@ async fn watch(api: &Api<DynamicObject>, what: &str, mut version: String, health
         };
         health.hear();
         loop {
-            let event = match timeout(SILENCE, stream.try_next()).await {
+            let event = tokio::select! {
+                () = health.anew.notified() => return true,
+                event = timeout(SILENCE, stream.try_next()) => event,
+            };
+            let event = match event {
                 Ok(Ok(Some(event))) => event,
                 Ok(Ok(None)) => break,
                 Ok(Err(error)) => {

@@ -12,6 +12,7 @@ mod access_review_current;
 mod anonymous_access_forbidden;
 mod audit_logging_attested;
 mod backup_current;
+pub mod custom;
 mod data_classification_declared;
 mod declared;
 mod encryption_declared;

@@ -67,6 +67,11 @@ pub fn shown(text: &str, max: usize) -> String {
     out
 }
 
+/// The first `n` bytes of a hash, as text.
+pub fn hex(hash: &[u8], n: usize) -> String {
+    hash.iter().take(n).map(|b| format!("{b:02x}")).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,7 +2,7 @@
 //! a decision reads one consistent snapshot and never waits.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{
         Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicBool, Ordering},
@@ -12,7 +12,10 @@ use std::{
 use arc_swap::ArcSwap;
 
 use super::{floor::Floor, matrix::Matrix, objects::Objects};
-use crate::model::facts::{Facts, Namespace};
+use crate::{
+    controls::custom::Custom,
+    model::facts::{Facts, Namespace},
+};
 
 /// What is known of one namespace's Ownership.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,6 +39,8 @@ pub struct Book {
     pub promises: HashMap<String, Promise>,
     /// What the Baselines of a namespace ask together; absent where there are none.
     pub floors: HashMap<String, Arc<Floor>>,
+    /// Controls of users' own, by name.
+    pub controls: Arc<BTreeMap<String, Arc<Custom>>>,
     /// Labels and annotations by namespace.
     pub namespaces: HashMap<String, Arc<Namespace>>,
     /// The rest of the cluster.
@@ -45,7 +50,7 @@ pub struct Book {
 impl Book {
     /// Nothing is known yet.
     pub fn empty() -> Self {
-        Self { promises: HashMap::new(), floors: HashMap::new(), namespaces: HashMap::new(), facts: Facts::none("not read yet") }
+        Self { promises: HashMap::new(), floors: HashMap::new(), controls: Arc::default(), namespaces: HashMap::new(), facts: Facts::none("not read yet") }
     }
 }
 

@@ -42,8 +42,8 @@ pub struct Drift {
 }
 
 impl Drift {
-    fn new(control: usize, outcome: Outcome, object: String, message: &str, grandfathered: bool) -> Self {
-        let rank = (u8::from(outcome == Outcome::Unknown), u8::MAX - CATALOG[control].severity as u8);
+    fn new(matrix: &Matrix, control: usize, outcome: Outcome, object: String, message: &str, grandfathered: bool) -> Self {
+        let rank = (u8::from(outcome == Outcome::Unknown), u8::MAX - matrix.row(control).severity as u8);
         Self { rank, control, object, message: shown(message, 250), outcome, waived: None, grandfathered }
     }
 
@@ -77,7 +77,7 @@ pub struct Report {
 
 /// Judges everything in one namespace.
 pub fn report(namespace: &Namespace, matrix: &Matrix, room: &Room, facts: &Facts, now: Timestamp) -> Report {
-    let mut applied = vec![false; CATALOG.len()];
+    let mut applied = vec![false; matrix.entries.len()];
     let mut drift = Vec::new();
     let declared = evaluate_namespace(namespace, matrix, facts, now);
     for control in declared.applied {
@@ -85,7 +85,13 @@ pub fn report(namespace: &Namespace, matrix: &Matrix, room: &Room, facts: &Facts
     }
     for judged in declared.judged {
         let message = format!("{}: {}", judged.finding.path, judged.finding.message);
-        drift.push(Drift::new(judged.control, judged.finding.outcome, "ownership/default".to_owned(), &message, false));
+        drift.push(Drift::new(matrix, judged.control, judged.finding.outcome, "ownership/default".to_owned(), &message, false));
+    }
+    for (i, asked) in matrix.custom.iter().enumerate() {
+        let control = CATALOG.len() + i;
+        if let Some(why) = asked.control.fault().filter(|_| matrix.entries[control].judged()) {
+            drift.push(Drift::new(matrix, control, Outcome::Unknown, format!("control/{}", asked.control.id), why, false));
+        }
     }
     let grace_ends = matrix.existing.until.as_ref().map(|t| t.0).filter(|until| *until > now);
     let mut turns = [declared.turns, grace_ends, waiver::turns(&matrix.waivers, now)].into_iter().flatten().min();
@@ -104,18 +110,18 @@ pub fn report(namespace: &Namespace, matrix: &Matrix, room: &Room, facts: &Facts
         let told = parent.map_or(&nothing, |(uid, parent)| parents.entry(uid).or_insert_with(|| told_of(parent, namespace, matrix, facts, room, now)));
         let top = room.root(record);
         let created = top.created;
-        let evaluation = evaluate(&subject, namespace, matrix, facts, parent.is_some(), Door::Cluster, now);
+        let evaluation = evaluate(&subject, namespace, matrix, facts, parent.is_some(), Door::Cluster(&|| record.whole()), now);
         turns = [turns, evaluation.turns].into_iter().flatten().min();
         for control in evaluation.applied {
             applied[control] = true;
         }
         for judged in evaluation.judged {
-            if told.says(&subject, &judged) {
+            if told.says(&subject, &judged, matrix) {
                 continue;
             }
             let message = format!("{}: {}", subject.full_path(&judged.finding.path), judged.finding.message);
             let grandfathered = judged.finding.outcome == Outcome::Violated && matrix.grandfathers(judged.control, created, judged.finding.since, now);
-            let found = Drift::new(judged.control, judged.finding.outcome, subject.display_name(), &message, grandfathered);
+            let found = Drift::new(matrix, judged.control, judged.finding.outcome, subject.display_name(), &message, grandfathered);
             let waiver = || waived(&matrix.waivers, judged.control, &subject, || top.subject().ok(), now);
             drift.push(match (judged.finding.outcome == Outcome::Violated).then(waiver).flatten() {
                 Some(waiver) => found.waived_by(waiver),
@@ -151,14 +157,16 @@ fn unreadable(record: &Record, matrix: &Matrix, error: &serde_json::Error) -> Ve
 
 /// Unknown, for each control that is asked of `kind`.
 fn asked_of(kind: Kind, matrix: &Matrix, object: &str, why: &str) -> Vec<Drift> {
-    let asked = CATALOG.iter().zip(&matrix.entries).enumerate().filter(|(_, (row, entry))| row.kinds.contains(&kind) && entry.judged());
-    asked.map(|(control, _)| Drift::new(control, Outcome::Unknown, object.to_owned(), why, false)).collect()
+    let of_catalog = CATALOG.iter().map(|row| row.kinds.contains(&kind));
+    let about = of_catalog.chain(matrix.custom.iter().map(|asked| asked.control.is_about(kind)));
+    let asked = about.zip(&matrix.entries).enumerate().filter(|(_, (about, entry))| *about && entry.judged());
+    asked.map(|(control, _)| Drift::new(matrix, control, Outcome::Unknown, object.to_owned(), why, false)).collect()
 }
 
 /// What is told of `record`, and not again of its children.
 fn told_of(record: &Record, namespace: &Namespace, matrix: &Matrix, facts: &Facts, room: &Room, now: Timestamp) -> Told {
     let owned = room.parent_of(record).is_some();
-    record.subject().map(|subject| Told::by(&evaluate(&subject, namespace, matrix, facts, owned, Door::Cluster, now))).unwrap_or_default()
+    record.subject().map(|subject| Told::by(&evaluate(&subject, namespace, matrix, facts, owned, Door::Cluster(&|| record.whole()), now), matrix)).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -1,15 +1,18 @@
 //! The floor of a namespace: what its Baselines ask together, the strictest of each, in whatever order they come.
 //! An Ownership may ask for more. Where it asks for less the floor holds, and what was asked for is told.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use super::matrix::{Matrix, party_of};
+use super::matrix::{Matrix, party_of, row};
 use crate::{
     api::{
         baseline::{Baseline, Undeclared},
         ownership::{ControlEntry, Enforcement, Mode, OwnerClass, Ownership, OwnershipSpec, Parties, ServiceModel},
     },
-    controls::CATALOG,
+    controls::custom::Custom,
     model::text::shown,
 };
 
@@ -24,6 +27,8 @@ pub struct Floor {
     undeclared: Undeclared,
     waiver_days: Option<u16>,
     critical: BTreeSet<String>,
+    /// The controls of users' own, which it may ask for as well.
+    custom: Arc<BTreeMap<String, Arc<Custom>>>,
 }
 
 /// Where an Ownership asks for less than the floor.
@@ -49,10 +54,10 @@ const fn strictness(owner: OwnerClass) -> u8 {
 
 impl Floor {
     /// Combines them; `None` of none.
-    pub fn of<'b>(baselines: impl IntoIterator<Item = &'b Baseline>) -> Option<Self> {
+    pub fn of<'b>(baselines: impl IntoIterator<Item = &'b Baseline>, custom: &Arc<BTreeMap<String, Arc<Custom>>>) -> Option<Self> {
         let mut all: Vec<&Baseline> = baselines.into_iter().collect();
         all.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
-        let mut floor = (!all.is_empty()).then(Self::default)?;
+        let mut floor = (!all.is_empty()).then(|| Self { custom: custom.clone(), ..Self::default() })?;
         for baseline in all {
             floor.add(baseline);
         }
@@ -86,9 +91,12 @@ impl Floor {
     pub fn under(&self, ownership: &Ownership) -> Matrix {
         let mut ownership = ownership.clone();
         ownership.spec.parties = filled(&ownership.spec.parties, &self.parties);
-        let mut matrix = Matrix::resolve(&ownership);
+        let mut matrix = Matrix::resolve_with(&ownership, &self.custom);
+        let custom = matrix.custom.clone();
         let spec = &ownership.spec;
-        for (control, entry) in CATALOG.iter().zip(&mut matrix.entries) {
+        for (i, entry) in matrix.entries.iter_mut().enumerate() {
+            let control = row(&custom, i);
+            let [enforcement, ceiling] = control.enforcement;
             let Some(floor) = self.controls.get(control.id) else { continue };
             let said = spec.controls.iter().enumerate().find(|(_, e)| e.control == control.id);
             let mut below = |path: String, says: &str, asks: &str| {
@@ -103,11 +111,11 @@ impl Floor {
                 entry.owner = owner;
                 entry.accountable = floor.accountable.clone().or_else(|| party_of(owner, &spec.parties));
                 // What was wanted of the one who owed nothing is wanted now.
-                let wanted = said.and_then(|(_, e)| e.enforcement).unwrap_or(control.enforcement);
-                entry.enforcement = wanted.min(spec.mode.ceiling()).min(control.ceiling());
+                let wanted = said.and_then(|(_, e)| e.enforcement).unwrap_or(enforcement);
+                entry.enforcement = wanted.min(spec.mode.ceiling()).min(ceiling);
             }
             let Some(wanted) = floor.enforcement else { continue };
-            let wanted = wanted.min(control.ceiling()).min(if entry.owner.owed_by_customer() { Enforcement::Deny } else { Enforcement::Audit });
+            let wanted = wanted.min(ceiling).min(if entry.owner.owed_by_customer() { Enforcement::Deny } else { Enforcement::Audit });
             if entry.enforcement >= wanted {
                 continue;
             }
@@ -138,7 +146,7 @@ impl Floor {
             },
             ..OwnershipSpec::default()
         };
-        Matrix { declared: false, ..self.stamp(Matrix::resolve(&Ownership::new("default", spec))) }
+        Matrix { declared: false, ..self.stamp(Matrix::resolve_with(&Ownership::new("default", spec), &self.custom)) }
     }
 
     /// The least mode under which what is asked for is asked at all. Where the undeclared are denied, those who declare are enrolled as well: the
@@ -171,7 +179,7 @@ fn filled(first: &Parties, second: &Parties) -> Parties {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::controls::find;
+    use crate::controls::{CATALOG, find};
 
     fn baseline(name: &str, spec: &str) -> Baseline {
         Baseline::new(name, serde_saphyr::from_str(&format!("{{namespaceSelector: {{}}, {spec}}}")).unwrap())
@@ -179,6 +187,10 @@ mod tests {
 
     fn ownership(spec: &str) -> Ownership {
         Ownership::new("default", serde_saphyr::from_str(&format!("{{serviceModel: PaaS, {spec}}}")).unwrap())
+    }
+
+    fn floor_of<'b>(baselines: impl IntoIterator<Item = &'b Baseline>) -> Option<Floor> {
+        Floor::of(baselines, &Arc::default())
     }
 
     const ID: &str = "encryption-declared";
@@ -201,7 +213,7 @@ mod tests {
             ("owner: Provider, enforcement: Deny", "controls: [{control: encryption-declared, owner: Provider}]", Audit, None),
             ("owner: Provider", "controls: [{control: encryption-declared, owner: Customer, enforcement: Warn}]", Warn, None),
         ] {
-            let floor = Floor::of([&baseline("gold", &format!("controls: [{{control: {ID}, {floor}}}]"))]).unwrap();
+            let floor = floor_of([&baseline("gold", &format!("controls: [{{control: {ID}, {floor}}}]"))]).unwrap();
             let matrix = floor.under(&ownership(declared));
             let said: Vec<&str> = matrix.below.iter().map(|b| b.path.as_str()).collect();
             assert_eq!((matrix.entries[find(ID).unwrap()].enforcement, said), (enforcement, below.into_iter().collect()), "{floor:?} {declared}");
@@ -209,7 +221,7 @@ mod tests {
             assert!(matrix.below.iter().all(|b| b.what.starts_with(ID) && b.what.contains("baseline gold")), "{:?}", matrix.below);
         }
         let saas = Ownership::new("default", serde_saphyr::from_str("{serviceModel: SaaS}").unwrap());
-        let floor = Floor::of([&baseline("gold", &format!("serviceModel: PaaS, controls: [{{control: {ID}, enforcement: Deny}}]"))]).unwrap();
+        let floor = floor_of([&baseline("gold", &format!("serviceModel: PaaS, controls: [{{control: {ID}, enforcement: Deny}}]"))]).unwrap();
         let matrix = floor.under(&saas);
         assert_eq!((matrix.entries[find(ID).unwrap()].enforcement, matrix.below.len()), (Deny, 0), "who declares another model is held to the floor, and has said nothing of it");
     }
@@ -235,11 +247,11 @@ mod tests {
         let declared = ownership("mode: Audit, controls: [{control: encryption-declared, owner: Provider, enforcement: 'Off'}]");
         for (a, b, c) in (0..12).flat_map(|a| (0..12).flat_map(move |b| (0..12).map(move |c| (a, b, c)))).filter(|(a, b, c)| a < b && b < c) {
             let orders = [[a, b, c], [a, c, b], [b, a, c], [b, c, a], [c, a, b], [c, b, a]];
-            let floors: Vec<Floor> = orders.iter().map(|o| Floor::of(o.iter().map(|i| &all[*i])).unwrap()).collect();
+            let floors: Vec<Floor> = orders.iter().map(|o| floor_of(o.iter().map(|i| &all[*i])).unwrap()).collect();
             assert!(floors.iter().all(|f| *f == floors[0]), "{a} {b} {c}");
             let together = floors[0].under(&declared);
             for one in [a, b, c] {
-                let alone = Floor::of([&all[one]]).unwrap();
+                let alone = floor_of([&all[one]]).unwrap();
                 let by_one = alone.under(&declared);
                 for (control, (all, one)) in CATALOG.iter().zip(together.entries.iter().zip(&by_one.entries)) {
                     let owes = |e: &super::super::matrix::Entry| e.owner.owed_by_customer();
@@ -253,10 +265,10 @@ mod tests {
     #[test]
     fn what_holds_alone_is_the_baselines_own_matrix_under_what_it_says_of_the_undeclared() {
         for (undeclared, enforcement, enrolled) in [("Audit", Enforcement::Audit, false), ("Warn", Enforcement::Warn, true), ("Deny", Enforcement::Deny, true)] {
-            let matrix = Floor::of([&baseline("gold", &format!("undeclared: {undeclared}, parties: {{customer: acme}}"))]).unwrap().alone();
+            let matrix = floor_of([&baseline("gold", &format!("undeclared: {undeclared}, parties: {{customer: acme}}"))]).unwrap().alone();
             let entry = &matrix.entries[find(ID).unwrap()];
             assert_eq!((entry.enforcement, entry.accountable.as_deref(), matrix.mode.enrolled(), matrix.declared), (enforcement, Some("acme"), enrolled, false));
         }
-        assert!(Floor::of([]).is_none());
+        assert!(floor_of([]).is_none());
     }
 }

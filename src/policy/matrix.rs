@@ -1,16 +1,26 @@
 //! The responsibility matrix of one namespace: its Ownership laid over the catalog's defaults.
 //! Resolved once when a declaration changes; a decision only reads it.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use jiff::Timestamp;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use super::{
     floor::Below,
     waiver::{MAX_DAYS, Permit},
 };
 use crate::{
-    api::ownership::{Enforcement, EscalationLevel, Evidence, ExistingPolicy, ExistingWorkloads, Mode, OwnerClass, Ownership, Parties, Policy, Reviews},
+    api::ownership::{
+        Enforcement, EscalationLevel, Evidence, ExistingPolicy, ExistingWorkloads, Mode, OwnerClass, Ownership, OwnershipSpec, Parties, Policy, Reviews, ServiceModel, Severity,
+    },
     api::waiver::Waiver,
-    controls::{self, CATALOG, Duty},
+    controls::{
+        self, CATALOG, Duty,
+        custom::{Custom, MAX_CUSTOM},
+    },
+    model::text::hex,
 };
 
 /// One control in one namespace.
@@ -42,11 +52,64 @@ impl Entry {
     }
 }
 
+/// A control of users' own, and what a namespace asks of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Asked {
+    /// The control.
+    pub control: Arc<Custom>,
+    /// What its expressions read as `params`.
+    pub params: Value,
+    /// Both, in short.
+    pub asks: String,
+}
+
+/// What is said of a control, whoever made it.
+#[derive(Clone, Copy, Debug)]
+pub struct Row<'m> {
+    /// Its id.
+    pub id: &'m str,
+    /// How bad a violation is.
+    pub severity: Severity,
+    /// Its findings point at secrets.
+    pub confidential: bool,
+    /// How a violation is met unless somebody says otherwise, and at most.
+    pub(super) enforcement: [Enforcement; 2],
+    /// Default owner class under IaaS, PaaS and SaaS.
+    owners: [OwnerClass; 3],
+}
+
+impl Row<'_> {
+    /// Its default owner class.
+    pub(super) const fn owner(&self, model: ServiceModel) -> OwnerClass {
+        let [iaas, paas, saas] = self.owners;
+        match model {
+            ServiceModel::IaaS => iaas,
+            ServiceModel::PaaS => paas,
+            ServiceModel::SaaS => saas,
+        }
+    }
+}
+
+/// What is said of the control at a position, with these beside the catalog's.
+pub(super) fn row(custom: &[Asked], control: usize) -> Row<'_> {
+    match CATALOG.get(control) {
+        Some(c) => Row { id: c.id, severity: c.severity, confidential: c.confidential, enforcement: [c.enforcement, c.ceiling()], owners: c.owners },
+        None => {
+            let Custom { id, spec, .. } = &*custom[control - CATALOG.len()].control;
+            let owners = [spec.owners.iaas, spec.owners.paas, spec.owners.saas];
+            // What an expression puts into its message is not known here.
+            Row { id, severity: spec.severity, confidential: true, enforcement: [spec.enforcement, Enforcement::Deny], owners }
+        }
+    }
+}
+
 /// What one namespace promises.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Matrix {
-    /// One a control, in the catalog's order.
+    /// One a control, in the catalog's order, and then one of each that is the users' own.
     pub entries: Vec<Entry>,
+    /// The controls of users' own, by name. Their positions follow the catalog's.
+    pub custom: Vec<Asked>,
     /// The settings that checks read.
     pub policy: Policy,
     /// The owner of workloads that name none.
@@ -80,26 +143,27 @@ pub struct Matrix {
 impl Matrix {
     /// Lays an Ownership over the catalog.
     pub fn resolve(ownership: &Ownership) -> Self {
+        Self::resolve_with(ownership, &BTreeMap::new())
+    }
+
+    /// Lays an Ownership over the catalog and the controls of users' own.
+    pub fn resolve_with(ownership: &Ownership, custom: &BTreeMap<String, Arc<Custom>>) -> Self {
         let spec = &ownership.spec;
-        let entries = CATALOG
-            .iter()
-            .map(|control| {
-                let entry = spec.controls.iter().find(|e| e.control == control.id);
-                let owner = entry.and_then(|e| e.owner).unwrap_or_else(|| control.owner(spec.service_model));
-                let wanted = entry.and_then(|e| e.enforcement).unwrap_or(control.enforcement).min(spec.mode.ceiling()).min(control.ceiling());
-                let row = ownership.status.as_ref().and_then(|s| s.matrix.iter().find(|r| r.control == control.id));
-                Entry {
-                    owner,
-                    accountable: entry.and_then(|e| e.accountable.clone()).or_else(|| party_of(owner, &spec.parties)),
-                    enforcement: if owner.owed_by_customer() { wanted } else { wanted.min(Enforcement::Audit) },
-                    forbidden_since: row.and_then(|r| r.forbidden_since.as_ref()).map(|t| t.0),
-                    performed_by: entry.map(|e| e.performed_by.clone()).unwrap_or_default(),
-                    evidence: entry.map(|e| e.evidence.clone()).unwrap_or_default(),
-                }
-            })
-            .collect();
+        // The catalog's own name stands, whatever was stored beside it.
+        let own = custom.values().filter(|c| controls::find(&c.id).is_none());
+        let beyond = own.clone().skip(MAX_CUSTOM).map(|c| c.id.clone());
+        let custom: Vec<Asked> = own.clone().take(MAX_CUSTOM).map(|control| Asked::new(control, spec)).collect();
+        let entries = (0..CATALOG.len() + custom.len()).map(|i| entry(ownership, &row(&custom, i), i.checked_sub(CATALOG.len()).map(|i| &*custom[i].asks))).collect();
+        let known = |id: &str| controls::find(id).is_some() || custom.iter().any(|asked| asked.control.id == id);
+        let mut unknown_controls: Vec<String> = spec.controls.iter().filter(|e| !known(&e.control)).map(|e| e.control.clone()).collect();
+        for id in beyond {
+            if !unknown_controls.contains(&id) {
+                unknown_controls.push(id);
+            }
+        }
         Self {
             entries,
+            custom,
             policy: spec.policy.clone(),
             default_owner: spec.default_owner.clone(),
             parties: spec.parties.clone(),
@@ -108,7 +172,7 @@ impl Matrix {
             mode: spec.mode,
             existing: spec.existing_workloads.clone(),
             generation: ownership.metadata.generation.unwrap_or_default(),
-            unknown_controls: spec.controls.iter().filter(|e| controls::find(&e.control).is_none()).map(|e| e.control.clone()).collect(),
+            unknown_controls,
             waivers: Vec::new(),
             waiver_days: MAX_DAYS,
             below: Vec::new(),
@@ -120,8 +184,23 @@ impl Matrix {
     /// The same, with the Waivers of the namespace.
     #[must_use]
     pub fn with_waivers<'w>(mut self, waivers: impl IntoIterator<Item = &'w Waiver>) -> Self {
-        self.waivers = waivers.into_iter().map(|w| Permit::read(w, self.waiver_days)).collect();
+        self.waivers = waivers.into_iter().map(|w| Permit::read(w, self.waiver_days, self.find(&w.spec.control))).collect();
         self
+    }
+
+    /// What is said of the control at a position.
+    pub fn row(&self, control: usize) -> Row<'_> {
+        row(&self.custom, control)
+    }
+
+    /// The position of a control.
+    pub fn find(&self, id: &str) -> Option<usize> {
+        controls::find(id).or_else(|| Some(CATALOG.len() + self.custom.iter().position(|asked| asked.control.id == id)?))
+    }
+
+    /// What the control at a position asks for, where it is the users' own.
+    pub fn asks(&self, control: usize) -> Option<&str> {
+        control.checked_sub(CATALOG.len()).map(|i| &*self.custom[i].asks)
     }
 
     /// Whether an object made at `created` stood before `control` was forbidden here, or before the fact that makes it a violation came to be
@@ -140,8 +219,8 @@ impl Matrix {
 
     /// Whose each control is that is asked for here, with its position in the catalog.
     pub fn duties(&self) -> Vec<(usize, Duty<'_>)> {
-        let asked = CATALOG.iter().zip(&self.entries).enumerate().filter(|(_, (_, entry))| entry.judged());
-        asked.map(|(i, (control, entry))| (i, entry.duty(control.id))).collect()
+        let asked = self.entries.iter().enumerate().filter(|(_, entry)| entry.judged());
+        asked.map(|(i, entry)| (i, entry.duty(self.row(i).id))).collect()
     }
 
     /// Who owes a control, for a message: `acme (customer)`.
@@ -155,6 +234,32 @@ impl Matrix {
             OwnerClass::NotApplicable => "nobody",
         };
         entry.accountable.as_ref().map_or_else(|| format!("the {role}"), |party| format!("{party} ({role})"))
+    }
+}
+
+impl Asked {
+    fn new(control: &Arc<Custom>, spec: &OwnershipSpec) -> Self {
+        let params = spec.controls.iter().find(|e| e.control == control.id).map_or_else(|| json!({}), |e| json!(e.params));
+        // Plain data always serializes; were it not to, the empty text is as good as any.
+        let text = serde_json::to_string(&(&control.spec.kinds, &control.spec.validations, &params)).unwrap_or_default();
+        Self { control: control.clone(), params, asks: hex(&Sha256::digest(text), 6) }
+    }
+}
+
+fn entry(ownership: &Ownership, row: &Row<'_>, asks: Option<&str>) -> Entry {
+    let (spec, id, [enforcement, ceiling]) = (&ownership.spec, row.id, row.enforcement);
+    let entry = spec.controls.iter().find(|e| e.control == id);
+    let owner = entry.and_then(|e| e.owner).unwrap_or_else(|| row.owner(spec.service_model));
+    let wanted = entry.and_then(|e| e.enforcement).unwrap_or(enforcement).min(spec.mode.ceiling()).min(ceiling);
+    // What was recorded of other conditions says nothing of these.
+    let row = ownership.status.as_ref().and_then(|s| s.matrix.iter().find(|r| r.control == id && r.asks.as_deref() == asks));
+    Entry {
+        owner,
+        accountable: entry.and_then(|e| e.accountable.clone()).or_else(|| party_of(owner, &spec.parties)),
+        enforcement: if owner.owed_by_customer() { wanted } else { wanted.min(Enforcement::Audit) },
+        forbidden_since: row.and_then(|r| r.forbidden_since.as_ref()).map(|t| t.0),
+        performed_by: entry.map(|e| e.performed_by.clone()).unwrap_or_default(),
+        evidence: entry.map(|e| e.evidence.clone()).unwrap_or_default(),
     }
 }
 

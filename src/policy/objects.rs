@@ -2,15 +2,18 @@
 //! The webhook looks up parents here; drift judges the records again whenever a declaration or a fact changes, without asking the API server.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
 use jiff::Timestamp;
 
-use crate::model::{
-    subject::{Kind, Subject, slim},
-    text::shown,
+use crate::{
+    controls::custom::Whole,
+    model::{
+        subject::{Kind, Subject, slim},
+        text::shown,
+    },
 };
 
 /// One object that exists.
@@ -24,6 +27,8 @@ pub struct Record {
     pub parent: Option<Box<str>>,
     /// The fields that `Subject::parse` reads, as JSON.
     json: Box<str>,
+    /// The whole object, where a control of users' own is about its kind.
+    whole: Option<Box<str>>,
 }
 
 impl Record {
@@ -33,6 +38,15 @@ impl Record {
     /// What made the object unreadable; it was stored as it came.
     pub fn subject(&self) -> Result<Subject<'_>, serde_json::Error> {
         Subject::parse(self.kind, &self.json)
+    }
+
+    /// The whole object, for controls of users' own.
+    ///
+    /// # Errors
+    /// It was not kept: such a control came later, and the list is being read anew.
+    pub fn whole(&self) -> Result<Whole, &'static str> {
+        let object = self.whole.as_ref().and_then(|json| serde_json::from_str(json).ok()).ok_or("the whole object is not read yet")?;
+        Ok(Whole { object, old_object: serde_json::Value::Null, request: None })
     }
 
     /// Its name, also where the rest cannot be read.
@@ -50,6 +64,8 @@ impl Record {
 #[derive(Debug, Default)]
 pub struct Objects {
     rooms: HashMap<Arc<str>, Room>,
+    /// Kinds of which the whole object is kept.
+    whole: BTreeSet<Kind>,
 }
 
 /// The records of one namespace, by uid. Cloning shares the records, so that a namespace is judged without holding anybody up.
@@ -59,6 +75,13 @@ pub struct Room {
 }
 
 impl Objects {
+    /// Says of which kinds the whole object is kept from now on; returns those that are new among them, whose list must be read anew.
+    pub fn keep_whole(&mut self, kinds: BTreeSet<Kind>) -> Vec<Kind> {
+        let new = kinds.difference(&self.whole).copied().collect();
+        self.whole = kinds;
+        new
+    }
+
     /// Adds or replaces one object from its JSON. Returns its namespace, or `None` for JSON without a uid.
     pub fn put(&mut self, kind: Kind, mut object: serde_json::Value) -> Option<String> {
         let meta = &object["metadata"];
@@ -66,10 +89,14 @@ impl Objects {
         let namespace = meta["namespace"].as_str().unwrap_or_default().to_owned();
         let created = meta["creationTimestamp"].as_str().and_then(|t| t.parse().ok());
         let parent = meta["ownerReferences"].as_array().into_iter().flatten().find(|r| r["controller"] == true).and_then(|r| r["uid"].as_str()).map(Into::into);
+        if let Some(meta) = object["metadata"].as_object_mut() {
+            meta.remove("managedFields");
+        }
+        let whole = self.whole.contains(&kind).then(|| serde_json::to_string(&object).ok()).flatten().map(String::into_boxed_str);
         slim(&mut object);
         let json = serde_json::to_string(&object).ok()?.into_boxed_str();
         let room = self.rooms.entry(namespace.as_str().into()).or_default();
-        room.records.insert(uid, Arc::new(Record { kind, created, parent, json }));
+        room.records.insert(uid, Arc::new(Record { kind, created, parent, json, whole }));
         Some(namespace)
     }
 

@@ -14,8 +14,7 @@ use super::{
 };
 use crate::{
     api::ownership::{Counts, Enforcement, FindingRow, MatrixRow, OwnershipStatus, Verdict},
-    controls::{self, CATALOG},
-    model::text::shown,
+    model::text::{hex, shown},
 };
 
 /// The most findings that a status lists; the total says how many there are (H91).
@@ -76,19 +75,22 @@ fn rows(before: &OwnershipStatus, matrix: &Matrix, report: &Report, observed: &O
     // A status of before there were settings, or of the same: the line stands where it was. One in the future was written by somebody else.
     let stands = before.settings.as_ref().is_none_or(|s| *s == settings(matrix));
     let stood = |since: &Time| stands && since.0 <= whole_second(now);
-    CATALOG
+    matrix
+        .entries
         .iter()
-        .zip(&matrix.entries)
         .zip(&report.verdicts)
-        .map(|((control, entry), verdict)| {
+        .enumerate()
+        .map(|(control, (entry, verdict))| {
+            let (id, asks) = (matrix.row(control).id, matrix.asks(control));
             let denied = observed.enrolled && entry.enforcement == Enforcement::Deny;
-            let was = before.matrix.iter().find(|r| r.control == control.id).and_then(|r| r.forbidden_since.clone()).filter(stood);
+            let was = before.matrix.iter().find(|r| r.control == id && r.asks.as_deref() == asks).and_then(|r| r.forbidden_since.clone()).filter(stood);
             MatrixRow {
-                control: control.id.to_owned(),
+                control: id.to_owned(),
                 owner: entry.owner,
                 accountable: entry.accountable.clone(),
                 enforcement: entry.enforcement,
                 verdict: *verdict,
+                asks: asks.map(str::to_owned),
                 forbidden_since: denied.then(|| was.unwrap_or(Time(whole_second(now)))),
             }
         })
@@ -100,11 +102,7 @@ fn rows(before: &OwnershipStatus, matrix: &Matrix, report: &Report, observed: &O
 fn settings(matrix: &Matrix) -> String {
     // Plain data always serializes; were it not to, the empty text is as good as any.
     let text = serde_json::to_string(&(&matrix.policy, &matrix.default_owner)).unwrap_or_default();
-    short(&Sha256::digest(text))
-}
-
-fn short(hash: &[u8]) -> String {
-    hash.iter().take(6).map(|b| format!("{b:02x}")).collect()
+    hex(&Sha256::digest(text), 6)
 }
 
 /// `metav1.Time` has whole seconds. Rounded up, so that an object made in this very second still counts as existing.
@@ -136,7 +134,7 @@ fn findings(before: &OwnershipStatus, matrix: &Matrix, report: &Report, now: Tim
         .iter()
         .take(MAX_FINDINGS)
         .map(|d| {
-            let control = CATALOG[d.control].id;
+            let control = matrix.row(d.control).id;
             let verdict = d.verdict();
             let known = before.findings.iter().find(|f| f.control == control && f.object == d.object && f.message == d.message && f.verdict == verdict);
             FindingRow {
@@ -162,7 +160,7 @@ fn digest(status: &OwnershipStatus) -> String {
         hash.update(format!("{} {} {} {}\n", f.control, f.object, f.verdict, f.message));
     }
     hash.update(status.findings_total.to_le_bytes());
-    short(&hash.finalize())
+    hex(&hash.finalize(), 6)
 }
 
 /// A condition's type, and its status, reason and message; `None` when it does not stand.
@@ -185,7 +183,12 @@ fn conditions(before: &OwnershipStatus, matrix: &Matrix, report: &Report, observ
             (("False", "Unreadable", why.clone()), Some(("True", "Unreadable", why)))
         }
     };
-    let unknown_control = matrix.unknown_controls.first().map(|id| ("True", "NotInCatalog", format!("this version does not know {}; it is shown, not denied", shown(id, 63))));
+    let broken = matrix.custom.iter().find_map(|asked| Some((&asked.control.id, asked.control.fault()?)));
+    let unknown_control = match (matrix.unknown_controls.first(), broken) {
+        (Some(id), _) => Some(("True", "NotInCatalog", format!("this version does not know {}; it is shown, not denied", shown(id, 63)))),
+        (None, Some((id, why))) => Some(("True", "DoesNotCompile", shown(&format!("control {id} judges nothing: {why}"), 500))),
+        (None, None) => None,
+    };
     // Written only when the label could not be: else it is there before the status is.
     let waits = matrix.mode.enrolled() && !observed.enrolled && observed.critical.is_none();
     let reconciling = waits.then(|| ("True", "Enrolling", "the enrolment label is not on the namespace yet; the log of the replica that leads says why".to_owned()));
@@ -222,7 +225,7 @@ fn review_due(report: &Report, now: Timestamp) -> (&'static str, &'static str, S
 
 /// The controls that changed hands with this generation of the declaration, as a changed service model makes many do.
 fn owners_moved(before: &OwnershipStatus, matrix: &Matrix, generation: i64) -> Option<(&'static str, &'static str, String)> {
-    let owner_of = |id: &str| controls::find(id).map(|i| matrix.entries[i].owner);
+    let owner_of = |id: &str| matrix.find(id).map(|i| matrix.entries[i].owner);
     let moved: Vec<String> = before
         .matrix
         .iter()

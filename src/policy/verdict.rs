@@ -8,7 +8,12 @@ use jiff::Timestamp;
 use super::matrix::Matrix;
 use crate::{
     api::ownership::Enforcement,
-    controls::{Applies, CATALOG, Check, Context, Control, Declared, Due, Duty, Notes, ObjectCheck, lapsed},
+    controls::{
+        Applies, CATALOG, Check, Context, Control, Declared, Due, Duty, Notes, ObjectCheck,
+        custom::{Source, namespace_object},
+        expression::Budget,
+        lapsed,
+    },
     model::{
         Finding, Outcome, Sameness,
         facts::{Facts, Namespace},
@@ -16,23 +21,31 @@ use crate::{
     },
 };
 
-/// Where an object is judged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Door {
+/// Where an object is judged, and how the whole of it is come by where a control of users' own is about its kind.
+#[derive(Clone, Copy)]
+pub enum Door<'w> {
     /// At admission, where nobody hears of what is only reported.
-    Webhook,
+    Webhook(Source<'w>),
     /// In a file, where nothing exists yet.
-    Files,
+    Files(Source<'w>),
     /// In the cluster, where it exists.
-    Cluster,
+    Cluster(Source<'w>),
 }
 
-impl Door {
+impl<'w> Door<'w> {
     fn check(self, row: &Control, enforcement: Enforcement) -> Option<ObjectCheck> {
         match (row.check, self) {
-            (Check::Object(_), Self::Webhook) if enforcement < Enforcement::Warn => None,
-            (Check::Object(check), _) | (Check::Existing(check), Self::Cluster) => Some(check),
-            (Check::Existing(_), Self::Webhook | Self::Files) | (Check::Namespace(_), _) => None,
+            (Check::Object(_), Self::Webhook(_)) if enforcement < Enforcement::Warn => None,
+            (Check::Object(check), _) | (Check::Existing(check), Self::Cluster(_)) => Some(check),
+            (Check::Existing(_), Self::Webhook(_) | Self::Files(_)) | (Check::Namespace(_), _) => None,
+        }
+    }
+
+    /// For a control of users' own.
+    fn whole(self, enforcement: Enforcement) -> Option<Source<'w>> {
+        match self {
+            Self::Webhook(_) if enforcement < Enforcement::Warn => None,
+            Self::Webhook(whole) | Self::Files(whole) | Self::Cluster(whole) => Some(whole),
         }
     }
 }
@@ -63,7 +76,7 @@ pub struct Evaluation {
 ///
 /// `owned` says that another object that is judged itself controls this one, and that this may be believed; controls about an object's own
 /// metadata then leave it to that root.
-pub fn evaluate(subject: &Subject<'_>, namespace: &Namespace, matrix: &Matrix, facts: &Facts, owned: bool, door: Door, now: Timestamp) -> Evaluation {
+pub fn evaluate(subject: &Subject<'_>, namespace: &Namespace, matrix: &Matrix, facts: &Facts, owned: bool, door: Door<'_>, now: Timestamp) -> Evaluation {
     let cx = Context { subject, namespace, policy: &matrix.policy, default_owner: matrix.default_owner.as_deref(), facts, now };
     let mut evaluation = Evaluation { applied: Vec::with_capacity(CATALOG.len()), ..Evaluation::default() };
     let mut findings = Vec::new();
@@ -77,8 +90,26 @@ pub fn evaluate(subject: &Subject<'_>, namespace: &Namespace, matrix: &Matrix, f
             evaluation.take(control, applies, &mut findings);
         }
     }
-    evaluation.sort();
+    if !matrix.custom.is_empty() {
+        by_custom(&mut evaluation, subject.kind, namespace, matrix, door);
+    }
+    evaluation.sort(matrix);
     evaluation
+}
+
+/// By the controls of users' own: one tree and one budget for all of them.
+fn by_custom(evaluation: &mut Evaluation, kind: Kind, namespace: &Namespace, matrix: &Matrix, door: Door<'_>) {
+    let mut seen = None;
+    let (mut budget, mut findings) = (Budget::default(), Vec::new());
+    for (i, (asked, entry)) in matrix.custom.iter().zip(&matrix.entries[CATALOG.len()..]).enumerate() {
+        if !entry.judged() || !asked.control.is_about(kind) {
+            continue;
+        }
+        let Some(whole) = door.whole(entry.enforcement) else { continue };
+        let (whole, namespace) = seen.get_or_insert_with(|| (whole(), namespace_object(namespace)));
+        asked.control.check(whole, namespace, &asked.params, &mut budget, &mut findings);
+        evaluation.take(CATALOG.len() + i, Applies::Yes, &mut findings);
+    }
 }
 
 /// Judges a namespace and what it declares by every control of the matrix that is about that.
@@ -88,9 +119,9 @@ pub fn evaluate_namespace(namespace: &Namespace, matrix: &Matrix, facts: &Facts,
     let mut notes = Notes::default();
     for (control, duty) in positions.into_iter().zip(&duties) {
         let Matrix { policy, parties, reviews, escalation, .. } = matrix;
-        let applies = match CATALOG[control].check {
-            Check::Object(_) | Check::Existing(_) => Applies::No,
-            Check::Namespace(check) => check(&Declared { namespace, policy, parties, reviews, escalation, duties: &duties, duty, facts, now }, &mut notes),
+        let applies = match CATALOG.get(control).map(|row| row.check) {
+            None | Some(Check::Object(_) | Check::Existing(_)) => Applies::No,
+            Some(Check::Namespace(check)) => check(&Declared { namespace, policy, parties, reviews, escalation, duties: &duties, duty, facts, now }, &mut notes),
         };
         let seen = notes.findings.len();
         if seen == 0 {
@@ -105,7 +136,7 @@ pub fn evaluate_namespace(namespace: &Namespace, matrix: &Matrix, facts: &Facts,
     evaluation.dates.dedup();
     let next = evaluation.dates.iter().flat_map(|due| [due.notice, due.at]).filter(|at| *at > now).min();
     evaluation.turns = [evaluation.turns, next].into_iter().flatten().min();
-    evaluation.sort();
+    evaluation.sort(matrix);
     evaluation
 }
 
@@ -120,9 +151,9 @@ impl Evaluation {
         self.judged.extend(findings.drain(..).map(|finding| Judged { control, finding }));
     }
 
-    fn sort(&mut self) {
+    fn sort(&mut self, matrix: &Matrix) {
         self.judged.sort_by(|a, b| {
-            let rank = |j: &Judged| (std::cmp::Reverse(j.finding.outcome), std::cmp::Reverse(CATALOG[j.control].severity), j.control);
+            let rank = |j: &Judged| (std::cmp::Reverse(j.finding.outcome), std::cmp::Reverse(matrix.row(j.control).severity), j.control);
             rank(a).cmp(&rank(b))
         });
     }
@@ -135,8 +166,8 @@ impl Evaluation {
 
 impl Judged {
     /// What makes it the same violation as another.
-    pub fn sameness(&self) -> Sameness {
-        self.finding.sameness(CATALOG[self.control].id)
+    pub fn sameness(&self, matrix: &Matrix) -> Sameness {
+        self.finding.sameness(matrix.row(self.control).id)
     }
 }
 
@@ -150,13 +181,13 @@ pub struct Told {
 
 impl Told {
     /// By the parent's own evaluation; Unknown counts too.
-    pub fn by(parent: &Evaluation) -> Self {
+    pub fn by(parent: &Evaluation, matrix: &Matrix) -> Self {
         let claims = parent.judged.iter().filter_map(|j| Some((j.control, j.finding.outcome, claimed(&j.finding.path)?.to_owned())));
-        Self { same: parent.judged.iter().map(Judged::sameness).collect(), claims: claims.collect() }
+        Self { same: parent.judged.iter().map(|j| j.sameness(matrix)).collect(), claims: claims.collect() }
     }
 
     /// Whether that says what was found in `child`.
-    pub fn says(&self, child: &Subject<'_>, judged: &Judged) -> bool {
+    pub fn says(&self, child: &Subject<'_>, judged: &Judged, matrix: &Matrix) -> bool {
         // As controllers name them: `<template>-<set>-<ordinal>`, and `<pod>-<volume>`.
         let made_for = |volume: &str| match child.kind {
             Kind::PersistentVolumeClaim => {
@@ -164,7 +195,7 @@ impl Told {
             }
             _ => judged.finding.path.strip_prefix("spec.volumes[").and_then(|rest| rest.strip_prefix(volume)).is_some_and(|rest| rest.starts_with(']')),
         };
-        self.same.contains(&judged.sameness())
+        self.same.contains(&judged.sameness(matrix))
             || self.claims.iter().any(|(control, outcome, volume)| (*control, *outcome) == (judged.control, judged.finding.outcome) && made_for(volume))
     }
 }
@@ -180,15 +211,15 @@ mod tests {
     use super::*;
     use crate::api::ownership::Ownership;
 
-    fn found(kind: Kind, json: &str) -> (Subject<'_>, Evaluation) {
-        let matrix = Matrix::resolve(&Ownership::new("default", serde_saphyr::from_str("{serviceModel: PaaS}").unwrap()));
+    fn found<'j>(matrix: &Matrix, kind: Kind, json: &'j str) -> (Subject<'j>, Evaluation) {
         let subject = Subject::parse(kind, json).unwrap();
-        let evaluation = evaluate(&subject, &Namespace::default(), &matrix, &Facts::empty(), true, Door::Files, "2026-04-01T00:00:00Z".parse().unwrap());
+        let evaluation = evaluate(&subject, &Namespace::default(), matrix, &Facts::empty(), true, Door::Files(&|| Err("not asked")), "2026-04-01T00:00:00Z".parse().unwrap());
         (subject, evaluation)
     }
 
     #[test]
     fn what_a_set_or_a_pod_makes_of_a_claim_is_told_once() {
+        let matrix = Matrix::resolve(&Ownership::new("default", serde_saphyr::from_str("{serviceModel: PaaS}").unwrap()));
         let set = r#"{"metadata": {"name": "ledger"}, "spec": {"volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": {"storageClassName": "x"}}], "template": {"spec": {"containers": []}}}}"#;
         let ephemeral =
             r#"{"metadata": {"name": "p"}, "spec": {"containers": [], "volumes": [{"name": "tmp", "ephemeral": {"volumeClaimTemplate": {"spec": {"storageClassName": "x"}}}}]}}"#;
@@ -206,11 +237,11 @@ mod tests {
             ((Kind::Pod, ephemeral), Kind::PersistentVolumeClaim, claim("p-tmp"), "pvc-storage-encrypted", true),
             ((Kind::Pod, ephemeral), Kind::PersistentVolumeClaim, claim("p-other"), "pvc-storage-encrypted", false),
         ] {
-            let parent = Told::by(&found(parent.0, parent.1).1);
-            let (subject, evaluation) = found(child, &json);
+            let parent = Told::by(&found(&matrix, parent.0, parent.1).1, &matrix);
+            let (subject, evaluation) = found(&matrix, child, &json);
             let judged: Vec<&Judged> = evaluation.judged.iter().filter(|j| CATALOG[j.control].id == control).collect();
             assert!(!judged.is_empty(), "{control} says nothing of {json}");
-            assert!(judged.iter().all(|j| parent.says(&subject, j) == told), "{control} {json}: {judged:?}");
+            assert!(judged.iter().all(|j| parent.says(&subject, j, &matrix) == told), "{control} {json}: {judged:?}");
         }
     }
 }

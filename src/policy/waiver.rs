@@ -5,7 +5,6 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     api::waiver::{Waiver, WaiverState, WaiverStatus},
-    controls,
     model::{
         selector::Selector,
         subject::{Kind, Subject},
@@ -42,15 +41,14 @@ enum Target {
 }
 
 impl Permit {
-    /// Reads a Waiver that may last for `max_days` from its creation.
-    pub fn read(waiver: &Waiver, max_days: u16) -> Self {
+    /// Reads a Waiver that may last for `max_days` from its creation; `control` is the position of its control.
+    pub fn read(waiver: &Waiver, max_days: u16, control: Option<usize>) -> Self {
         let (meta, spec) = (&waiver.metadata, &waiver.spec);
         let target = match (&spec.target.name, &spec.target.selector) {
             (Some(name), None) => Target::Named(name.clone()),
             (None, Some(selector)) => serde_json::to_value(selector).ok().and_then(|s| Selector::read(&s)).map_or(Target::Nothing, Target::Selected),
             _ => Target::Nothing,
         };
-        let control = controls::find(&spec.control);
         // The API server refuses these; what was stored while nobody looked is not believed either.
         let void = if spec.approval.as_ref().is_some_and(|a| a.by == spec.requested_by) {
             Some(("SelfApproved", "whoever asked for it approved it: it counts for nothing"))
@@ -179,6 +177,7 @@ pub fn plan(waiver: &Waiver, permit: &Permit, now: Timestamp) -> Option<WaiverSt
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::controls;
 
     const CONTROL: &str = "encryption-declared";
 
@@ -194,7 +193,7 @@ mod tests {
     }
 
     fn permit(spec: &str) -> Permit {
-        Permit::read(&waiver(spec), MAX_DAYS)
+        Permit::read(&waiver(spec), MAX_DAYS, controls::find(&waiver(spec).spec.control))
     }
 
     const NAMED: &str = "control: encryption-declared, target: {kind: Deployment, name: web}, approval: {by: sam, at: '2026-01-01T00:00:00Z'}";
@@ -228,8 +227,8 @@ mod tests {
         }
         let mut ageless = waiver(&format!("{NAMED}, expires: '2026-03-01T00:00:00Z'"));
         ageless.metadata.creation_timestamp = None;
-        assert_eq!(live(&Permit::read(&ageless, MAX_DAYS), at("2026-01-02T00:00:00Z")), Expired);
-        let long = Permit::read(&waiver(&format!("{NAMED}, expires: '9999-01-01T00:00:00Z'")), 180);
+        assert_eq!(live(&Permit::read(&ageless, MAX_DAYS, Some(0)), at("2026-01-02T00:00:00Z")), Expired);
+        let long = Permit::read(&waiver(&format!("{NAMED}, expires: '9999-01-01T00:00:00Z'")), 180, Some(0));
         assert_eq!((live(&long, at("2026-06-01T00:00:00Z")), long.last_day().as_str()), (Live, "2026-06-29"));
     }
 
@@ -279,7 +278,7 @@ mod tests {
         let mut now = at("2026-01-02T00:00:00Z");
         let mut told = Vec::new();
         loop {
-            let permit = Permit::read(&waiver, MAX_DAYS);
+            let permit = Permit::read(&waiver, MAX_DAYS, Some(0));
             let status = plan(&waiver, &permit, now).expect("something turned");
             told.push(status.state.unwrap());
             assert_eq!(status.target.as_deref(), Some("deployment/web"));

@@ -184,7 +184,7 @@ async fn webhook_drift_and_check_agree() {
                 let denies = |d: &&drift::Drift| {
                     matrix.entries[d.control].enforcement == demarc::api::ownership::Enforcement::Deny && d.verdict() == demarc::api::ownership::Verdict::Violated
                 };
-                report.drift.iter().filter(denies).map(|d| demarc::controls::CATALOG[d.control].id.to_owned()).collect()
+                report.drift.iter().filter(denies).map(|d| matrix.row(d.control).id.to_owned()).collect()
             }
             _ => Vec::new(),
         };

@@ -5,8 +5,10 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use serde_json::{Value, json};
 
-use crate::support::{ControlPlane, eventually};
-use crate::world::SOON;
+use crate::{
+    support::{ControlPlane, eventually},
+    world::{SOON, World, only, spec, workload},
+};
 
 /// So many expressions a policy.
 const BATCH: usize = 60;
@@ -138,4 +140,51 @@ fn an_expression_means_what_it_means_to_the_api_server() {
     }
     assert!(count >= 200, "{count} expressions");
     assert!(wrong.is_empty() || std::env::var_os("DEMARC_BLESS").is_some(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_control_of_ones_own_is_enforced_and_reported_and_gone_again() {
+    let world = World::start();
+    let replicas = |name: &str, replicas: u8| {
+        let mut deployment = workload("Deployment", name, &spec("nginx", false));
+        deployment["spec"]["replicas"] = json!(replicas);
+        deployment
+    };
+    let control = |expression: &str| {
+        json!({"apiVersion": "demarc.dev/v1alpha1", "kind": "Control", "metadata": {"name": "two-replicas"}, "spec": {
+            "title": "Two run at least", "severity": "medium", "enforcement": "Deny", "kinds": ["Deployment"],
+            "validations": [{"expression": expression, "message": "too few", "messageExpression": "'only ' + string(object.spec.replicas)"}]}})
+    };
+    world.declare("shop", &json!({"controls": only(&[])}));
+    world.accepts("shop", &replicas("stood", 1));
+    world.rejects("shop", &control("object.spec.replicas"), "it must say true or false");
+    world.accepts("shop", &control("object.spec.replicas >= 2"));
+    // What was there before the control is read whole and reported, and spared.
+    eventually("drift of what stood", SOON, || match world.field("shop", "ownership/default", ".status.findings") {
+        said if said.contains("only 1") && said.contains("two-replicas") && said.contains("\"grandfathered\":true") => Ok(()),
+        said => Err(said),
+    });
+    world.rejects("shop", &replicas("violator", 1), "two-replicas");
+    world.accepts("shop", &replicas("fine", 2));
+    let table = world.plane.kubectl(&["get", "controls"], None).result().unwrap();
+    assert!(table.contains("two-replicas") && table.contains("SEVERITY") && table.contains("medium"), "{table}");
+    assert!(world.plane.kubectl(&["explain", "control.spec.validations.expression"], None).result().unwrap().contains("namespaceObject"));
+    // A tighter one spares what stood under the looser one.
+    world.accepts("shop", &control("object.spec.replicas >= 3"));
+    eventually("the tighter one", SOON, || {
+        let said = world.plane.kubectl(&["create", "--dry-run=server", "-n", "shop", "-f", "-"], Some(&replicas("violator", 2).to_string()));
+        if said.err.contains("only 2") { Ok(()) } else { Err(format!("{said:?}")) }
+    });
+    eventually("it is recorded", SOON, || match world.field("shop", "ownership/default", ".status.findings[?(@.object==\"deployment/fine\")].grandfathered") {
+        said if said == "true" => Ok(()),
+        said => Err(said),
+    });
+    let annotated = world.plane.kubectl(&["patch", "deployment", "fine", "-n", "shop", "-p", r#"{"spec":{"template":{"metadata":{"annotations":{"release":"2"}}}}}"#], None);
+    assert!(annotated.ok && annotated.err.contains("stood before"), "{annotated:?}");
+    world.plane.kubectl(&["delete", "control", "two-replicas"], None).result().unwrap();
+    eventually("nothing is asked", SOON, || world.apply("shop", &replicas("free", 1)).result());
+    eventually("nothing is reported", SOON, || match world.field("shop", "ownership/default", ".status.findingsTotal") {
+        said if said == "0" => Ok(()),
+        said => Err(said),
+    });
 }

@@ -12,9 +12,10 @@ use serde::de::DeserializeOwned;
 
 use super::Touched;
 use crate::{
-    api::{Declaration, baseline::Baseline, ownership::Ownership, waiver::Waiver},
+    api::{Declaration, baseline::Baseline, control::Control, ownership::Ownership, waiver::Waiver},
     controller::install::SYSTEM_NAMESPACES,
-    model::{facts::Namespace, selector::Selector},
+    controls::custom::Custom,
+    model::{facts::Namespace, selector::Selector, subject::Kind},
     policy::{
         book::{Book, Promise},
         floor::Floor,
@@ -39,6 +40,7 @@ pub struct Stored {
 pub(super) struct Declared {
     pub ownerships: HashMap<String, Stored>,
     pub baselines: BTreeMap<String, (Arc<Baseline>, Option<Selector>)>,
+    controls: Arc<BTreeMap<String, Arc<Custom>>>,
     pub waivers: HashMap<String, BTreeMap<String, Arc<Waiver>>>,
     /// What each namespace promises by all of these.
     promises: HashMap<String, Promise>,
@@ -87,6 +89,7 @@ impl Declared {
         }
         book.promises.clone_from(&self.promises);
         book.floors.clone_from(&self.floors);
+        book.controls = self.controls.clone();
     }
 
     /// A namespace is there, changed or gone.
@@ -100,20 +103,25 @@ impl Declared {
             return None;
         }
         let selects = |selector: &Option<Selector>| selector.as_ref().is_some_and(|s| s.matches(&namespace.labels));
-        Floor::of(self.baselines.values().filter(|(_, selector)| selects(selector)).map(|(baseline, _)| &**baseline))
+        Floor::of(self.baselines.values().filter(|(_, selector)| selects(selector)).map(|(baseline, _)| &**baseline), &self.controls)
     }
 
     fn promise(&self, namespace: &str, floor: Option<&Floor>) -> Option<Promise> {
         let waivers = || self.waivers.get(namespace).into_iter().flat_map(BTreeMap::values).map(|w| &**w);
         let Some(stored) = self.ownerships.get(namespace) else { return floor.map(|floor| Promise::Declared(Arc::new(floor.alone().with_waivers(waivers())))) };
         let matrix = |ownership: &Ownership| {
-            let resolved = floor.map_or_else(|| Matrix::resolve(ownership), |floor| floor.under(ownership));
+            let resolved = floor.map_or_else(|| Matrix::resolve_with(ownership, &self.controls), |floor| floor.under(ownership));
             Arc::new(resolved.with_waivers(waivers()))
         };
         Some(match &stored.held {
             (Some(ownership), None) => Promise::Declared(matrix(ownership)),
             (last_good, reason) => Promise::Broken { last_good: last_good.as_deref().map(matrix), reason: reason.clone().unwrap_or_default() },
         })
+    }
+
+    /// The kinds that controls of users' own are about: their whole objects are kept.
+    pub fn whole(&self) -> BTreeSet<Kind> {
+        self.controls.values().flat_map(|c| c.kinds.iter().copied().filter(|kind| c.is_about(*kind))).collect()
     }
 
     /// Takes in a declaration, new or changed.
@@ -152,6 +160,23 @@ impl Declared {
                 self.all_stale = true;
                 Touched::all()
             }
+            Declaration::Control => {
+                match read::<Control>(object) {
+                    Ok(control) => {
+                        let custom = Custom::new(&name, control.spec);
+                        if let Some(reason) = custom.fault() {
+                            tracing::warn!(control = name, reason, "a stored control judges nothing, and is Unknown wherever it is asked for");
+                        }
+                        Arc::make_mut(&mut self.controls).insert(name, Arc::new(custom));
+                    }
+                    Err(reason) => {
+                        tracing::warn!(control = name, reason, "a stored control cannot be read; the last good one holds, or it is Unknown");
+                        Arc::make_mut(&mut self.controls).entry(name.clone()).or_insert_with(|| Arc::new(Custom::unreadable(&name, reason)));
+                    }
+                }
+                self.all_stale = true;
+                Touched::all()
+            }
             Declaration::Waiver => {
                 let of_namespace = self.waivers.entry(namespace.clone()).or_default();
                 self.stale.insert(namespace.clone());
@@ -179,6 +204,11 @@ impl Declared {
             }
             Declaration::Baseline => {
                 self.baselines.remove(name);
+                self.all_stale = true;
+                Touched::all()
+            }
+            Declaration::Control => {
+                Arc::make_mut(&mut self.controls).remove(name);
                 self.all_stale = true;
                 Touched::all()
             }

@@ -102,7 +102,7 @@ impl Stores {
                 touched.namespace(object.metadata.namespace.as_deref().unwrap_or_default());
                 touched
             }
-            Source::Declared(Declaration::Ownership | Declaration::Baseline | Declaration::Waiver)
+            Source::Declared(Declaration::Ownership | Declaration::Baseline | Declaration::Control | Declaration::Waiver)
             | Source::Namespaces
             | Source::Backing(_)
             | Source::Guards(_)
@@ -204,7 +204,7 @@ impl Stores {
                 touched.namespace(namespace);
                 touched
             }
-            Source::Declared(Declaration::Ownership | Declaration::Baseline | Declaration::Waiver)
+            Source::Declared(Declaration::Ownership | Declaration::Baseline | Declaration::Control | Declaration::Waiver)
             | Source::Namespaces
             | Source::Backing(_)
             | Source::Guards(_)

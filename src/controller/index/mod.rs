@@ -29,7 +29,10 @@ use self::{
     facts::{Stores, Unreadable},
     guarded::Guarded,
 };
-use super::{audit::Expected, watch::Change};
+use super::{
+    audit::Expected,
+    watch::{Change, Health},
+};
 use crate::{
     api::{Declaration, waiver::Waiver},
     model::{estate::Version, facts::Namespace, subject::Kind},
@@ -103,6 +106,7 @@ pub struct Index {
     pub shared: Arc<Shared>,
     changed: Notify,
     unsettled: Notify,
+    lists: Mutex<Vec<(Kind, Arc<Health>)>>,
 }
 
 impl Index {
@@ -126,6 +130,14 @@ impl Index {
             Source::Estate(kept) => self.keep(kept, change),
             Source::Subjects(Kind::DaemonSet) => self.keep(Kept::Agents, change),
             Source::Subjects(kind) if !kind.informs() => false,
+            Source::Declared(Declaration::Control) => {
+                let mut state = self.state();
+                state.take(source, change);
+                let whole = state.declared.whole();
+                drop(state);
+                self.keep_whole(whole);
+                true
+            }
             Source::Declared(_) | Source::Namespaces | Source::StorageClasses | Source::Volumes | Source::Backing(_) | Source::Guards(_) | Source::Subjects(_) => {
                 self.state().take(source, change);
                 true
@@ -157,6 +169,22 @@ impl Index {
             self.unsettled.notify_one();
             self.changed.notify_one();
         }
+    }
+
+    /// Of these kinds the whole object is kept from now on. What is known of a new one among them is not whole, so its list is read anew.
+    fn keep_whole(&self, kinds: BTreeSet<Kind>) {
+        let new = self.shared.objects_mut().keep_whole(kinds);
+        let lists = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
+        for (kind, health) in lists.iter() {
+            if new.contains(kind) {
+                health.read_anew();
+            }
+        }
+    }
+
+    /// Whose list is read anew when more of its objects must be kept.
+    pub fn heed(&self, kind: Kind, health: Arc<Health>) {
+        self.lists.lock().unwrap_or_else(PoisonError::into_inner).push((kind, health));
     }
 
     /// The records of what exists; returns the namespaces concerned.
@@ -265,7 +293,7 @@ impl Source {
         match self {
             Self::StorageClasses | Self::Volumes | Self::Backing(_) | Self::Guards(_) | Self::Estate(_) | Self::Declared(Declaration::Party | Declaration::Roster) => true,
             Self::Subjects(kind) => !kind.decides(),
-            Self::Declared(Declaration::Ownership | Declaration::Baseline | Declaration::Waiver) | Self::Namespaces => false,
+            Self::Declared(Declaration::Ownership | Declaration::Baseline | Declaration::Control | Declaration::Waiver) | Self::Namespaces => false,
         }
     }
 }

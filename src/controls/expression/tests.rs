@@ -200,6 +200,9 @@ fn the_page_names_every_function_and_its_examples_are_taken() {
     assert!(unnamed.is_empty(), "{unnamed:?}");
     let examples: Vec<&str> = page.split("```cel\n").skip(1).flat_map(|block| block.split("```").next().unwrap_or_default().lines()).collect();
     assert!(examples.len() >= 10);
+    let control = page.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+    let control: crate::api::control::Control = serde_saphyr::from_str(control).unwrap();
+    assert_eq!(crate::controls::custom::objections("two-replicas", &control.spec), [], "the page's own control");
     for example in examples {
         Expression::condition(example).unwrap_or_else(|e| panic!("{example}: {e}"));
     }
