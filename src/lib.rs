@@ -12,6 +12,7 @@ pub mod api;
 pub mod cli;
 pub mod controller;
 pub mod controls;
+pub mod metrics;
 pub mod model;
 pub mod policy;
 pub mod run;

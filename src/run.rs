@@ -30,6 +30,7 @@ use crate::{
         watch::{Health, follow},
     },
     controls::CATALOG,
+    metrics::{self, Metrics},
     model::{
         estate::{NOT_SERVED, Version},
         subject::Kind,
@@ -138,10 +139,12 @@ pub async fn controller(args: Args, client: Client, shutdown: impl Future<Output
 
     tasks.spawn(ask_version(client.clone(), index.clone()));
 
+    let (mandate_sender, mandate) = watch::channel(None);
     let (stop_admin, stopped) = watch::channel(false);
     let shared = index.shared.clone();
-    tasks.spawn(async move { ("admin port", server::serve_admin(admin, shared, until(stopped)).await.map_err(Into::into)) });
-    let (mandate_sender, mandate) = watch::channel(None);
+    let metrics = Arc::new(Metrics { index: index.clone(), watches: ages(&healths), mandate: mandate.clone(), pair: pair.clone() });
+    let page: server::Page = Arc::new(move || metrics::page(metrics.clone()).ok());
+    tasks.spawn(async move { ("admin port", server::serve_admin(admin, shared, page, until(stopped)).await.map_err(Into::into)) });
     let certificates = start_certificate(&args, &client, &pair, &mandate, &mut tasks);
 
     let trusted = TRUSTED.iter().map(|t| (*t).to_owned()).chain(args.trusted_controller.clone()).collect();
@@ -400,6 +403,12 @@ fn start_watches(client: &Client, index: &Arc<Index>, tasks: &mut Tasks) -> Vec<
             (source, health)
         })
         .collect()
+}
+
+/// Each watch by its resource, for whoever asks how old what it says is.
+fn ages(healths: &[(Source, Arc<Health>)]) -> Vec<(String, Arc<Health>)> {
+    let name = |r: &ApiResource| if r.group.is_empty() { r.plural.clone() } else { format!("{}.{}", r.plural, r.group) };
+    watched().iter().zip(healths).map(|((_, resource), (_, health))| (name(resource), health.clone())).collect()
 }
 
 fn base64(bytes: &[u8]) -> String {

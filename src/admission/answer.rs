@@ -26,6 +26,7 @@ use crate::{
         book::{Book, Promise},
         matrix::Matrix,
         objects::{Objects, Record, Room},
+        tally::{self, Tally},
         verdict::{Door, Judged, evaluate},
         waiver::waived,
     },
@@ -106,8 +107,8 @@ impl Answer {
 
 /// Decides on a workload.
 ///
-/// `trusted` are the usernames of controllers whose claim to make a child of a known parent is believed.
-pub fn decide(request: &Request<'_>, book: &Book, objects: &Objects, trusted: &[String], now: Timestamp) -> Answer {
+/// `trusted` are the usernames of controllers whose claim to make a child of a known parent is believed; `tally` counts what follows.
+pub fn decide(request: &Request<'_>, book: &Book, objects: &Objects, trusted: &[String], tally: &Tally, now: Timestamp) -> Answer {
     let uid = &*request.uid;
     match &*request.operation {
         "CREATE" | "UPDATE" => {}
@@ -158,19 +159,30 @@ pub fn decide(request: &Request<'_>, book: &Book, objects: &Objects, trusted: &[
     };
     let mut denied = Vec::new();
     let mut warnings = Vec::new();
+    let count = |judged: &Judged, consequence| {
+        let entry = &matrix.entries[judged.control];
+        tally.decided(judged.control, entry.owner, entry.enforcement, consequence);
+    };
     for judged in evaluation.violations() {
         let consequence = consequence(judged, matrix, &parent, stood.as_ref(), now);
         if !matches!(consequence, Consequence::Nothing) {
             let root = || if let Parent::Known(root) = &parent { root.subject().ok() } else { None };
             if let Some(waiver) = waived(&matrix.waivers, judged.control, subject, root, now) {
                 warnings.push(denial::waived(matrix, judged, waiver));
+                count(judged, tally::Consequence::Waived);
                 continue;
             }
         }
         match consequence {
-            Consequence::Deny => denied.push(judged),
-            Consequence::Warn { grandfathered } => warnings.push(denial::warn(subject, matrix, judged, grandfathered)),
-            Consequence::Nothing => {}
+            Consequence::Deny => {
+                count(judged, tally::Consequence::Denied);
+                denied.push(judged);
+            }
+            Consequence::Warn { grandfathered } => {
+                count(judged, if grandfathered { tally::Consequence::Spared } else { tally::Consequence::Warned });
+                warnings.push(denial::warn(subject, matrix, judged, grandfathered));
+            }
+            Consequence::Nothing => count(judged, tally::Consequence::Passed),
         }
     }
     warnings.dedup();

@@ -1,7 +1,11 @@
 //! The edge: HTTP over TLS, with a bound on everything a stranger can send.
 //! Decisions are made in `answer`; here is what surrounds them: sizes, timeouts, the connection cap, panics and the drain.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     Router,
@@ -27,7 +31,13 @@ use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
 use super::{answer::Answer, denial::Cause, review};
-use crate::{model::proof, policy::book::Shared};
+use crate::{
+    model::proof,
+    policy::{
+        book::Shared,
+        tally::{Answered, Route, Tally},
+    },
+};
 
 /// The API server takes objects of up to 3 MiB as JSON; a review carries the object and the old object, and an envelope below 1 MiB.
 pub const MAX_BODY: usize = 7 * 1024 * 1024;
@@ -81,8 +91,12 @@ fn part(mut response: Response, shared: &Shared) -> Response {
     response
 }
 
+/// The page of metrics, when it can be written.
+pub type Page = Arc<dyn Fn() -> Option<String> + Send + Sync>;
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
 /// The admin routes, on a port of their own: never on the webhook's (H95).
-pub fn admin_routes(shared: Arc<Shared>) -> Router {
+pub fn admin_routes(shared: Arc<Shared>, page: Page) -> Router {
     Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route(
@@ -98,19 +112,23 @@ pub fn admin_routes(shared: Arc<Shared>) -> Router {
             }),
         )
         .with_state(shared)
+        .route(
+            "/metrics",
+            get(async move || page().map_or(StatusCode::INTERNAL_SERVER_ERROR.into_response(), |page| ([(header::CONTENT_TYPE, OPEN_METRICS)], page).into_response())),
+        )
 }
 
 async fn workloads(State(Door { edge, bodies }): State<Door>, request: HttpRequest) -> Response {
     let response = if edge.shared.ready() {
         let decide = |review: &review::Request<'_>| {
             let book = edge.shared.book.load();
-            let mut answer = super::answer::decide(review, &book, &edge.shared.objects(), &edge.trusted, (edge.now)());
+            let mut answer = super::answer::decide(review, &book, &edge.shared.objects(), &edge.trusted, &edge.shared.tally, (edge.now)());
             if !answer.causes.is_empty() {
                 answer.causes.push(Cause::note(proof::REPLICA, &edge.replica));
             }
             answer
         };
-        answer(request, &bodies, decide).await
+        answer(request, &bodies, (Route::Workloads, &edge.shared.tally), decide).await
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "not ready: nothing is decided from an empty or stale book\n").into_response()
     };
@@ -119,10 +137,10 @@ async fn workloads(State(Door { edge, bodies }): State<Door>, request: HttpReque
 
 async fn declarations(State(Door { edge, bodies }): State<Door>, request: HttpRequest) -> Response {
     let decide = |review: &review::Request<'_>| super::declarations::decide(review, &edge.shared.book.load(), (edge.now)());
-    part(answer(request, &bodies, decide).await, &edge.shared)
+    part(answer(request, &bodies, (Route::Declarations, &edge.shared.tally), decide).await, &edge.shared)
 }
 
-async fn answer(request: HttpRequest, bodies: &Semaphore, decide: impl FnOnce(&review::Request<'_>) -> Answer) -> Response {
+async fn answer(request: HttpRequest, bodies: &Semaphore, (route, tally): (Route, &Tally), decide: impl FnOnce(&review::Request<'_>) -> Answer) -> Response {
     if !is_json(request.headers()) {
         return (StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body must be application/json\n").into_response();
     }
@@ -140,6 +158,7 @@ async fn answer(request: HttpRequest, bodies: &Semaphore, decide: impl FnOnce(&r
         Ok(Err(_)) => return (StatusCode::BAD_REQUEST, "the body ended early\n").into_response(),
         Err(_) => return (StatusCode::REQUEST_TIMEOUT, "the body took longer than 5 s\n").into_response(),
     };
+    let began = Instant::now();
     let answer = match review::parse(&body) {
         Ok(review) => std::panic::catch_unwind(AssertUnwindSafe(|| decide(&review))).unwrap_or_else(|_| {
             tracing::error!("a check panicked; the request was refused");
@@ -148,7 +167,20 @@ async fn answer(request: HttpRequest, bodies: &Semaphore, decide: impl FnOnce(&r
         Err(review::Malformed::Named { uid, reason }) => Answer::deny(&uid, 400, crate::model::text::shown(&format!("malformed review: {reason}"), 300)),
         Err(error @ review::Malformed::Anonymous(_)) => return (StatusCode::BAD_REQUEST, crate::model::text::shown(&error.to_string(), 300)).into_response(),
     };
-    ([(header::CONTENT_TYPE, "application/json")], Body::from(answer.to_json())).into_response()
+    let bytes = answer.to_json();
+    tally.reviewed(route, answered(&answer), began.elapsed());
+    ([(header::CONTENT_TYPE, "application/json")], Body::from(bytes)).into_response()
+}
+
+fn answered(answer: &Answer) -> Answered {
+    match (answer.allowed, answer.code) {
+        (true, _) if answer.warnings.is_empty() => Answered::Allowed,
+        (true, _) => Answered::Warned,
+        (false, _) if answer.causes.first().is_some_and(|c| c.reason == proof::CAUSE) => Answered::Probe,
+        (false, 409) => Answered::Retry,
+        (false, 400) => Answered::Malformed,
+        (false, _) => Answered::Denied,
+    }
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -215,6 +247,6 @@ pub async fn serve(listener: TcpListener, tls: TlsAcceptor, routes: Router, shut
 ///
 /// # Errors
 /// When the listener fails.
-pub async fn serve_admin(listener: TcpListener, shared: Arc<Shared>, shutdown: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
-    axum::serve(listener, admin_routes(shared)).with_graceful_shutdown(shutdown).await
+pub async fn serve_admin(listener: TcpListener, shared: Arc<Shared>, page: Page, shutdown: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
+    axum::serve(listener, admin_routes(shared, page)).with_graceful_shutdown(shutdown).await
 }

@@ -60,6 +60,13 @@ impl Pair {
         Ok(pair)
     }
 
+    /// When the certificate that is served ends, in seconds.
+    pub fn not_after(&self) -> Option<i64> {
+        let key = self.key.load();
+        let (_, certificate) = x509_parser::parse_x509_certificate(key.as_ref()?.cert.first()?).ok()?;
+        Some(certificate.validity().not_after.timestamp())
+    }
+
     /// Whether there is a pair to serve.
     pub fn present(&self) -> bool {
         self.key.load().is_some()

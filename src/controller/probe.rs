@@ -21,7 +21,10 @@ use crate::{
         proof::{CAUSE, GENERATION, LEASE, LEASE_GENERATION, LEASE_NAMESPACE, NAME, REPLICA, WEBHOOK},
         text::shown,
     },
-    policy::enforcing::{Fault, Proof},
+    policy::{
+        enforcing::{Fault, Proof},
+        tally::Tried,
+    },
 };
 
 /// What an answer to the probe says.
@@ -80,6 +83,17 @@ fn refused(status: &Status, wanted: i64) -> Outcome {
 }
 
 impl Outcome {
+    fn tried(&self) -> Tried {
+        match self {
+            Self::Proven { .. } => Tried::Proven,
+            Self::Behind { .. } => Tried::ReplicaBehind,
+            Self::FailingOpen => Tried::FailingOpen,
+            Self::Unreachable(_) => Tried::Unreachable,
+            Self::Masked(_) => Tried::ProbeMasked,
+            Self::Unheard(_) => Tried::Unheard,
+        }
+    }
+
     /// What a namespace is told that was asked about so often; `None` where the answer says nothing new.
     fn fault(&self) -> Option<Fault> {
         match self {
@@ -299,6 +313,8 @@ impl Prober {
             clock.tick().await;
             if !leading(&self.mandate) || !self.index.shared.ready() {
                 ledger = None;
+                // Whoever leads tells it.
+                self.index.shared.tally.forget_findings();
                 continue;
             }
             let ledger = ledger.get_or_insert_with(|| {
@@ -313,6 +329,7 @@ impl Prober {
             for (namespace, wanted) in ledger.due(Instant::now()) {
                 let outcome = ask(&self.client, &namespace, wanted).await;
                 let now = Instant::now();
+                self.index.shared.tally.tried(outcome.tried(), jiff::Timestamp::now().as_second());
                 if ledger.heard(&namespace, &outcome, now) {
                     tell(&namespace, &outcome);
                 }

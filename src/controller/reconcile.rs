@@ -23,7 +23,7 @@ use super::{
 use crate::{
     api::{
         ENROLLED_LABEL, ENROLLED_VALUE,
-        ownership::{Ownership, OwnershipStatus},
+        ownership::{OwnerClass, Ownership, OwnershipStatus},
     },
     policy::{
         book::Promise,
@@ -125,7 +125,11 @@ impl Reconciler {
     /// Judges one namespace by its declaration.
     async fn judge(&self, name: &str, teller: &Teller) -> Result<Option<Timestamp>, WriteError> {
         let book = self.index.shared.book.load_full();
-        let Some(namespace) = book.namespaces.get(name) else { return Ok(None) };
+        let nothing = || self.index.shared.tally.found(name, &[], |_| OwnerClass::NotApplicable);
+        let Some(namespace) = book.namespaces.get(name) else {
+            nothing();
+            return Ok(None);
+        };
         let (matrix, broken) = match book.promises.get(name) {
             None => (None, None),
             Some(Promise::Declared(matrix)) => (Some(matrix.clone()), None),
@@ -151,7 +155,10 @@ impl Reconciler {
                 return Ok(None);
             }
         }
-        let Some(stored) = self.index.stored(name) else { return enrolment.map(|()| None) };
+        let Some(stored) = self.index.stored(name) else {
+            nothing();
+            return enrolment.map(|()| None);
+        };
         let now = Timestamp::now();
         let (old, generation) = match &stored.ownership {
             Some(ownership) => (ownership.status.clone(), ownership.metadata.generation.unwrap_or_default()),
@@ -172,6 +179,7 @@ impl Reconciler {
         let (new, turns) = match (&matrix, &broken) {
             (Some(matrix), _) => {
                 let report = drift::report(namespace, matrix, &room, &book.facts, now);
+                self.index.shared.tally.found(name, &report.drift, |control| matrix.entries[control].owner);
                 (plan(old.as_ref(), matrix, &report, &observed, now), report.turns)
             }
             (None, Some(reason)) => (plan_unreadable(old.as_ref(), reason, &observed, now), None),

@@ -97,6 +97,11 @@ impl Health {
         self.full.load(Ordering::Acquire) && self.start.elapsed().as_secs().saturating_sub(self.heard.load(Ordering::Acquire)) <= STALE.as_secs()
     }
 
+    /// Seconds since it was last heard of; `None` where it never was.
+    pub fn age(&self) -> Option<u64> {
+        self.full.load(Ordering::Acquire).then(|| self.start.elapsed().as_secs().saturating_sub(self.heard.load(Ordering::Acquire)))
+    }
+
     /// RBAC forbids the kind.
     pub fn denied(&self) -> bool {
         self.denied.load(Ordering::Acquire)

@@ -11,7 +11,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 
-use super::{floor::Floor, matrix::Matrix, objects::Objects};
+use super::{floor::Floor, matrix::Matrix, objects::Objects, tally::Tally};
 use crate::{
     controls::custom::Custom,
     model::facts::{Facts, Namespace},
@@ -59,6 +59,8 @@ impl Book {
 pub struct Shared {
     /// The current book.
     pub book: ArcSwap<Book>,
+    /// What is counted.
+    pub tally: Tally,
     objects: RwLock<Objects>,
     ready: AtomicBool,
     leaving: AtomicBool,
@@ -66,7 +68,7 @@ pub struct Shared {
 
 impl Default for Shared {
     fn default() -> Self {
-        Self { book: ArcSwap::from_pointee(Book::empty()), objects: RwLock::default(), ready: AtomicBool::new(false), leaving: AtomicBool::new(false) }
+        Self { book: ArcSwap::from_pointee(Book::empty()), tally: Tally::default(), objects: RwLock::default(), ready: AtomicBool::new(false), leaving: AtomicBool::new(false) }
     }
 }
 

@@ -8,5 +8,6 @@ pub mod floor;
 pub mod matrix;
 pub mod objects;
 pub mod status;
+pub mod tally;
 pub mod verdict;
 pub mod waiver;

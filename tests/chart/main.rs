@@ -12,6 +12,7 @@ mod generate;
 
 mod helm;
 mod life;
+mod metrics;
 mod rights;
 mod shape;
 mod values;

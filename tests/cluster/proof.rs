@@ -86,6 +86,11 @@ fn each_way_of_tampering_is_told_and_none_is_fought() {
         if reason == "WebhookMissing" {
             // Tried as well as looked at.
             let log = || world.demarc.as_ref().unwrap().log();
+            let demarc = world.demarc.as_ref().unwrap();
+            eventually("an alert has what it needs", SOON, || match demarc.get("/metrics") {
+                said if said.contains("demarc_enforcement_fault{reason=\"WebhookMissing\"} 1") => Ok(()),
+                said => Err(said),
+            });
             eventually("the probe says so too", SOON, || if log().contains("failing open") { Ok(()) } else { Err(log()) });
         }
         put(&world, &whole);
@@ -124,6 +129,26 @@ fn enforcement_is_proven_by_a_dry_run_and_an_old_proof_is_none() {
     assert_eq!(world.field("shop", "ownership/default", ".metadata.resourceVersion"), version, "no status is written for it");
     let made = world.plane.kubectl(&["get", "podtemplates", "-A", "-o", "name"], None).result().unwrap();
     assert_eq!(made, "", "nothing was stored");
+    // Counted, and never by the name of an object.
+    world.rejects("shop", &workload("Pod", "violator", &spec("nginx", true)), "pod-security-standard");
+    let metrics = || world.demarc.as_ref().unwrap().get("/metrics");
+    for line in [
+        "demarc_admission_decisions_total{control=\"pod-security-standard\",owner=\"Customer\",verdict=\"Violated\",enforcement=\"Deny\",consequence=\"Denied\"} 1",
+        "demarc_admission_reviews_total{route=\"Workloads\",answer=\"Denied\"} 1",
+        "demarc_admission_duration_seconds_bucket{le=\"0.00005\"}",
+        "demarc_probe_results_total{result=\"Proven\"}",
+        "demarc_probe_last_proof_timestamp_seconds 1",
+        "demarc_certificate_not_after_timestamp_seconds ",
+        "demarc_lease_held 1",
+        "demarc_ready 1",
+        "demarc_namespaces_enrolled 1",
+        "demarc_watch_age_seconds{resource=\"deployments.apps\"}",
+        "demarc_findings{control=\"",
+        "# EOF",
+    ] {
+        eventually(line, SOON, || if metrics().contains(line) { Ok(()) } else { Err(metrics()) });
+    }
+    assert!(metrics().contains("application/openmetrics-text") && !metrics().contains("shop") && !metrics().contains("violator"), "{}", metrics());
     // Nobody gains by the name.
     let said = world.apply("shop", &workload("PodTemplate", "demarc-probe", &spec("nginx", false)));
     assert!(!said.ok && said.err.contains("always refused"), "{said:?}");

@@ -369,7 +369,7 @@ async fn a_full_house_keeps_others_waiting_answers_on_the_admin_port_and_hears_t
     let server = Server::start().await;
     let admin = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let admin_address = admin.local_addr().unwrap();
-    tokio::spawn(serve_admin(admin, server.index.shared.clone(), std::future::pending()));
+    tokio::spawn(serve_admin(admin, server.index.shared.clone(), Arc::new(|| None), std::future::pending()));
     let mut idle = join_all((0..CAP).map(|_| server.connect())).await;
     let mut late = Box::pin(server.connect());
     assert!(timeout(Duration::from_millis(500), &mut late).await.is_err(), "one more than the cap");

@@ -328,15 +328,24 @@ impl Demarc {
 
     /// The same, of one that is no process of its own.
     pub fn readyz_at(admin: u16) -> u16 {
+        Self::get_at(admin, "/readyz").split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0)
+    }
+
+    /// What the admin port says, head and all; nothing while nobody listens.
+    pub fn get(&self, path: &str) -> String {
+        Self::get_at(self.admin, path)
+    }
+
+    fn get_at(admin: u16, path: &str) -> String {
         let ask = || -> std::io::Result<String> {
             let mut stream = TcpStream::connect(("127.0.0.1", admin))?;
             stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-            stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+            stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").as_bytes())?;
             let mut answer = String::new();
             stream.read_to_string(&mut answer)?;
             Ok(answer)
         };
-        ask().ok().and_then(|answer| answer.split(' ').nth(1)?.parse().ok()).unwrap_or(0)
+        ask().unwrap_or_default()
     }
 
     /// The way in which it ends by itself.

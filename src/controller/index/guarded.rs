@@ -135,14 +135,18 @@ impl Guarded {
 
 impl State {
     fn enrolled(&self) -> Vec<Enrolled> {
-        let labelled = |name: &str| self.namespaces.get(name).is_some_and(|n| n.labels.get(ENROLLED_LABEL).is_some_and(|v| v == ENROLLED_VALUE));
         let proven = |stored: &Stored| {
             let status = stored.ownership.as_ref().and_then(|o| o.status.as_ref());
             status.is_some_and(|s| s.conditions.iter().any(|c| c.type_ == "Enforcing" && c.status == "True"))
         };
         let generation = |stored: &Stored| stored.ownership.as_ref().and_then(|o| o.metadata.generation).unwrap_or_default();
-        let of = |(name, stored): (&String, &Stored)| Enrolled { namespace: name.clone(), generation: generation(stored), proven: proven(stored) };
-        self.declared.ownerships.iter().filter(|(name, _)| labelled(name)).map(of).collect()
+        let labelled = self.namespaces.values().filter(|n| n.labels.get(ENROLLED_LABEL).is_some_and(|v| v == ENROLLED_VALUE));
+        let of = |namespace: &std::sync::Arc<Namespace>| {
+            // Under a Baseline alone there is no status to tell it in, and it is proven all the same.
+            let stored = self.declared.ownerships.get(&namespace.name);
+            Enrolled { namespace: namespace.name.clone(), generation: stored.map_or(0, generation), proven: stored.is_some_and(proven) }
+        };
+        labelled.map(of).collect()
     }
 }
 
@@ -155,6 +159,11 @@ impl Index {
     /// The namespaces about which the API server is to ask.
     pub fn enrolled(&self) -> Vec<Enrolled> {
         self.state().enrolled()
+    }
+
+    /// The reason of what was found wrong in the API server.
+    pub fn fault(&self) -> Option<&'static str> {
+        self.state().guarded.audited.fault.as_ref().map(|fault| fault.reason)
     }
 
     /// Whether the webhook configuration has changed since this was last asked.

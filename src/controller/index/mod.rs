@@ -211,6 +211,7 @@ impl Index {
         state.declared.write(&mut book);
         // Stored under the lock, so that an older book never replaces a newer one.
         self.shared.book.store(Arc::new(book));
+        self.shared.tally.booked();
     }
 
     /// Keeps the book as new as the watches, at most every `BURST`: a list of thousands is not thousands of books.
