@@ -5,7 +5,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Applies;
 use crate::{
-    api::ownership::{EscalationLevel, Evidence, OwnerClass, Parties, Policy, Review, Reviews},
+    api::{
+        ownership::{EscalationLevel, Evidence, OwnerClass, Parties, Policy, Review, Reviews},
+        waiver::WaiverState,
+    },
     model::{
         Finding,
         facts::{Facts, Namespace},
@@ -30,6 +33,8 @@ pub struct Declared<'c> {
     pub duties: &'c [Duty<'c>],
     /// Of these, the one that is judged.
     pub duty: &'c Duty<'c>,
+    /// The Waivers of the namespace, and how each stands.
+    pub exemptions: &'c [Exemption<'c>],
     /// The rest of the cluster.
     pub facts: &'c Facts,
     /// When it is judged.
@@ -49,6 +54,17 @@ pub struct Duty<'c> {
     pub performed_by: &'c [String],
     /// What shows that it holds.
     pub evidence: &'c [Evidence],
+}
+
+/// How one Waiver stands.
+#[derive(Clone, Copy, Debug)]
+pub struct Exemption<'c> {
+    /// Its name.
+    pub name: &'c str,
+    /// Where it stands, by the one rule.
+    pub state: WaiverState,
+    /// When it ends.
+    pub ends: Timestamp,
 }
 
 /// A date on which something lapses.
@@ -80,7 +96,7 @@ impl Notes {
         self.findings.push(Finding::unknown(path, message, fix));
     }
 
-    fn due(&mut self, what: String, at: Timestamp, days: i64) {
+    pub(super) fn due(&mut self, what: String, at: Timestamp, days: i64) {
         let notice = at.checked_sub(SignedDuration::from_hours(24 * days)).unwrap_or(at);
         self.dates.push(Due { at, notice, what });
     }
@@ -253,11 +269,24 @@ pub(crate) mod testing {
 
     /// Runs `control` over a spec under PaaS; each finding as `Violated path: message`, or `[-]` when nothing applies.
     pub fn stand(control: &Control, spec: &str, facts: &Facts) -> Vec<String> {
-        notes(control, spec, facts).map_or_else(|| vec!["-".to_owned()], |notes| notes.findings.iter().map(|f| format!("{:?} {}: {}", f.outcome, f.path, f.message)).collect())
+        told(notes(control, spec, facts))
     }
 
     /// What it says, dates and all; `None` when nothing applies.
     pub fn notes(control: &Control, spec: &str, facts: &Facts) -> Option<Notes> {
+        noted(control, spec, facts, &[])
+    }
+
+    /// The same of a namespace with these Waivers.
+    pub fn with_exemptions(control: &Control, exemptions: &[Exemption<'_>]) -> Vec<String> {
+        told(noted(control, "", &Facts::empty(), exemptions))
+    }
+
+    fn told(notes: Option<Notes>) -> Vec<String> {
+        notes.map_or_else(|| vec!["-".to_owned()], |notes| notes.findings.iter().map(|f| format!("{:?} {}: {}", f.outcome, f.path, f.message)).collect())
+    }
+
+    fn noted(control: &Control, spec: &str, facts: &Facts, exemptions: &[Exemption<'_>]) -> Option<Notes> {
         let spec: OwnershipSpec = serde_saphyr::from_str(&format!("{{serviceModel: PaaS, {spec}}}")).unwrap();
         let duties: Vec<Duty<'_>> = CATALOG
             .iter()
@@ -286,6 +315,7 @@ pub(crate) mod testing {
             escalation: spec.escalation.as_ref().map_or(&[], |e| &e.levels),
             duties: &duties,
             duty: duties.iter().find(|d| d.control == control.id).unwrap(),
+            exemptions,
             facts,
             now: NOW.parse().unwrap(),
         };

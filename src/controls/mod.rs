@@ -19,6 +19,7 @@ mod encryption_declared;
 mod escalation_contact_declared;
 mod escalation_drill_current;
 mod etcd_encryption_attested;
+mod exception_unexpired;
 mod exposure_declared;
 pub mod expression;
 mod image_age_within_patch_policy;
@@ -28,11 +29,14 @@ mod ingress_tls_required;
 mod mfa_enforced;
 mod network_policy_present;
 mod node_version_supported;
+mod owner_is_active;
 mod penetration_test_current;
+mod people;
 mod pod_security_standard;
 mod pvc_customer_managed_key;
 mod pvc_storage_encrypted;
 mod rbac_cluster_admin_restricted;
+mod rbac_departed_subject;
 mod rbac_least_privilege;
 mod responsibility_declared;
 mod responsibility_review_current;
@@ -48,7 +52,7 @@ mod workload_named_owner;
 
 use jiff::Timestamp;
 
-pub use self::declared::{Declared, Due, Duty, Notes, lapsed};
+pub use self::declared::{Declared, Due, Duty, Exemption, Notes, lapsed};
 use crate::{
     api::ownership::{Enforcement, OwnerClass, Policy, ServiceModel, Severity},
     model::{
@@ -164,6 +168,9 @@ pub static CATALOG: &[Control] = &[
     rbac_cluster_admin_restricted::CONTROL,
     rbac_least_privilege::CONTROL,
     anonymous_access_forbidden::CONTROL,
+    rbac_departed_subject::CONTROL,
+    owner_is_active::CONTROL,
+    exception_unexpired::CONTROL,
     responsibility_declared::CONTROL,
     responsibility_review_current::CONTROL,
     escalation_contact_declared::CONTROL,
@@ -274,7 +281,7 @@ mod tests {
 
     #[test]
     fn a_misspelt_id_finds_its_neighbour() {
-        for (typed, meant) in [("encryption-decalred", "encryption-declared"), ("pvc-encrypted", "pvc-storage-encrypted"), ("owner", "workload-named-owner")] {
+        for (typed, meant) in [("encryption-decalred", "encryption-declared"), ("pvc-encrypted", "pvc-storage-encrypted"), ("named-owner", "workload-named-owner")] {
             assert_eq!(nearest(typed), meant);
         }
     }

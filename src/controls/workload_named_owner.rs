@@ -28,12 +28,7 @@ pub const CONTROL: Control = Control {
 
 fn check(cx: &Context<'_, '_>, out: &mut Vec<Finding>) -> Applies {
     let subject = cx.subject;
-    let template = subject.pod.as_ref();
-    let named = names_owner(&subject.meta.annotations, &subject.meta.labels)
-        || template.is_some_and(|pod| names_owner(&pod.annotations, &pod.labels))
-        || names_owner(&cx.namespace.annotations, &cx.namespace.labels)
-        || cx.default_owner.is_some_and(is_name);
-    if !named {
+    if named_owner(cx).is_none() {
         let name = if subject.meta.name.is_empty() { "<name>" } else { &subject.meta.name };
         let fix = format!("kubectl annotate {} {} a8r.io/owner=<team or e-mail>", subject.kind.lower(), crate::model::text::shown(name, 80));
         out.push(Finding::violated("metadata", "", "nobody is named", fix));
@@ -41,9 +36,30 @@ fn check(cx: &Context<'_, '_>, out: &mut Vec<Finding>) -> Applies {
     Applies::Yes
 }
 
-fn names_owner(annotations: &Map<'_>, labels: &Map<'_>) -> bool {
-    annotations.iter().any(|(k, v)| matches!(k, "a8r.io/owner" | "owner") && is_name(v))
-        || labels.iter().any(|(k, v)| (matches!(k, "owner" | "team" | "dt.owner") || k.starts_with("dt.owner-")) && is_name(v))
+/// The owner that is named, the object's own before its namespace's.
+pub(super) fn named_owner<'c>(cx: &Context<'c, '_>) -> Option<&'c str> {
+    let subject = cx.subject;
+    owner_in(&subject.meta.annotations, &subject.meta.labels)
+        .or_else(|| subject.pod.as_ref().and_then(|pod| owner_in(&pod.annotations, &pod.labels)))
+        .or_else(|| owner_in(&cx.namespace.annotations, &cx.namespace.labels))
+        .or_else(|| cx.default_owner.filter(|owner| is_name(owner)))
+}
+
+/// Of several keys the one that says it most plainly.
+fn owner_in<'m>(annotations: &'m Map<'_>, labels: &'m Map<'_>) -> Option<&'m str> {
+    let annotated = annotations.iter().filter_map(|(k, v)| match k {
+        "a8r.io/owner" => Some((0, v)),
+        "owner" => Some((1, v)),
+        _ => None,
+    });
+    let labelled = labels.iter().filter_map(|(k, v)| match k {
+        "owner" => Some((2, v)),
+        "team" => Some((3, v)),
+        "dt.owner" => Some((4, v)),
+        _ if k.starts_with("dt.owner-") => Some((5, v)),
+        _ => None,
+    });
+    annotated.chain(labelled).filter(|(_, v)| is_name(v)).min_by_key(|(rank, _)| *rank).map(|(_, v)| v)
 }
 
 /// Whether `value` could name somebody.

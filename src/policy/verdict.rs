@@ -9,7 +9,7 @@ use super::matrix::Matrix;
 use crate::{
     api::ownership::Enforcement,
     controls::{
-        Applies, CATALOG, Check, Context, Control, Declared, Due, Duty, Notes, ObjectCheck,
+        Applies, CATALOG, Check, Context, Control, Declared, Due, Duty, Exemption, Notes, ObjectCheck,
         custom::{Source, namespace_object},
         expression::Budget,
         lapsed,
@@ -115,13 +115,16 @@ fn by_custom(evaluation: &mut Evaluation, kind: Kind, namespace: &Namespace, mat
 /// Judges a namespace and what it declares by every control of the matrix that is about that.
 pub fn evaluate_namespace(namespace: &Namespace, matrix: &Matrix, facts: &Facts, now: Timestamp) -> Evaluation {
     let (positions, duties): (Vec<usize>, Vec<Duty<'_>>) = matrix.duties().into_iter().unzip();
+    let exemptions: Vec<Exemption<'_>> = matrix.waivers.iter().map(|waiver| waiver.exemption(now)).collect();
     let mut evaluation = Evaluation::default();
     let mut notes = Notes::default();
     for (control, duty) in positions.into_iter().zip(&duties) {
         let Matrix { policy, parties, reviews, escalation, .. } = matrix;
         let applies = match CATALOG.get(control).map(|row| row.check) {
             None | Some(Check::Object(_) | Check::Existing(_)) => Applies::No,
-            Some(Check::Namespace(check)) => check(&Declared { namespace, policy, parties, reviews, escalation, duties: &duties, duty, facts, now }, &mut notes),
+            Some(Check::Namespace(check)) => {
+                check(&Declared { namespace, policy, parties, reviews, escalation, duties: &duties, duty, exemptions: &exemptions, facts, now }, &mut notes)
+            }
         };
         let seen = notes.findings.len();
         if seen == 0 {

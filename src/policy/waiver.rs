@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     api::waiver::{Waiver, WaiverState, WaiverStatus},
+    controls::Exemption,
     model::{
         selector::Selector,
         subject::{Kind, Subject},
@@ -86,6 +87,11 @@ impl Permit {
                 Target::Selected(selector) => selector.matches(&subject.meta.labels) || subject.pod.as_ref().is_some_and(|pod| selector.matches(&pod.labels)),
                 Target::Nothing => false,
             }
+    }
+
+    /// How it stands, for the control about Waivers.
+    pub fn exemption(&self, now: Timestamp) -> Exemption<'_> {
+        Exemption { name: &self.name, state: live(self, now), ends: self.ends }
     }
 
     /// Its last day, as a date.

@@ -18,6 +18,7 @@ mod estate;
 mod grace;
 mod limits;
 mod lookup;
+mod people;
 mod proof;
 mod waivers;
 mod workloads;
