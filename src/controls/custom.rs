@@ -19,6 +19,9 @@ use crate::{
 /// The most of them, by name, that a namespace can be asked for; the others are as good as unknown.
 pub const MAX_CUSTOM: usize = 64;
 
+/// Where a finding stands: an expression does not say which field it is about, so it is the object as such.
+const OBJECT: &str = "metadata";
+
 /// One of them.
 #[derive(Debug)]
 pub struct Custom {
@@ -136,13 +139,13 @@ impl Custom {
         let fix = || self.spec.remediation.clone().unwrap_or_else(|| format!("kubectl get control {} -o yaml", self.id));
         let whole = match whole {
             Ok(whole) => whole,
-            Err(why) => return out.push(Finding::unknown("", *why, "wait")),
+            Err(why) => return out.push(Finding::unknown(OBJECT, *why, "wait")),
         };
         let null = Value::Null;
         let inputs = Inputs { object: &whole.object, old_object: &whole.old_object, request: whole.request.as_ref().unwrap_or(&null), namespace, params };
         for (i, (rule, validation)) in rules.iter().zip(&self.spec.validations).enumerate() {
             if whole.request.is_none() && rule.condition.reads(Variable::Request) {
-                out.push(Finding::unknown("", format!("validation {i} reads the request, which there is only when somebody asks"), "judge it at admission"));
+                out.push(Finding::unknown(OBJECT, format!("validation {i} reads the request, which there is only when somebody asks"), "judge it at admission"));
                 continue;
             }
             let failed = match rule.condition.holds(inputs, budget) {
@@ -154,7 +157,7 @@ impl Custom {
             let said = made.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(|text| shown(text, 253));
             let message = said.clone().or_else(|| validation.message.clone()).unwrap_or_else(|| self.spec.title.clone());
             let message = failed.map_or_else(|| message.clone(), |fail| format!("{message} (validation {i} has no answer: {fail})"));
-            out.push(Finding::violated("", format!("{i} {}", said.unwrap_or_default()), message, fix()));
+            out.push(Finding::violated(OBJECT, format!("{i} {}", said.unwrap_or_default()), message, fix()));
         }
     }
 }
