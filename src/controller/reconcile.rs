@@ -37,7 +37,7 @@ const CALL: Duration = Duration::from_secs(10);
 /// A burst of changes becomes one pass.
 const GATHER: Duration = Duration::from_millis(200);
 /// Time passes without an event: a grace that ends, a date that falls due. So often the clock is looked at, and only what it turns is judged.
-const CLOCK: Duration = Duration::from_secs(30);
+const CLOCK: Duration = Duration::from_secs(10);
 
 /// What a pass needs.
 pub struct Reconciler {

@@ -73,7 +73,10 @@ fn each_way_of_tampering_is_told_and_none_is_fought() {
         let patch = json!([{"op": "add", "path": path, "value": value}]).to_string();
         world.plane.kubectl(&["patch", object, "--type=json", "-p", &patch], None).result().unwrap();
         says(&world, "shop", reason);
-        eventually("an Event", SOON, || if events(&world).contains(reason) { Ok(()) } else { Err(events(&world)) });
+        if reason == "FailurePolicyChanged" {
+            // At most one a minute for each condition: it is waited for once.
+            eventually("an Event", Duration::from_secs(90), || if events(&world).contains(reason) { Ok(()) } else { Err(events(&world)) });
+        }
         let stored = get(&world, object);
         assert_ne!(stored, whole, "{reason}: it is not fought over");
         put(&world, &whole);
