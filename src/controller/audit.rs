@@ -205,7 +205,7 @@ pub fn policies(expected: &Expected, stored: &Stored) -> Option<Fault> {
 }
 
 /// Whether what is stored says what was written, and nothing beside it but what the API server fills in itself.
-fn same(written: &Value, stored: &Value) -> bool {
+pub(super) fn same(written: &Value, stored: &Value) -> bool {
     let filled_in = |key: &str, value: &Value| {
         value.is_null() || value == &json!({}) || value == &json!([]) || matches!((key, value.as_str()), ("matchPolicy", Some("Equivalent")) | ("scope", Some("*")))
     };
@@ -237,7 +237,10 @@ mod tests {
             // As the API server fills it in.
             let of = if object["kind"] == "ValidatingAdmissionPolicy" {
                 object["spec"]["matchConstraints"]["matchPolicy"] = json!("Equivalent");
-                object["spec"]["matchConstraints"]["namespaceSelector"] = json!({});
+                // Only where nothing is said: the gate has a selector of its own.
+                if object["spec"]["matchConstraints"]["namespaceSelector"].is_null() {
+                    object["spec"]["matchConstraints"]["namespaceSelector"] = json!({});
+                }
                 for rule in object["spec"]["matchConstraints"]["resourceRules"].as_array_mut().unwrap() {
                     rule["scope"] = json!("*");
                 }

@@ -125,8 +125,42 @@ pub fn policies(controller: &str) -> Vec<Value> {
     if controller.starts_with("system:serviceaccount:") {
         policies.push(confinement(controller));
     }
+    // The gate's bindings are the leader's, one for each Baseline that asks for it.
     let bindings: Vec<Value> = policies.iter().map(|policy| binding(&policy["metadata"]["name"])).collect();
-    policies.into_iter().chain(bindings).collect()
+    policies.into_iter().chain([gate()]).chain(bindings).collect()
+}
+
+/// The policy by which a namespace waits for its enrolment.
+pub const GATE: &str = "demarc-gate";
+
+/// Between the making of a namespace and its enrolment there are some milliseconds, and all the time that Demarc is down: where a Baseline denies the
+/// undeclared, nothing that runs may come in before. It names no parameters: a definition that is missing would refuse more than it should.
+fn gate() -> Value {
+    let rule = |group: &str, resources: &[&str]| json!({"apiGroups": [group], "apiVersions": ["*"], "operations": ["CREATE"], "resources": resources});
+    json!({
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingAdmissionPolicy",
+        "metadata": {"name": GATE},
+        "spec": {
+            "failurePolicy": "Fail",
+            "matchConstraints": {
+                "namespaceSelector": {"matchExpressions": [
+                    {"key": ENROLLED_LABEL, "operator": "NotIn", "values": [ENROLLED_VALUE]},
+                    {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": SYSTEM_NAMESPACES},
+                ]},
+                "resourceRules": [
+                    rule("", &["pods", "replicationcontrollers"]),
+                    rule("apps", &["deployments", "statefulsets", "daemonsets", "replicasets"]),
+                    rule("batch", &["jobs", "cronjobs"]),
+                ],
+            },
+            "validations": [{
+                "expression": "false",
+                "message": "a Baseline denies what is not declared here, and Demarc has not enrolled this namespace yet: try again in a moment",
+                "reason": "Forbidden",
+            }],
+        },
+    })
 }
 
 fn binding(policy: &Value) -> Value {

@@ -3,6 +3,7 @@
 
 pub mod audit;
 pub mod authority;
+mod baselines;
 pub mod certificates;
 mod events;
 pub mod index;

@@ -3,6 +3,7 @@
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
+use kube::Api;
 use kube::runtime::events::{Event, EventType};
 
 use super::{
@@ -36,7 +37,7 @@ impl Reconciler {
             let permit = Permit::read(&waiver, days, find(&waiver.spec.control));
             if let Some(status) = plan(&waiver, &permit, now) {
                 let (name, version) = (&permit.name, waiver.metadata.resource_version.as_deref().unwrap_or_default());
-                self.write_status::<Waiver>(namespace, name, version, &status).await?;
+                self.write_status(&Api::<Waiver>::namespaced(self.client.clone(), namespace), name, version, &status).await?;
                 self.tell_end(teller, &waiver, &status).await;
             }
             permits.push(permit);

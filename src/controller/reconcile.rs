@@ -1,14 +1,19 @@
 //! The lease holder's writes: the enrolment label, the status of an Ownership, and Events on transitions.
 //! Everything is a function of the index, so a crash between any two calls loses nothing: the next pass plans the same writes.
 
-use std::{collections::HashMap, fmt::Debug, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    fmt::Debug,
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace as KubeNamespace;
 use kube::{
-    Api, Client, Resource,
+    Api, Client,
     api::{DynamicObject, Patch, PatchParams},
-    core::{ApiResource, NamespaceResourceScope},
+    core::ApiResource,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
@@ -23,10 +28,10 @@ use super::{
 use crate::{
     api::{
         ENROLLED_LABEL, ENROLLED_VALUE,
-        ownership::{OwnerClass, Ownership, OwnershipStatus},
+        ownership::{OwnerClass, Ownership, OwnershipStatus, Verdict},
     },
     policy::{
-        book::Promise,
+        book::{Book, Promise},
         drift,
         objects::Room,
         status::{Observed, plan, plan_unreadable},
@@ -68,6 +73,8 @@ impl Reconciler {
     pub async fn run(mut self) {
         // When time alone turns what was reported of a namespace.
         let mut turns: HashMap<String, Timestamp> = HashMap::new();
+        // Where something is violated, for the Baselines' counts.
+        let mut drifting: BTreeSet<String> = BTreeSet::new();
         let teller = Teller::new(self.client.clone(), &self.replica);
         let mut clock = tokio::time::interval(CLOCK);
         loop {
@@ -84,7 +91,7 @@ impl Reconciler {
                 continue;
             }
             for namespace in self.index.drain_dirty() {
-                match self.namespace(&namespace, &teller).await {
+                match self.namespace(&namespace, &teller, &mut drifting).await {
                     Ok(Some(then)) => drop(turns.insert(namespace, then)),
                     Ok(None) => drop(turns.remove(&namespace)),
                     Err(error) => {
@@ -92,6 +99,14 @@ impl Reconciler {
                         self.retry(namespace);
                     }
                 }
+            }
+            if let Err(error) = self.baselines(&drifting).await {
+                tracing::debug!(%error, "write of a baseline failed, trying again");
+                let index = self.index.clone();
+                tokio::spawn(async move {
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    index.wake();
+                });
             }
         }
     }
@@ -116,15 +131,16 @@ impl Reconciler {
     }
 
     /// Writes what is new about one namespace; when time alone turns that.
-    async fn namespace(&self, name: &str, teller: &Teller) -> Result<Option<Timestamp>, WriteError> {
+    async fn namespace(&self, name: &str, teller: &Teller, drifting: &mut BTreeSet<String>) -> Result<Option<Timestamp>, WriteError> {
         // Each by itself: what cannot be written of one holds up nothing of the other.
-        let (judged, waivers) = (self.judge(name, teller).await, self.waivers(name, teller).await);
+        let (judged, waivers) = (self.judge(name, teller, drifting).await, self.waivers(name, teller).await);
         Ok([judged?, waivers?].into_iter().flatten().min())
     }
 
     /// Judges one namespace by its declaration.
-    async fn judge(&self, name: &str, teller: &Teller) -> Result<Option<Timestamp>, WriteError> {
+    async fn judge(&self, name: &str, teller: &Teller, drifting: &mut BTreeSet<String>) -> Result<Option<Timestamp>, WriteError> {
         let book = self.index.shared.book.load_full();
+        drifting.remove(name);
         let nothing = || self.index.shared.tally.found(name, &[], |_| OwnerClass::NotApplicable);
         let Some(namespace) = book.namespaces.get(name) else {
             nothing();
@@ -136,9 +152,7 @@ impl Reconciler {
             Some(Promise::Broken { last_good, reason }) => (last_good.clone(), Some(reason.clone())),
         };
         let labelled = namespace.labels.get(ENROLLED_LABEL).is_some_and(|v| v == ENROLLED_VALUE);
-        // A Baseline may ask for it all the same, but for the cluster's own and Demarc's.
-        let asked_for = book.floors.get(name).is_some_and(|floor| floor.enrols(name));
-        let critical = self.critical(name, labelled || asked_for, asked_for);
+        let critical = self.spared(&book, name, labelled);
         // A declaration that cannot be read leaves the label as it is: fail closed, and only here.
         let wanted = match (&matrix, &broken) {
             (_, Some(_)) => None,
@@ -155,17 +169,23 @@ impl Reconciler {
                 return Ok(None);
             }
         }
-        let Some(stored) = self.index.stored(name) else {
-            nothing();
-            return enrolment.map(|()| None);
-        };
         let now = Timestamp::now();
+        // A copy of the references: what is judged for long holds up no decision.
+        let room = self.index.shared.objects().room(name).cloned().unwrap_or_default();
+        let report = matrix.as_ref().map(|matrix| drift::report(namespace, matrix, &room, &book.facts, now));
+        match matrix.as_ref().zip(report.as_ref()) {
+            Some((matrix, report)) => self.index.shared.tally.found(name, &report.drift, |control| matrix.entries[control].owner),
+            None if broken.is_none() => nothing(),
+            None => {}
+        }
+        if report.as_ref().is_some_and(|r| r.verdicts.contains(&Verdict::Violated)) {
+            drifting.insert(name.to_owned());
+        }
+        let Some(stored) = self.index.stored(name) else { return enrolment.map(|()| report.and_then(|r| r.turns)) };
         let (old, generation) = match &stored.ownership {
             Some(ownership) => (ownership.status.clone(), ownership.metadata.generation.unwrap_or_default()),
             None => self.status_of_unreadable(name).await?,
         };
-        // A copy of the references: what is judged for long holds up no decision.
-        let room = self.index.shared.objects().room(name).cloned().unwrap_or_default();
         let standing = self.index.standing(namespace);
         let observed = Observed {
             generation,
@@ -176,17 +196,13 @@ impl Reconciler {
             proof: &standing.proof,
             note: standing.note.as_deref(),
         };
-        let (new, turns) = match (&matrix, &broken) {
-            (Some(matrix), _) => {
-                let report = drift::report(namespace, matrix, &room, &book.facts, now);
-                self.index.shared.tally.found(name, &report.drift, |control| matrix.entries[control].owner);
-                (plan(old.as_ref(), matrix, &report, &observed, now), report.turns)
-            }
+        let (new, turns) = match (matrix.as_ref().zip(report.as_ref()), &broken) {
+            (Some((matrix, report)), _) => (plan(old.as_ref(), matrix, report, &observed, now), report.turns),
             (None, Some(reason)) => (plan_unreadable(old.as_ref(), reason, &observed, now), None),
             (None, None) => (None, None),
         };
         if let Some(new) = &new {
-            self.write_status::<Ownership>(name, "default", &stored.version, new).await?;
+            self.write_status(&Api::<Ownership>::namespaced(self.client.clone(), name), "default", &stored.version, new).await?;
         }
         let more = match new.as_ref().or(old.as_ref()) {
             Some(status) => teller.tell(name, &stored.uid, old.as_ref(), new.is_some(), status, self.patience()).await,
@@ -204,6 +220,12 @@ impl Reconciler {
         let object = tokio::time::timeout(CALL, api.get("default")).await??;
         let status = object.data.get("status").and_then(|status| serde_json::from_value(status.clone()).ok());
         Ok((status, object.metadata.generation.unwrap_or_default()))
+    }
+
+    /// Why a namespace is not enrolled, whatever is declared. A Baseline may ask for it all the same, but for the cluster's own and Demarc's.
+    pub(super) fn spared(&self, book: &Book, name: &str, labelled: bool) -> Option<String> {
+        let asked_for = book.floors.get(name).is_some_and(|floor| floor.enrols(name));
+        self.critical(name, labelled || asked_for, asked_for)
     }
 
     /// Why a namespace must not wait for Demarc.
@@ -236,14 +258,10 @@ impl Reconciler {
     }
 
     /// With the version that was read: a status that somebody else wrote since is never overwritten, and the watch brings it here.
-    pub(super) async fn write_status<K>(&self, namespace: &str, name: &str, version: &str, status: &impl Serialize) -> Result<(), WriteError>
-    where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
-    {
+    pub(super) async fn write_status<K: Clone + DeserializeOwned + Debug>(&self, api: &Api<K>, name: &str, version: &str, status: &impl Serialize) -> Result<(), WriteError> {
         if !leading(&self.mandate) {
             return Err(WriteError::Unled);
         }
-        let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
         let patch = json!([
             {"op": "test", "path": "/metadata/resourceVersion", "value": version},
             {"op": "add", "path": "/status", "value": status},

@@ -13,6 +13,7 @@ use super::{
     matrix::Matrix,
 };
 use crate::{
+    api::baseline::{Baseline, BaselineStatus},
     api::ownership::{Counts, Enforcement, FindingRow, MatrixRow, OwnershipStatus, Verdict},
     model::text::{hex, shown},
 };
@@ -204,6 +205,27 @@ fn conditions(before: &OwnershipStatus, matrix: &Matrix, report: &Report, observ
         ("ReviewDue", Some(review_due(report, now))),
     ];
     merged(&before.conditions, states, observed.generation, now)
+}
+
+/// How the namespaces under a Baseline stand.
+#[derive(Clone, Copy, Debug)]
+pub struct Members {
+    /// With an Ownership.
+    pub declared: i32,
+    /// Without one.
+    pub undeclared: i32,
+    /// With something violated.
+    pub drifting: i32,
+}
+
+/// The status of a Baseline as it should be, or `None` when the stored one says all of it.
+pub fn plan_baseline(baseline: &Baseline, members: Members, now: Timestamp) -> Option<BaselineStatus> {
+    let old = baseline.status.clone().unwrap_or_default();
+    let generation = baseline.metadata.generation.unwrap_or_default();
+    let states = [("Ready", Some(("True", "Resolved", "it is read, and holds in the namespaces that it selects".to_owned())))];
+    let Members { declared, undeclared, drifting } = members;
+    let new = BaselineStatus { observed_generation: Some(generation), conditions: merged(&old.conditions, states, generation, now), declared, undeclared, drifting };
+    (baseline.status.as_ref() != Some(&new)).then_some(new)
 }
 
 /// What the declaration asks below its floor: the floor holds, whatever was stored before there was one.

@@ -18,11 +18,15 @@ const BEYOND_READING: &[(&str, &str, &str, &str, &str)] = &[
     ("ClusterRole", "demarc.dev", "ownerships", "", "get"),          // reconcile: status_of_unreadable
     ("ClusterRole", "demarc.dev", "ownerships/status", "", "patch"), // reconcile: write
     ("ClusterRole", "demarc.dev", "waivers/status", "", "patch"),    // permits: waivers
-    ("ClusterRole", "", "namespaces", "", "patch"),                  // reconcile: label
-    ("ClusterRole", "", "podtemplates", "", "create"),               // probe: ask, by dry run
-    ("ClusterRole", "events.k8s.io", "events", "", "create"),        // reconcile: tell
-    ("ClusterRole", "events.k8s.io", "events", "", "patch"),         // the same Event again: kube counts it up
-    ("Role", "coordination.k8s.io", "leases", "", "create"),         // lease: turn
+    ("ClusterRole", "demarc.dev", "baselines/status", "", "patch"),  // baselines: baselines
+    ("ClusterRole", "admissionregistration.k8s.io", "validatingadmissionpolicybindings", "", "create"), // baselines: bind
+    ("ClusterRole", "admissionregistration.k8s.io", "validatingadmissionpolicybindings", "", "patch"),
+    ("ClusterRole", "admissionregistration.k8s.io", "validatingadmissionpolicybindings", "", "delete"),
+    ("ClusterRole", "", "namespaces", "", "patch"),           // reconcile: label
+    ("ClusterRole", "", "podtemplates", "", "create"),        // probe: ask, by dry run
+    ("ClusterRole", "events.k8s.io", "events", "", "create"), // reconcile: tell
+    ("ClusterRole", "events.k8s.io", "events", "", "patch"),  // the same Event again: kube counts it up
+    ("Role", "coordination.k8s.io", "leases", "", "create"),  // lease: turn
     ("Role", "coordination.k8s.io", "leases", "demarc", "get"),
     ("Role", "coordination.k8s.io", "leases", "demarc", "patch"),
     ("Role", "coordination.k8s.io", "leases", "demarc-proof", "patch"), // probe: note

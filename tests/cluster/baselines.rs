@@ -88,3 +88,79 @@ fn an_ownership_tightens_its_baselines_and_never_weakens_them_and_without_one_th
         enrolled(&world, name, "");
     }
 }
+
+/// Namespaces and a violating workload in each, as close together as one kubectl sends them.
+fn rush(world: &World, name: &str, n: usize) -> Said {
+    let items: Vec<Value> = (0..n)
+        .flat_map(|i| {
+            let namespace = format!("{name}-{i}");
+            let mut violator = workload("Deployment", "violator", &spec("nginx", true));
+            violator["metadata"]["namespace"] = json!(namespace);
+            [json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": {"tier": "gold"}}}), violator]
+        })
+        .collect();
+    world.plane.kubectl(&["create", "-f", "-"], Some(&json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string()))
+}
+
+#[test]
+fn nothing_slips_into_a_namespace_before_it_is_enrolled_and_the_gate_goes_with_its_baseline() {
+    let mut world = World::start();
+    let mut controls = only(&["pod-security-standard"]);
+    controls.as_array_mut().unwrap().push(json!({"control": "pod-security-standard", "enforcement": "Deny"}));
+    let mut gold = baseline("gold", &json!({"namespaceSelector": {"matchLabels": {"tier": "gold"}}, "undeclared": "Deny", "controls": controls}));
+    // A namespace that the cluster depends on is selected as well, and does not wait for ever.
+    namespace(&world, "hooks", "gold");
+    let hook = json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration", "metadata": {"name": "somebodys"}, "webhooks": [{
+        "name": "a.somebody.example", "admissionReviewVersions": ["v1"], "sideEffects": "None", "failurePolicy": "Ignore", "clientConfig": {"service": {"namespace": "hooks", "name": "a"}}}]});
+    apply(&world, &hook).result().unwrap();
+    apply(&world, &gold).result().unwrap();
+    eventually("the gate", SOON, || if world_gate(&world).contains("demarc-gate-gold") { Ok(()) } else { Err(world.demarc.as_ref().unwrap().log()) });
+    // The API server takes a binding up some moments after it is stored.
+    eventually("the gate holds", SOON, || {
+        let said = rush(&world, &format!("try{}", jiff::Timestamp::now().as_millisecond()), 1);
+        if said.err.contains("not enrolled this namespace yet") { Ok(()) } else { Err(format!("{said:?}")) }
+    });
+    let said = rush(&world, "rush", 100);
+    assert_eq!(said.out.lines().filter(|l| l.contains("namespace/rush")).count(), 100, "{}", said.err);
+    assert!(violators_of(&world).is_empty(), "{:?}", violators_of(&world));
+    enrolled(&world, "rush-99", "enabled");
+    world.accepts("hooks", &workload("Deployment", "free", &spec("nginx", true)));
+    eventually("the counts", SOON, || {
+        let counts = world.field("default", "baseline/gold", ".status['declared','undeclared','drifting']");
+        let undeclared = counts.split(' ').nth(1).and_then(|n| n.parse::<i32>().ok()).unwrap_or_default();
+        if counts.starts_with("0 ") && undeclared > 100 && counts.ends_with(" 1") { Ok(()) } else { Err(counts) }
+    });
+
+    // It holds while nobody is there to enrol.
+    world.demarc.take().unwrap().kill();
+    rush(&world, "rush-down", 20);
+    assert!(violators_of(&world).is_empty(), "{:?}", violators_of(&world));
+    let said = world.apply("rush-down-0", &workload("Deployment", "violator", &spec("nginx", false)));
+    assert!(said.err.contains("not enrolled this namespace yet"), "{said:?}");
+    world.demarc = Some(world.plane.demarc(crate::world::binary(), "two"));
+    enrolled(&world, "rush-down-19", "enabled");
+    world.accepts("rush-down-0", &workload("Deployment", "good", &spec("nginx", false)));
+
+    // Less strict, and no gate.
+    gold["spec"]["undeclared"] = json!("Warn");
+    apply(&world, &gold).result().unwrap();
+    eventually("no gate", SOON, || if world_gate(&world).contains("demarc-gate-") { Err(world_gate(&world)) } else { Ok(()) });
+    gold["spec"]["undeclared"] = json!("Deny");
+    apply(&world, &gold).result().unwrap();
+    eventually("a gate", SOON, || if world_gate(&world).contains("demarc-gate-gold") { Ok(()) } else { Err(world_gate(&world)) });
+    world.plane.kubectl(&["delete", "validatingadmissionpolicybinding", "demarc-gate-gold"], None).result().unwrap();
+    eventually("it is put back", SOON, || if world_gate(&world).contains("demarc-gate-gold") { Ok(()) } else { Err(world_gate(&world)) });
+    // Without Demarc it goes with its Baseline all the same.
+    world.demarc.take().unwrap().kill();
+    world.plane.kubectl(&["delete", "baseline", "gold"], None).result().unwrap();
+    eventually("no gate", SOON, || if world_gate(&world).contains("demarc-gate-") { Err(world_gate(&world)) } else { Ok(()) });
+}
+
+fn world_gate(world: &World) -> String {
+    world.plane.kubectl(&["get", "validatingadmissionpolicybindings", "-o", "name"], None).result().unwrap_or_default()
+}
+
+fn violators_of(world: &World) -> Vec<String> {
+    let found = world.plane.kubectl(&["get", "deployments", "-A", "-o", "jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name}{\"\\n\"}{end}"], None).result().unwrap();
+    found.lines().filter(|n| n.starts_with("rush") && n.ends_with("/violator")).map(str::to_owned).collect()
+}

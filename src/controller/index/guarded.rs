@@ -9,7 +9,10 @@ use serde_json::Value;
 use super::{Index, State, Touched, declared::Stored};
 use crate::{
     api::{ENROLLED_LABEL, ENROLLED_VALUE},
-    controller::audit::{self, Expected},
+    controller::{
+        audit::{self, Expected},
+        install,
+    },
     model::{facts::Namespace, proof::WEBHOOK, selector::Selector},
     policy::enforcing::{Fault, Proof},
 };
@@ -154,6 +157,16 @@ impl Index {
     /// Whether the promise of a namespace is enforced.
     pub fn standing(&self, namespace: &Namespace) -> Standing {
         self.state().guarded.standing(namespace)
+    }
+
+    /// The name of the gate's policy, and the bindings of it that stand; `None` where they cannot be seen.
+    pub fn gate(&self) -> Option<(String, BTreeMap<String, Value>)> {
+        let state = self.state();
+        let expected = state.guarded.expected.as_ref().filter(|_| state.guarded.found.unseen.is_none())?;
+        let policy = format!("{}{}", expected.configuration, install::GATE.trim_start_matches(install::CONFIGURATION));
+        let ours = |(_, binding): &(&String, &Value)| binding["spec"]["policyName"] == policy.as_str();
+        let bindings = state.guarded.found.bindings.iter().filter(ours).map(|(name, binding)| (name.clone(), binding.clone())).collect();
+        Some((policy, bindings))
     }
 
     /// The namespaces about which the API server is to ask.

@@ -34,7 +34,7 @@ use super::{
     watch::{Change, Health},
 };
 use crate::{
-    api::{Declaration, waiver::Waiver},
+    api::{Declaration, baseline::Baseline, waiver::Waiver},
     model::{estate::Version, facts::Namespace, subject::Kind},
     policy::book::{Book, Shared},
 };
@@ -254,6 +254,11 @@ impl Index {
         self.changed.notify_one();
     }
 
+    /// Lets whoever waits for a change look again.
+    pub fn wake(&self) {
+        self.changed.notify_one();
+    }
+
     /// Marks one namespace to be judged again.
     pub fn mark(&self, namespace: &str) {
         self.state().dirty.insert(namespace.to_owned());
@@ -263,6 +268,11 @@ impl Index {
     /// Why the cluster depends on a namespace, as far as objects of the whole cluster say so.
     pub fn backs(&self, namespace: &str) -> Option<String> {
         self.state().backing.of(namespace)
+    }
+
+    /// The stored Baselines.
+    pub fn baselines(&self) -> Vec<Arc<Baseline>> {
+        self.state().declared.baselines.values().map(|(baseline, _)| baseline.clone()).collect()
     }
 
     /// The stored Waivers of a namespace.

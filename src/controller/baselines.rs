@@ -1,0 +1,120 @@
+//! The lease holder's writes about Baselines: how their namespaces stand, and the gate, one binding for each Baseline that denies the undeclared.
+//! A binding belongs to its Baseline, so that it goes with it whether or not Demarc runs.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use kube::{
+    Api,
+    api::{DeleteParams, DynamicObject},
+    core::{ApiResource, GroupVersionKind},
+};
+use serde_json::{Value, json};
+
+use super::{
+    audit, install,
+    lease::leading,
+    reconcile::{Reconciler, WriteError},
+};
+use crate::{
+    api::{
+        ENROLLED_LABEL,
+        baseline::{Baseline, Undeclared},
+    },
+    policy::{
+        book::Book,
+        status::{Members, plan_baseline},
+    },
+};
+
+const GROUP: &str = "admissionregistration.k8s.io";
+
+impl Reconciler {
+    /// Writes what is new about every Baseline. `drifting` are the namespaces in which something is violated.
+    pub(super) async fn baselines(&self, drifting: &BTreeSet<String>) -> Result<(), WriteError> {
+        let baselines = self.index.baselines();
+        let gate = self.index.gate();
+        if baselines.is_empty() && gate.as_ref().is_none_or(|(_, stored)| stored.is_empty()) {
+            return Ok(());
+        }
+        let book = self.index.shared.book.load_full();
+        let mut wanted = BTreeMap::new();
+        for baseline in &baselines {
+            let name = baseline.metadata.name.as_deref().unwrap_or_default();
+            let members: Vec<&String> = book.floors.iter().filter(|(_, floor)| floor.baselines.iter().any(|b| b == name)).map(|(namespace, _)| namespace).collect();
+            let count = |of: &dyn Fn(&str) -> bool| i32::try_from(members.iter().filter(|n| of(n.as_str())).count()).unwrap_or(i32::MAX);
+            let declared = count(&|n| self.index.stored(n).is_some());
+            let counts = Members { declared, undeclared: i32::try_from(members.len()).unwrap_or(i32::MAX) - declared, drifting: count(&|n| drifting.contains(n)) };
+            if let Some((policy, _)) = gate.as_ref().filter(|_| baseline.spec.undeclared == Undeclared::Deny) {
+                wanted.insert(format!("{policy}-{name}"), self.gate_of(&book, baseline, policy, &members));
+            }
+            if let Some(status) = plan_baseline(baseline, counts, Timestamp::now()) {
+                let version = baseline.metadata.resource_version.as_deref().unwrap_or_default();
+                self.write_status(&Api::<Baseline>::all(self.client.clone()), name, version, &status).await?;
+            }
+        }
+        match gate {
+            Some((_, stored)) => self.bind(wanted, &stored).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The binding of the gate for one Baseline. What is never enrolled would wait at it for ever.
+    fn gate_of(&self, book: &Book, baseline: &Baseline, policy: &str, members: &[&String]) -> Value {
+        let never = |namespace: &&&String| {
+            let labelled = book.namespaces.get(**namespace).is_some_and(|n| n.labels.contains_key(ENROLLED_LABEL));
+            self.spared(book, namespace, labelled).is_some()
+        };
+        let mut spared: Vec<&String> = members.iter().filter(never).copied().collect();
+        spared.sort_unstable();
+        let mut selector = json!(baseline.spec.namespace_selector);
+        if !spared.is_empty() {
+            let mut all = selector["matchExpressions"].as_array().cloned().unwrap_or_default();
+            all.push(json!({"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": spared}));
+            selector["matchExpressions"] = Value::Array(all);
+        }
+        for expression in selector["matchExpressions"].as_array_mut().into_iter().flatten() {
+            if expression["values"].as_array().is_some_and(Vec::is_empty) {
+                expression.as_object_mut().map(|e| e.remove("values"));
+            }
+        }
+        let (name, uid) = (baseline.metadata.name.as_deref().unwrap_or_default(), baseline.metadata.uid.as_deref().unwrap_or_default());
+        json!({
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "ValidatingAdmissionPolicyBinding",
+            "metadata": {
+                "name": format!("{policy}-{name}"),
+                "ownerReferences": [{"apiVersion": "demarc.dev/v1alpha1", "kind": "Baseline", "name": name, "uid": uid}],
+            },
+            "spec": {"policyName": policy, "validationActions": ["Deny"], "matchResources": {"namespaceSelector": selector}},
+        })
+    }
+
+    /// Writes the bindings that are not as they should be, and takes away those that nobody wants any more.
+    async fn bind(&self, wanted: BTreeMap<String, Value>, stored: &BTreeMap<String, Value>) -> Result<(), WriteError> {
+        for (name, binding) in &wanted {
+            if stored.get(name).is_some_and(|found| audit::same(&binding["spec"], &found["spec"])) {
+                continue;
+            }
+            if !leading(&self.mandate) {
+                return Err(WriteError::Unled);
+            }
+            tokio::time::timeout(self.patience(), install::apply(&self.client, std::slice::from_ref(binding))).await??;
+            tracing::info!(binding = name, "gate");
+        }
+        for name in stored.keys().filter(|name| !wanted.contains_key(*name)) {
+            if !leading(&self.mandate) {
+                return Err(WriteError::Unled);
+            }
+            let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(GROUP, "v1", "ValidatingAdmissionPolicyBinding"));
+            let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource);
+            match tokio::time::timeout(self.patience(), api.delete(name, &DeleteParams::default())).await? {
+                Ok(_) => {}
+                Err(kube::Error::Api(status)) if status.code == 404 => {}
+                Err(error) => return Err(error.into()),
+            }
+            tracing::info!(binding = name, "no gate");
+        }
+        Ok(())
+    }
+}
