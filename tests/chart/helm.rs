@@ -3,7 +3,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
 };
 
 use serde_json::Value;
@@ -34,6 +34,17 @@ pub fn tool(name: &str) -> Command {
 impl Helm {
     /// With a cluster.
     pub fn with(self, kubeconfig: Option<&Path>, args: &[&str]) -> Said {
+        let output = self.command(kubeconfig, args).output().unwrap_or_else(|error| panic!("{}: {error}", self.0));
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Said { ok: output.status.success(), out: text(output.stdout), err: text(output.stderr) }
+    }
+
+    /// With a cluster, in the background.
+    pub fn spawn(self, kubeconfig: &Path, args: &[&str]) -> Child {
+        self.command(Some(kubeconfig), args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap_or_else(|error| panic!("{}: {error}", self.0))
+    }
+
+    fn command(self, kubeconfig: Option<&Path>, args: &[&str]) -> Command {
         let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join(self.0);
         let mut command = tool(self.0);
         for (variable, folder) in [("HELM_CACHE_HOME", "cache"), ("HELM_CONFIG_HOME", "config"), ("HELM_DATA_HOME", "data")] {
@@ -41,9 +52,7 @@ impl Helm {
         }
         // Never the developer's own cluster.
         command.env("KUBECONFIG", kubeconfig.unwrap_or(Path::new("/dev/null"))).args(["--namespace", NAMESPACE]).args(args);
-        let output = command.output().unwrap_or_else(|error| panic!("{}: {error}", self.0));
-        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        Said { ok: output.status.success(), out: text(output.stdout), err: text(output.stderr) }
+        command
     }
 
     pub fn template(self, values: &[&str]) -> Said {

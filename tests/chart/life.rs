@@ -169,3 +169,71 @@ fn installed_upgraded_rolled_back_and_gone_by_helm_3() {
 fn installed_upgraded_rolled_back_and_gone_by_helm_4() {
     life(HELM4);
 }
+
+/// A command of the README's, as written there.
+fn readme(plane: &ControlPlane, command: &str) {
+    let readme = std::fs::read_to_string("README.md").unwrap();
+    assert!(readme.contains(command), "the README says otherwise: {command}");
+    let words: Vec<&str> = command.strip_prefix("kubectl ").unwrap().split(' ').collect();
+    plane.kubectl(&words, None).result().unwrap();
+}
+
+#[test]
+fn a_namespace_that_goes_before_its_release_leaves_what_one_command_removes() {
+    let plane = plane();
+    let kubeconfig = plane.kubeconfig();
+    // kubectl reads before it labels, which Demarc itself does not.
+    let account = format!("system:serviceaccount:{NAMESPACE}:demarc");
+    plane.kubectl(&["create", "clusterrole", "reads", "--verb=get", "--resource=namespaces"], None).result().unwrap();
+    plane.kubectl(&["create", "clusterrolebinding", "reads", "--clusterrole=reads", &format!("--user={account}")], None).result().unwrap();
+    let before = everything(&plane);
+    HELM4.with(Some(&kubeconfig), &["install", "demarc", "charts/demarc"]).result().unwrap();
+    // Nobody serves: an enrolled namespace is held up, and nothing else is.
+    plane.kubectl(&["create", "namespace", "shop"], None).result().unwrap();
+    plane.kubectl(&["label", "namespace", "shop", "demarc.dev/admission=enabled", "--as", &account], None).result().unwrap();
+    let pod = |namespace: &str| plane.kubectl(&["run", "web", "--image=web", "-n", namespace, "--dry-run=server"], None);
+    eventually("held up", SOON, || if pod("shop").err.contains("failed calling webhook") { Ok(()) } else { Err(format!("{:?}", pod("shop"))) });
+    assert!(pod("default").ok);
+    plane.kubectl(&["delete", "namespace", NAMESPACE, "--timeout=60s"], None).result().unwrap();
+
+    // The namespace alone, while nobody serves; then the whole.
+    readme(&plane, "kubectl label namespace shop demarc.dev/admission-");
+    assert!(pod("shop").ok, "{:?}", pod("shop"));
+    readme(
+        &plane,
+        "kubectl delete validatingwebhookconfiguration,validatingadmissionpolicybinding,validatingadmissionpolicy,clusterrolebinding,clusterrole -l app.kubernetes.io/part-of=demarc",
+    );
+    plane.kubectl(&["delete", "namespace", "shop", "--timeout=60s"], None).result().unwrap();
+    let left: Vec<String> = everything(&plane).difference(&before).filter(|object| !object.starts_with("CustomResourceDefinition ")).cloned().collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+fn interrupted(helm: Helm) {
+    let plane = plane();
+    let kubeconfig = plane.kubeconfig();
+    let run = |args: &[&str]| helm.with(Some(&kubeconfig), args);
+    run(&["install", "demarc", "charts/demarc"]).result().unwrap();
+    fill_in(&plane);
+    let state = || run(&["status", "demarc", "-o", "json"]).result().map(|json| serde_json::from_str::<Value>(&json).unwrap()["info"]["status"].as_str().unwrap().to_owned());
+    // It waits for pods that never come, and is killed.
+    let mut upgrade = helm.spawn(&kubeconfig, &["upgrade", "demarc", "charts/demarc", "--set", "replicaCount=3", "--wait", "--timeout=2m"]);
+    eventually("half way", SOON, || match state()?.as_str() {
+        "pending-upgrade" => Ok(()),
+        other => Err(other.to_owned()),
+    });
+    upgrade.kill().unwrap();
+    upgrade.wait().unwrap();
+    let said = run(&["upgrade", "demarc", "charts/demarc"]);
+    assert!(!said.ok && said.err.contains("in progress"), "{said:?}");
+    run(&["rollback", "demarc"]).result().unwrap();
+    run(&["upgrade", "demarc", "charts/demarc", "--set", "replicaCount=3"]).result().unwrap();
+    assert_eq!((state().unwrap().as_str(), bundles(&plane)), ("deployed", FILLED));
+    let replicas = plane.kubectl(&["get", "deployment", "demarc", "-n", NAMESPACE, "-o", "jsonpath={.spec.replicas}"], None).result().unwrap();
+    assert_eq!(replicas, "3");
+}
+
+#[test]
+fn an_upgrade_that_was_killed_is_rolled_back_and_done_again() {
+    interrupted(HELM3);
+    interrupted(HELM4);
+}
