@@ -18,10 +18,10 @@ use crate::{
 };
 
 const RELEASE: &str = "demarc";
-const NAMESPACE: &str = "demarc-system";
+pub const NAMESPACE: &str = "demarc-system";
 
 /// Everything that a chart could leave behind outside its namespace.
-fn inventory() -> Vec<String> {
+pub fn inventory() -> Vec<String> {
     let kinds = "crd,clusterrole,clusterrolebinding,validatingwebhookconfiguration,mutatingwebhookconfiguration,\
                  validatingadmissionpolicy,validatingadmissionpolicybinding,priorityclass,namespace";
     let objects = kubectl(&["get", kinds, "-o", "name"]).result().unwrap();
@@ -30,13 +30,13 @@ fn inventory() -> Vec<String> {
 }
 
 /// As the README has it, with these values beside.
-fn install(values: &[&str]) {
+pub fn install(values: &[&str]) {
     let said = helm(&[&["install", RELEASE, "charts/demarc", "-n", NAMESPACE, "--wait", "--timeout=2m", "--set", "crds.keep=false"], values].concat());
     assert!(said.ok, "{said:?}\n{}", kubectl(&["get", "pods,events", "-n", NAMESPACE, "-o", "wide"]).out);
 }
 
 /// A violator is admitted again, and nothing is there that was not before.
-fn uninstall(before: &[String]) {
+pub fn uninstall(before: &[String]) {
     let said = helm(&["uninstall", RELEASE, "-n", NAMESPACE, "--wait", "--timeout=2m"]);
     assert!(said.ok, "{said:?}");
     // The hook has taken its label off, and no replica has put it back.
@@ -51,7 +51,7 @@ fn uninstall(before: &[String]) {
     });
 }
 
-fn denied() {
+pub fn denied() {
     let said = apply("shop", &pod("violator", &[], true));
     assert!(!said.ok && said.err.contains("denied the request"), "{said:?}");
 }
@@ -68,18 +68,18 @@ fn settled() {
     eventually("two pods and no more", SOON, || if replicas().len() == 2 { Ok(()) } else { Err(replicas().join(" ")) });
 }
 
-fn available(name: &str) {
+pub fn available(name: &str) {
     kubectl(&["rollout", "status", "-n", "shop", &format!("deployment/{name}"), "--timeout=60s"]).result().unwrap();
 }
 
-fn deployment(name: &str, privileged: bool) -> Value {
+pub fn deployment(name: &str, privileged: bool) -> Value {
     let pod = pod(name, &[], privileged);
     let template = json!({"metadata": {"labels": {"app": name}}, "spec": pod["spec"]});
     let metadata = json!({"name": name, "annotations": pod["metadata"]["annotations"]});
     json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": {"selector": {"matchLabels": {"app": name}}, "template": template}})
 }
 
-fn declare(namespace: &str) {
+pub fn declare(namespace: &str) {
     let spec = json!({"serviceModel": "PaaS", "mode": "Enforce", "parties": {"customer": "acme", "provider": "azure"}});
     let ownership = json!({"apiVersion": "demarc.dev/v1alpha1", "kind": "Ownership", "metadata": {"name": "default"}, "spec": spec});
     apply(namespace, &ownership).result().unwrap();
