@@ -128,7 +128,7 @@ fn one_asks_another_approves_and_what_was_approved_passes_until_its_day() {
 fn by_command(world: &World) {
     let said = demarc(world, "alice", &["waiver", "request", "pod-security-standard", "-n", "shop", "--for", "pod/tool", "--reason", "vendor's", "--days", "20"]);
     assert!(said.ok && said.out.starts_with("waiver shop/pod-security-standard-tool requested: pod-security-standard for pod/tool, until "), "{said:?}");
-    refused(&demarc(world, "alice", &["waiver", "request", "pod-security", "--for", "pod/tool", "--reason", "a"]), "the nearest is pod-security-standard");
+    refused(&demarc(world, "alice", &["waiver", "request", "pod-security", "-n", "shop", "--for", "pod/tool", "--reason", "a"]), "the nearest is pod-security-standard");
     refused(&demarc(world, "alice", &["waiver", "request", "pod-security-standard", "--for", "tool", "--reason", "a"]), "write kind and name");
     refused(&demarc(world, "alice", &["waiver", "request", "pod-security-standard", "--for", "widget/tool", "--reason", "a"]), "no control judges a widget");
     refused(&demarc(world, "alice", &["waiver", "request", "pod-security-standard", "-n", "shop", "--for", "pod/tool", "--reason", "a"]), "already exists");
