@@ -72,7 +72,7 @@ pub struct Patch {
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Exposure {
-    /// Names of Services, Ingresses and Gateways that are meant to be public.
+    /// Names of Services, Ingresses, Gateways and HTTPRoutes that are meant to be public.
     #[schemars(length(max = 64), inner(length(min = 1, max = 253)))]
     pub allow: Vec<String>,
     /// HTTP paths that must never be public, such as /internal.

@@ -23,7 +23,7 @@ use crate::{
         facts::{Account, ClaimFact, Facts, Namespace, NetworkPolicy, StorageClass, Store, Volume, grantees, strings},
         map::Map,
         selector::Selector,
-        subject::Kind,
+        subject::{Gateway, Kind},
         text::shown,
     },
     policy::{floor::Floor, matrix::Matrix},
@@ -56,6 +56,7 @@ pub fn context(namespace: &str, input: &Input, now: Timestamp) -> Result<Context
     let mut namespaces = BTreeMap::new();
     let (mut classes, mut volumes, mut claims) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     let mut policies: BTreeMap<String, BTreeMap<String, NetworkPolicy>> = BTreeMap::new();
+    let mut gateways = BTreeMap::<String, Gateway>::new();
     let (mut accounts, mut grants, mut bindings) = (BTreeMap::new(), BTreeMap::<String, BTreeSet<String>>::new(), false);
     // What is judged comes last, and speaks louder than what is only looked up.
     let (looked_up, judged): (Vec<&Object>, Vec<&Object>) = input.objects.iter().partition(|object| object.looked_up);
@@ -86,6 +87,9 @@ pub fn context(namespace: &str, input: &Input, now: Timestamp) -> Result<Context
             ("", "ServiceAccount") => {
                 accounts.insert(format!("{namespace}/{name}"), Account { automount: value(object)["automountServiceAccountToken"].as_bool() });
             }
+            ("gateway.networking.k8s.io", "Gateway") => {
+                gateways.extend(serde_json::from_value(value(object)["spec"].take()).ok().map(|gateway| (format!("{namespace}/{name}"), gateway)));
+            }
             ("networking.k8s.io", "NetworkPolicy") => {
                 let of_namespace = policies.entry(namespace).or_default();
                 of_namespace.extend(NetworkPolicy::read(&value(object)["spec"]).map(|policy| (name, policy)));
@@ -106,6 +110,7 @@ pub fn context(namespace: &str, input: &Input, now: Timestamp) -> Result<Context
         accounts: store(input, !accounts.is_empty(), accounts, "ServiceAccount"),
         grants: store(input, bindings, grants, "RoleBinding"),
         network_policies: store(input, !policies.is_empty(), policies, "NetworkPolicy"),
+        gateways: store(input, !gateways.is_empty(), gateways, "Gateway"),
         parties: store(input, !declared.parties.is_empty(), std::mem::take(&mut declared.parties), "Party"),
         rosters: store(input, !declared.rosters.is_empty(), std::mem::take(&mut declared.rosters), "Roster"),
         estate: Estate::none("files do not show them"),

@@ -1,14 +1,19 @@
 //! exposure-declared: what can be reached from outside the cluster was declared so before.
-//! Load balancers, node ports and external addresses of Services; hosts and internal paths of Ingresses.
+//! Load balancers, node ports and external addresses of Services; hosts and internal paths of Ingresses, Gateways and HTTPRoutes.
 
-use super::{Applies, Check, Context, Control};
+use std::collections::BTreeMap;
+
+use super::{
+    Applies, Check, Context, Control,
+    routes::{Way, ways},
+};
 use crate::{
     api::ownership::{Enforcement, Exposure, OwnerClass, Severity},
     model::{
         Finding,
         map::Map,
-        subject::{IngressPath, IngressSpec, Kind, ServiceSpec},
-        text::shown,
+        subject::{Gateway, IngressPath, IngressSpec, Kind, Route, RouteRule, ServiceSpec},
+        text::{Str, shown},
     },
 };
 
@@ -30,10 +35,12 @@ pub const CONTROL: Control = Control {
     checked: "A Service of type LoadBalancer or NodePort, or with externalIPs, stands in policy.exposure.allow by its name, or its load balancer is internal by the cloud's own annotation \
               (azure-load-balancer-internal, networking.gke.io/load-balancer-type or cloud.google.com/load-balancer-type, aws-load-balancer-internal, aws-load-balancer-scheme). An Ingress \
               serves no wildcard and no empty host unless it stands there, and never a path of policy.exposure.internalPaths. The classes gce-internal, and alb with scheme internal, are not \
-              public.",
-    unknown: "An Ingress serves every path below one that lies above an internal path, or a pattern: whether the backend answers there is not seen. Serve the paths that are meant.",
+              public. The same holds for the listeners of a Gateway, which asks for no address either unless it stands there, and for an HTTPRoute: it serves the hosts that it and its \
+              listeners agree on, and what it rewrites a path to is served as well. GKE's internal Gateway classes (gke-l7-rilb and its like) are not public.",
+    unknown: "An Ingress serves every path below one that lies above an internal path, or a pattern: whether the backend answers there is not seen. Serve the paths that are meant. Where Gateways \
+              cannot be read, whether an HTTPRoute is public is not seen: let them be read.",
     fix: "add its name to policy.exposure.allow, or make it internal",
-    kinds: &[Kind::Service, Kind::Ingress],
+    kinds: &[Kind::Service, Kind::Ingress, Kind::Gateway, Kind::HTTPRoute],
     root_only: false,
     confidential: false,
     check: Check::Object(check),
@@ -57,6 +64,15 @@ fn check(cx: &Context<'_, '_>, out: &mut Vec<Finding>) -> Applies {
             check_service(service, &cx.subject.meta.annotations, name, out);
         }
         return Applies::Yes;
+    }
+    if let Some(gateway) = &cx.subject.gateway {
+        if !allowed && !gateway.is_internal() {
+            check_gateway(gateway, name, out);
+        }
+        return Applies::Yes;
+    }
+    if let Some(route) = &cx.subject.route {
+        return check_route(cx, route, allowed, out);
     }
     let Some(ingress) = &cx.subject.ingress else { return Applies::No };
     if !is_internal(ingress, &cx.subject.meta.annotations) {
@@ -117,23 +133,110 @@ fn check_ingress(ingress: &IngressSpec<'_>, exposure: Option<&Exposure>, allowed
         } else if !allowed && rule.host.starts_with('*') {
             out.push(Finding::violated(format!("spec.rules[{host}]"), "", "serves a wildcard host, not declared", format!("name the hosts, or {}", allow(name))));
         }
-        for internal in exposure.iter().flat_map(|e| &e.internal_paths) {
-            // The worst path that a rule serves tells of all.
-            let worst = rule.http.paths.iter().filter_map(|p| reach(p, internal).map(|r| (r, p))).max_by_key(|(r, _)| *r);
-            let at = || format!("spec.rules[{host}].http.paths");
-            match worst {
-                Some((Reach::Serves, path)) => {
-                    let message = format!("serves {}, which is internal", shown(&path.path, 63));
-                    out.push(Finding::violated(at(), &**internal, message, "remove the path, or serve it by an internal ingress class"));
-                }
-                Some((Reach::May, path)) => {
-                    let message = format!("serves all below {}; whether the backend answers {} is not seen", shown(or_root(&path.path), 63), shown(internal, 63));
-                    out.push(Finding::unknown(at(), message, "serve the paths that are meant, by pathType Exact or Prefix"));
-                }
-                None => {}
+        check_paths(&rule.http.paths, exposure, &format!("spec.rules[{host}].http.paths"), "serve the paths that are meant, by pathType Exact or Prefix", out);
+    }
+}
+
+fn check_paths(paths: &[IngressPath<'_>], exposure: Option<&Exposure>, at: &str, narrow: &str, out: &mut Vec<Finding>) {
+    for internal in exposure.iter().flat_map(|e| &e.internal_paths) {
+        // The worst path that a rule serves tells of all.
+        let worst = paths.iter().filter_map(|p| reach(p, internal).map(|r| (r, p))).max_by_key(|(r, _)| *r);
+        match worst {
+            Some((Reach::Serves, path)) => {
+                let message = format!("serves {}, which is internal", shown(&path.path, 63));
+                out.push(Finding::violated(at, &**internal, message, "remove the path, or serve it by an internal class"));
             }
+            Some((Reach::May, path)) => {
+                let message = format!("serves all below {}; whether the backend answers {} is not seen", shown(or_root(&path.path), 63), shown(internal, 63));
+                out.push(Finding::unknown(at, message, narrow));
+            }
+            None => {}
         }
     }
+}
+
+/// What is said of a host that stands for more than one.
+const fn wide(host: &str) -> Option<&'static str> {
+    match host.as_bytes() {
+        [] => Some("serves any host, not declared"),
+        [b'*', ..] => Some("serves a wildcard host, not declared"),
+        _ => None,
+    }
+}
+
+fn check_gateway(gateway: &Gateway, name: &str, out: &mut Vec<Finding>) {
+    for listener in &gateway.listeners {
+        if let Some(message) = wide(&listener.hostname) {
+            out.push(Finding::violated(format!("spec.listeners[{}]", shown(&listener.name, 63)), &*listener.hostname, message, format!("name the host, or {}", allow(name))));
+        }
+    }
+    if !gateway.addresses.is_empty() {
+        let mut addresses: Vec<&str> = gateway.addresses.iter().map(|a| &*a.value).collect();
+        addresses.sort_unstable();
+        out.push(Finding::violated("spec.addresses", addresses.join(","), "asks for addresses that are not declared", format!("{}, or remove addresses", allow(name))));
+    }
+}
+
+fn check_route(cx: &Context<'_, '_>, route: &Route<'_>, allowed: bool, out: &mut Vec<Finding>) -> Applies {
+    let none = BTreeMap::new();
+    let (gateways, unseen) = match &cx.facts.gateways {
+        Ok(gateways) => (&**gateways, None),
+        Err(why) => (&none, Some(why)),
+    };
+    let ways = ways(route, gateways, &cx.namespace.name);
+    if ways.is_empty() {
+        return Applies::No;
+    }
+    // A Gateway that is not there yet may be anything: it is not known to be internal.
+    let public: Vec<&Way<'_>> = ways.iter().filter(|way| way.at.is_none_or(|(gateway, _)| !gateway.is_internal())).collect();
+    if public.is_empty() {
+        return Applies::Yes;
+    }
+    let before = out.len();
+    if !allowed {
+        let mut hosts: Vec<&str> = public.iter().flat_map(|way| &way.hosts).copied().filter(|host| wide(host).is_some()).collect();
+        hosts.sort_unstable();
+        hosts.dedup();
+        for host in hosts {
+            // Where the route names none, it is its listeners' host.
+            let path = if route.hostnames.iter().any(|h| **h == *host) { format!("spec.hostnames[{}]", shown(host, 253)) } else { "spec.hostnames".to_owned() };
+            out.push(Finding::violated(path, host, wide(host).unwrap_or_default(), format!("name the hosts, or {}", allow(&cx.subject.meta.name))));
+        }
+    }
+    for (i, rule) in route.rules.iter().enumerate().filter(|(_, rule)| !rule.redirects(false)) {
+        let at = format!("spec.rules[{i}].matches");
+        check_paths(&paths(rule), cx.policy.exposure.as_ref(), &at, "serve the paths that are meant, by type Exact or PathPrefix", out);
+    }
+    if let Some(why) = unseen {
+        for finding in &mut out[before..] {
+            *finding = Finding::unknown(std::mem::take(&mut finding.path), format!("{}; whether its Gateway is public is not seen: {why}", finding.message), finding.fix.clone());
+        }
+    }
+    Applies::Yes
+}
+
+/// The paths that a rule serves, and those that it asks its backends for instead, as an Ingress has them.
+fn paths<'r>(rule: &'r RouteRule<'_>) -> Vec<IngressPath<'r>> {
+    let path = |kind: &'static str, path: &'r str| IngressPath { path: Str(path.into()), path_type: Str(kind.into()) };
+    let asked = rule.matches.iter().map(|m| {
+        let (kind, value) = m.path.as_ref().map_or((None, None), |p| (p.kind.as_deref(), p.value.as_deref()));
+        let kind = match kind {
+            None | Some("PathPrefix") => "Prefix",
+            Some("Exact") => "Exact",
+            Some(_) => "",
+        };
+        path(kind, value.unwrap_or("/"))
+    });
+    let mut paths: Vec<_> = asked.collect();
+    if paths.is_empty() {
+        paths.push(path("Prefix", "/"));
+    }
+    for filter in rule.filters.iter().chain(rule.backend_refs.iter().flat_map(|b| &b.filters)).filter(|f| &*f.kind == "URLRewrite") {
+        let to = &filter.url_rewrite.path;
+        paths.extend(to.replace_full_path.as_deref().map(|to| path("Exact", to)));
+        paths.extend(to.replace_prefix_match.as_deref().map(|to| path("Prefix", to)));
+    }
+    paths
 }
 
 fn or_root(path: &str) -> &str {
@@ -231,6 +334,78 @@ mod tests {
             let yaml = format!("{{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {{name: web, annotations: {{{meta}}}}}, spec: {{{spec}}}}}");
             assert_eq!(judge(&CONTROL, &yaml, &Default::default(), &Facts::empty()), said, "{meta} {spec}");
             assert!(judge(&CONTROL, &yaml, &policy("exposure: {allow: [web]}"), &Facts::empty()).is_empty(), "declared");
+        }
+    }
+
+    fn object(kind: &str, spec: &str) -> String {
+        format!("{{apiVersion: gateway.networking.k8s.io/v1, kind: {kind}, metadata: {{name: web}}, spec: {{{spec}}}}}")
+    }
+
+    #[test]
+    fn a_gateway_names_its_hosts() {
+        for (spec, said) in [
+            ("listeners: [{name: a, hostname: a.example, protocol: HTTPS}]", vec![]),
+            (
+                "listeners: [{name: a, hostname: '*.a.example'}, {name: b, hostname: b.example}, {name: c}, {name: d, hostname: ''}]",
+                vec!["Violated spec.listeners[a] *.a.example", "Violated spec.listeners[c]", "Violated spec.listeners[d]"],
+            ),
+            ("addresses: [{value: 192.0.2.2}, {type: IPAddress, value: 192.0.2.1}]", vec!["Violated spec.addresses 192.0.2.1,192.0.2.2"]),
+            ("addresses: [{}]", vec!["Violated spec.addresses"]),
+            ("gatewayClassName: gke-l7-rilb, listeners: [{name: a}]", vec![]),
+            ("gatewayClassName: gke-l7-rilb-x, listeners: [{name: a}]", vec!["Violated spec.listeners[a]"]),
+            ("listeners: null, addresses: null, gatewayClassName: null", vec![]),
+        ] {
+            let yaml = object("Gateway", spec);
+            assert_eq!(judge(&CONTROL, &yaml, &Default::default(), &Facts::empty()), said, "{spec}");
+            assert!(judge(&CONTROL, &yaml, &policy("exposure: {allow: [web]}"), &Facts::empty()).is_empty(), "declared");
+        }
+    }
+
+    #[test]
+    fn a_route_serves_hosts_and_paths_that_are_meant() {
+        let gateway = |yaml: &str| serde_saphyr::from_str::<Gateway>(yaml).unwrap();
+        let mut facts = Facts::empty();
+        facts.gateways = Ok(std::sync::Arc::new(
+            [
+                ("/any".to_owned(), gateway("{listeners: [{name: a, protocol: HTTPS}]}")),
+                ("/one".to_owned(), gateway("{listeners: [{name: a, protocol: HTTPS, hostname: a.example}]}")),
+                ("/in".to_owned(), gateway("{gatewayClassName: gke-l7-rilb, listeners: [{name: a, protocol: HTTPS}]}")),
+            ]
+            .into(),
+        ));
+        let blind = Facts { gateways: Err("forbidden".into()), ..Facts::empty() };
+        for (spec, said) in [
+            ("parentRefs: [{name: any}], hostnames: [a.example]", vec![]),
+            ("parentRefs: [{name: any}]", vec!["Violated spec.hostnames"]),
+            ("parentRefs: [{name: any}], hostnames: ['*.a.example']", vec!["Violated spec.hostnames[*.a.example] *.a.example"]),
+            ("parentRefs: [{name: one}]", vec![]),
+            ("parentRefs: [{name: one}], hostnames: ['*.example']", vec![]),
+            ("parentRefs: [{name: one}], hostnames: [b.example]", vec!["-"]),
+            ("parentRefs: [{name: in}]", vec![]),
+            ("parentRefs: [{name: in}, {name: absent}]", vec!["Violated spec.hostnames"]),
+            ("parentRefs: [{name: s, kind: Service, group: ''}]", vec!["-"]),
+        ] {
+            let yaml = object("HTTPRoute", spec);
+            assert_eq!(judge(&CONTROL, &yaml, &Default::default(), &facts), said, "{spec}");
+            assert!(judge(&CONTROL, &yaml, &policy("exposure: {allow: [web]}"), &facts).iter().all(|s| s == "-"), "declared");
+            assert!(judge(&CONTROL, &yaml, &Default::default(), &blind).iter().all(|s| s == "-" || s.starts_with("Unknown")), "{spec}");
+        }
+        let settings = policy("exposure: {internalPaths: [/internal]}");
+        let (serves, may) = ("Violated spec.rules[0].matches /internal", "Unknown spec.rules[0].matches");
+        for (rule, said) in [
+            ("matches: [{path: {type: PathPrefix, value: /shop}}]", vec![]),
+            ("matches: [{path: {value: /shop}}, {path: {type: Exact, value: /internal/x}}]", vec![serves]),
+            ("matches: [{path: {value: /}}]", vec![may]),
+            ("matches: [{headers: [{name: a, value: b}]}]", vec![may]),
+            ("backendRefs: []", vec![may]),
+            ("matches: [{path: {type: RegularExpression, value: '/inter.*'}}]", vec![may]),
+            ("filters: [{type: RequestRedirect, requestRedirect: {scheme: https}}]", vec![]),
+            ("matches: [{path: {value: /shop}}], filters: [{type: URLRewrite, urlRewrite: {path: {type: ReplaceFullPath, replaceFullPath: /internal/x}}}]", vec![serves]),
+            ("matches: [{path: {value: /shop}}], backendRefs: [{filters: [{type: URLRewrite, urlRewrite: {path: {replacePrefixMatch: /internal}}}]}]", vec![serves]),
+            ("matches: [{path: {value: /shop}}], filters: [{type: URLRewrite, urlRewrite: {path: {replacePrefixMatch: /}}}]", vec![may]),
+        ] {
+            let yaml = object("HTTPRoute", &format!("parentRefs: [{{name: any}}], hostnames: [a.example], rules: [{{{rule}}}]"));
+            assert_eq!(judge(&CONTROL, &yaml, &settings, &facts), said, "{rule}");
         }
     }
 

@@ -41,6 +41,7 @@ mod rbac_least_privilege;
 mod responsibility_declared;
 mod responsibility_review_current;
 mod risk_assessment_current;
+mod routes;
 mod runtime_detection_present;
 mod secrets_not_in_plain_env;
 mod security_training_current;

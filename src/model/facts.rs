@@ -9,7 +9,12 @@ use std::{
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{estate::Estate, map::Map, selector::Selector, subject::Kind};
+use super::{
+    estate::Estate,
+    map::Map,
+    selector::Selector,
+    subject::{Gateway, Kind},
+};
 use crate::api::{party::PartySpec, roster::RosterSpec};
 
 /// Facts of one kind, or why there are none.
@@ -30,6 +35,8 @@ pub struct Facts {
     pub grants: Store<BTreeSet<String>>,
     /// NetworkPolicies by namespace, and there by name.
     pub network_policies: Store<BTreeMap<String, NetworkPolicy>>,
+    /// Gateways by `namespace/name`.
+    pub gateways: Store<Gateway>,
     /// Parties by name.
     pub parties: Store<PartySpec>,
     /// Rosters by name. Personal data: no name in one goes into a finding.
@@ -50,6 +57,7 @@ impl Facts {
             accounts: Err(reason.to_owned()),
             grants: Err(reason.to_owned()),
             network_policies: Err(reason.to_owned()),
+            gateways: Err(reason.to_owned()),
             parties: Err(reason.to_owned()),
             rosters: Err(reason.to_owned()),
             estate: Estate::none(reason),
@@ -66,6 +74,7 @@ impl Facts {
             accounts: Ok(Arc::default()),
             grants: Ok(Arc::default()),
             network_policies: Ok(Arc::default()),
+            gateways: Ok(Arc::default()),
             parties: Ok(Arc::default()),
             rosters: Ok(Arc::default()),
             estate: Estate::empty(),

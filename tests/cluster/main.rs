@@ -15,6 +15,7 @@ mod doctor;
 mod drift;
 mod enrolment;
 mod estate;
+mod gateways;
 mod grace;
 mod limits;
 mod lookup;

@@ -14,7 +14,7 @@ use crate::{
     api::{Declaration, party::PartySpec, roster::RosterSpec},
     model::{
         facts::{Account, ClaimFact, Facts, NetworkPolicy, StorageClass, Store, Volume, grantees},
-        subject::Kind,
+        subject::{Gateway, Kind},
     },
 };
 
@@ -26,6 +26,7 @@ pub(super) struct Stores {
     accounts: Arc<BTreeMap<String, Account>>,
     grants: Arc<BTreeMap<String, BTreeSet<String>>>,
     network_policies: Arc<BTreeMap<String, BTreeMap<String, NetworkPolicy>>>,
+    gateways: Arc<BTreeMap<String, Gateway>>,
     parties: Arc<BTreeMap<String, PartySpec>>,
     rosters: Arc<BTreeMap<String, RosterSpec>>,
     /// Whom each binding gives something, to take it back.
@@ -59,6 +60,7 @@ impl Stores {
             grants: store(unreadable, Source::Subjects(Kind::RoleBinding), &self.grants)
                 .and_then(|_| store(unreadable, Source::Backing(Backing::ClusterRoleBindings), &self.grants)),
             network_policies: store(unreadable, Source::Subjects(Kind::NetworkPolicy), &self.network_policies),
+            gateways: store(unreadable, Source::Subjects(Kind::Gateway), &self.gateways),
             parties: store(unreadable, Source::Declared(Declaration::Party), &self.parties),
             rosters: store(unreadable, Source::Declared(Declaration::Roster), &self.rosters),
             estate: estate.facts(|kept| trouble(unreadable, Source::Estate(kept))),
@@ -118,6 +120,14 @@ impl Stores {
             }
             Kind::ServiceAccount => {
                 Arc::make_mut(&mut self.accounts).insert(key(object), Account { automount: object.data["automountServiceAccountToken"].as_bool() });
+            }
+            Kind::Gateway => {
+                // Its status is written often; routes of any namespace may attach to what its spec says.
+                let (key, gateway) = (key(object), serde_json::from_value(object.data["spec"].clone()).ok());
+                if self.gateways.get(&key) != gateway.as_ref() {
+                    named(&mut self.gateways, key, gateway);
+                    return Touched::all();
+                }
             }
             Kind::RoleBinding => return self.grant(format!("RoleBinding/{}", key(object)), object),
             Kind::NetworkPolicy => {
@@ -189,6 +199,10 @@ impl Stores {
                 match kind {
                     Kind::PersistentVolumeClaim => drop(Arc::make_mut(&mut self.claims).remove(&key)),
                     Kind::ServiceAccount => drop(Arc::make_mut(&mut self.accounts).remove(&key)),
+                    Kind::Gateway => {
+                        Arc::make_mut(&mut self.gateways).remove(&key);
+                        touched.everybody();
+                    }
                     Kind::RoleBinding => touched = self.ungrant(&format!("RoleBinding/{key}")),
                     Kind::NetworkPolicy => {
                         let policies = Arc::make_mut(&mut self.network_policies);

@@ -25,14 +25,17 @@ macro_rules! kinds {
                 if path.len() == 1 { None } else { Some(path) }
             }
             /// Whether a cluster may do without it: it comes with a CRD.
-            pub const fn optional(self) -> bool { matches!(self, Self::Gateway) }
+            pub const fn optional(self) -> bool { matches!(self, Self::Gateway | Self::HTTPRoute) }
             /// Checks of other objects look it up.
             pub const fn informs(self) -> bool {
-                matches!(self, Self::PersistentVolumeClaim | Self::ServiceAccount | Self::NetworkPolicy | Self::RoleBinding)
+                matches!(self, Self::PersistentVolumeClaim | Self::Gateway | Self::ServiceAccount | Self::NetworkPolicy | Self::RoleBinding)
             }
             /// Admission of other objects depends on its records: a child whose parent has none would be refused for ever.
             pub const fn decides(self) -> bool {
-                !matches!(self, Self::ConfigMap | Self::ServiceAccount | Self::NetworkPolicy | Self::Role | Self::RoleBinding)
+                !matches!(
+                    self,
+                    Self::Gateway | Self::HTTPRoute | Self::ConfigMap | Self::ServiceAccount | Self::NetworkPolicy | Self::Role | Self::RoleBinding
+                )
             }
             /// The kind of that name in that group.
             pub fn find(group: &str, kind: &str) -> Option<Self> {
@@ -57,6 +60,7 @@ kinds! {
     Service                ""                  "v1"    "services"                "service"                "-";
     Ingress                "networking.k8s.io" "v1"    "ingresses"               "ingress"                "-";
     Gateway                "gateway.networking.k8s.io" "v1" "gateways"               "gateway"                "-";
+    HTTPRoute              "gateway.networking.k8s.io" "v1" "httproutes"             "httproute"              "-";
     ConfigMap              ""                  "v1"    "configmaps"              "configmap"              "-";
     ServiceAccount         ""                  "v1"    "serviceaccounts"         "serviceaccount"         "-";
     NetworkPolicy          "networking.k8s.io" "v1"    "networkpolicies"         "networkpolicy"          "-";

@@ -2,6 +2,7 @@
 //! Parsing borrows from the body and is total: a field of the wrong type is an error with its place, never a default.
 
 mod env;
+mod gateway;
 mod kind;
 mod network;
 mod pod;
@@ -15,8 +16,9 @@ use serde::{
 
 pub use self::{
     env::{Data, Env, Plain},
+    gateway::{Gateway, Listener, ParentRef, Route, RouteFilter, RouteRule},
     kind::Kind,
-    network::{IngressHttp, IngressPath, IngressRule, IngressSpec, IngressTls, Listener, ServiceSpec},
+    network::{IngressHttp, IngressPath, IngressRule, IngressSpec, IngressTls, ServiceSpec},
     pod::{Capabilities, Container, Handler, Image, Lifecycle, Os, Pod, PodSpec, Port, Profile, SeLinux, SecurityContext, Sysctl, Target, Volume, VolumeSource, Windows},
     rbac::{Binding, Grantee, RoleRef, Rule},
     slim::slim,
@@ -38,8 +40,10 @@ pub struct Subject<'a> {
     pub claims: Vec<Claim<'a>>,
     /// An Ingress's hosts and certificates.
     pub ingress: Option<IngressSpec<'a>>,
-    /// A Gateway's listeners.
-    pub listeners: Vec<Listener<'a>>,
+    /// Where a Gateway listens. It and a route are rare: boxed, so that they cost the others nothing.
+    pub gateway: Option<Box<Gateway>>,
+    /// What an HTTPRoute serves.
+    pub route: Option<Box<Route<'a>>>,
     /// A Service's ways in.
     pub service: Option<ServiceSpec<'a>>,
     /// What looks like a credential in a ConfigMap's data.
@@ -126,7 +130,13 @@ impl<'a> Subject<'a> {
             Kind::Gateway => {
                 let o = GatewayObject::deserialize(json)?;
                 let mut subject = Self::new(kind, o.metadata);
-                subject.listeners = o.spec.listeners;
+                subject.gateway = Some(Box::new(o.spec));
+                subject
+            }
+            Kind::HTTPRoute => {
+                let o = RouteObject::deserialize(json)?;
+                let mut subject = Self::new(kind, o.metadata);
+                subject.route = Some(Box::new(o.spec));
                 subject
             }
             Kind::Service => {
@@ -167,7 +177,20 @@ impl<'a> Subject<'a> {
     }
 
     fn new(kind: Kind, meta: Meta<'a>) -> Self {
-        Self { kind, meta, replicas: None, pod: None, claims: Vec::new(), ingress: None, listeners: Vec::new(), service: None, data: Vec::new(), rules: Vec::new(), binding: None }
+        Self {
+            kind,
+            meta,
+            replicas: None,
+            pod: None,
+            claims: Vec::new(),
+            ingress: None,
+            gateway: None,
+            route: None,
+            service: None,
+            data: Vec::new(),
+            rules: Vec::new(),
+            binding: None,
+        }
     }
 
     fn with_pod(mut self, meta: Meta<'a>, spec: PodSpec<'a>) -> Self {
@@ -356,13 +379,14 @@ struct ServiceObject<'a> {
 struct GatewayObject<'a> {
     #[serde(borrow)]
     metadata: Meta<'a>,
-    #[serde(borrow)]
-    spec: GatewaySpec<'a>,
+    spec: Gateway,
 }
 #[derive(Deserialize)]
-struct GatewaySpec<'a> {
-    #[serde(borrow, default, deserialize_with = "nullable")]
-    listeners: Vec<Listener<'a>>,
+struct RouteObject<'a> {
+    #[serde(borrow)]
+    metadata: Meta<'a>,
+    #[serde(borrow)]
+    spec: Route<'a>,
 }
 
 /// A claim inside a StatefulSet or an ephemeral volume, or a PersistentVolumeClaim itself.

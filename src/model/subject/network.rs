@@ -1,5 +1,5 @@
 //! What takes requests from outside: who may reach it, where, and whether by TLS.
-//! Hosts, paths and certificates of an Ingress, the ways into a Service, the listeners of a Gateway.
+//! Hosts, paths and certificates of an Ingress, the ways into a Service.
 
 use serde::{Deserialize, de::IgnoredAny};
 
@@ -77,16 +77,4 @@ pub struct ServiceSpec<'a> {
     /// Addresses at which nodes take its traffic.
     #[serde(borrow, rename = "externalIPs", deserialize_with = "nullable")]
     pub external_ips: Vec<Str<'a>>,
-}
-
-/// Where a Gateway listens.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct Listener<'a> {
-    /// Unique within the Gateway.
-    #[serde(borrow)]
-    pub name: Str<'a>,
-    /// `HTTP`, `HTTPS`, `TLS`, `TCP`, `UDP`, or an implementation's own.
-    #[serde(borrow)]
-    pub protocol: Str<'a>,
 }
