@@ -61,6 +61,23 @@ impl World {
         rejected(&said, because);
     }
 
+    /// What Demarc has written into objects: statuses and labels. Leases are renewed for ever, and an Event waits for its minute.
+    fn written(&self) -> Vec<String> {
+        let by_demarc = |e: &Value| !["kubectl", "kube-"].iter().any(|other| e["userAgent"].as_str().unwrap_or_default().starts_with(other));
+        let uri = |e: &Value| e["requestURI"].as_str().unwrap_or_default().to_owned();
+        let counts = |e: &Value| !["leases", "events"].contains(&e["objectRef"]["resource"].as_str().unwrap_or_default()) && !uri(e).contains("dryRun=All");
+        self.plane.audit().iter().filter(|e| by_demarc(e) && counts(e)).map(|e| format!("{} {} {}", e["stageTimestamp"], e["verb"], uri(e))).collect()
+    }
+
+    /// A steady state: nothing is written of any object (P7).
+    pub fn writes_nothing(&self) {
+        let before = self.written();
+        assert!(before.iter().any(|w| w.contains("/status")), "the audit log tells what is written: {before:?}");
+        std::thread::sleep(Duration::from_secs(4));
+        let after = self.written();
+        assert_eq!(after[before.len()..], [""; 0], "after {before:#?}");
+    }
+
     pub fn field(&self, namespace: &str, object: &str, path: &str) -> String {
         self.plane.kubectl(&["get", object, "-n", namespace, "-o", &format!("jsonpath={{{path}}}")], None).result().unwrap_or_default()
     }
