@@ -22,6 +22,10 @@ pub const GROUP: &str = "demarc.dev";
 pub const ENROLLED_LABEL: &str = "demarc.dev/admission";
 /// The value of [`ENROLLED_LABEL`] on an enrolled namespace.
 pub const ENROLLED_VALUE: &str = "enabled";
+/// A namespace under a Baseline carries this and the Baseline's name; set by the leader alone, so that who drops the selecting label stays under it.
+pub const MEMBER_PREFIX: &str = "baseline.demarc.dev/";
+/// The value of such a label.
+pub const MEMBER_VALUE: &str = "member";
 
 macro_rules! declarations {
     ($($(#[$m:meta])* $kind:ident($plural:literal) = $type:path),+ $(,)?) => {

@@ -1,5 +1,5 @@
 //! `demarc cleanup`: what `helm uninstall` runs first, so that nothing of Demarc stays on what belongs to others.
-//! It takes the Lease, so that no replica puts back what it takes away, and then removes the enrolment label from every namespace.
+//! It takes the Lease, so that no replica puts back what it takes away, and then removes its labels from every namespace.
 
 use std::{io::Write, time::Duration};
 
@@ -17,7 +17,7 @@ use tokio::time::{sleep, timeout};
 
 use super::said;
 use crate::{
-    api::{ENROLLED_LABEL, ENROLLED_VALUE},
+    api::{ENROLLED_LABEL, MEMBER_PREFIX},
     controller::lease,
     model::text::shown,
 };
@@ -30,7 +30,8 @@ const HELP: &str = "\
 helm uninstall runs this as a hook. By hand, where the release was removed without hooks:
   demarc cleanup -n demarc-system
 
-It needs the rights of Demarc's own service account, or the verb unenrol on namespaces.demarc.dev. Running it twice does no harm.
+It needs the rights of Demarc's own service account, or the verbs unenrol on namespaces.demarc.dev and release on
+baselines.demarc.dev. Running it twice does no harm.
 A controller that still runs takes over again about ten seconds later.
 
 Exit codes: 0 nothing is left, 2 something could not be removed: the error says what.";
@@ -60,12 +61,18 @@ pub async fn run(args: &Args, client: &Client, out: &mut dyn Write) -> anyhow::R
         sleep(lease::DEADLINE / 2).await;
     }
     let namespaces: Api<Namespace> = Api::all(client.clone());
-    let enrolled = ListParams::default().labels(&format!("{ENROLLED_LABEL}={ENROLLED_VALUE}"));
-    let listed = answered(namespaces.list_metadata(&enrolled)).await.context("namespaces cannot be listed")?;
-    let unlabelled = json!({"metadata": {"labels": {ENROLLED_LABEL: null}}});
-    for name in listed.items.iter().filter_map(|n| n.metadata.name.as_deref()) {
-        answered(namespaces.patch_metadata(name, &PatchParams::default(), &Patch::Merge(&unlabelled))).await.with_context(|| format!("namespace {name} keeps its label"))?;
-        writeln!(out, "namespace {name}: no longer enrolled")?;
+    let listed = answered(namespaces.list_metadata(&ListParams::default())).await.context("namespaces cannot be listed")?;
+    let mut touched = 0;
+    for meta in listed.items.iter().map(|n| &n.metadata) {
+        let (name, labels) = (meta.name.as_deref().unwrap_or_default(), meta.labels.iter().flat_map(|l| l.keys()));
+        let ours: Vec<&String> = labels.filter(|key| *key == ENROLLED_LABEL || key.starts_with(MEMBER_PREFIX)).collect();
+        touched += usize::from(!ours.is_empty());
+        for label in ours {
+            // One by one: a person may take one Baseline's mark off in a request.
+            let patch = Patch::Merge(json!({"metadata": {"labels": {label: null}}}));
+            answered(namespaces.patch_metadata(name, &PatchParams::default(), &patch)).await.with_context(|| format!("namespace {name} keeps its label {label}"))?;
+            writeln!(out, "namespace {name}: {}", if label == ENROLLED_LABEL { "no longer enrolled" } else { "no longer marked as under a Baseline" })?;
+        }
     }
     if let Some(name) = &args.tls_secret {
         let secrets: Api<Secret> = Api::namespaced(client.clone(), &args.namespace);
@@ -77,7 +84,7 @@ pub async fn run(args: &Args, client: &Client, out: &mut dyn Write) -> anyhow::R
     }
     // The whole of its duration from here: the pods are told to go before it ends.
     hold(&leases).await?;
-    writeln!(out, "done: {} namespaces", listed.items.len())?;
+    writeln!(out, "done: {touched} namespaces")?;
     Ok(0)
 }
 

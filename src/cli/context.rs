@@ -136,7 +136,7 @@ fn matrices(namespace: &str, input: &Input, declared: &Declared, namespaces: &BT
         // The API server gives every namespace this label.
         let own = [("kubernetes.io/metadata.name".to_owned(), name.to_owned())];
         let labels: Map<'static> = namespaces.get(name).into_iter().flat_map(|n| n.labels.iter().map(|(k, v)| (k.to_owned(), v.to_owned()))).chain(own).collect();
-        let floor = Floor::of(selectors.iter().filter(|(_, selector)| selector.matches(&labels)).map(|(baseline, _)| *baseline), &custom);
+        let floor = Floor::over(&labels, selectors.iter().map(|(baseline, selector)| (*baseline, Some(selector))), &custom);
         let matrix = match (declared.ownerships.get(name), floor) {
             (Some(ownership), None) => Matrix::resolve_with(ownership, &custom),
             (Some(ownership), Some(floor)) => floor.under(ownership),

@@ -44,7 +44,9 @@ impl Reconciler {
             let members: Vec<&String> = book.floors.iter().filter(|(_, floor)| floor.baselines.iter().any(|b| b == name)).map(|(namespace, _)| namespace).collect();
             let count = |of: &dyn Fn(&str) -> bool| i32::try_from(members.iter().filter(|n| of(n.as_str())).count()).unwrap_or(i32::MAX);
             let declared = count(&|n| self.index.stored(n).is_some());
-            let counts = Members { declared, undeclared: i32::try_from(members.len()).unwrap_or(i32::MAX) - declared, drifting: count(&|n| drifting.contains(n)) };
+            let mut left: Vec<&str> = members.iter().filter(|n| book.floors.get(**n).is_some_and(|f| f.left.iter().any(|b| b == name))).map(|n| n.as_str()).collect();
+            left.sort_unstable();
+            let counts = Members { left: &left, declared, undeclared: i32::try_from(members.len()).unwrap_or(i32::MAX) - declared, drifting: count(&|n| drifting.contains(n)) };
             if let Some((policy, _)) = gate.as_ref().filter(|_| baseline.spec.undeclared == Undeclared::Deny) {
                 wanted.insert(format!("{policy}-{name}"), self.gate_of(&book, baseline, policy, &members));
             }

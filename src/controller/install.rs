@@ -9,7 +9,7 @@ use kube::{
 use serde_json::{Value, json};
 
 use crate::{
-    api::{Declaration, ENROLLED_LABEL, ENROLLED_VALUE, GROUP},
+    api::{Declaration, ENROLLED_LABEL, ENROLLED_VALUE, GROUP, MEMBER_PREFIX},
     model::{proof::WEBHOOK, subject::Kind},
 };
 
@@ -172,7 +172,8 @@ fn binding(policy: &Value) -> Value {
     })
 }
 
-/// Only the controller sets the label; whoever holds the verb `unenrol` may remove it.
+/// Only the controller sets its labels. Whoever holds the verb `unenrol` may remove the enrolment, and whoever holds `release` on a Baseline its mark,
+/// one in a request: asking who may costs most of what an expression may cost.
 fn enrolment(controller: &str) -> Value {
     let mark = |object: &str| format!("has({object}.metadata.labels) && '{ENROLLED_LABEL}' in {object}.metadata.labels ? {object}.metadata.labels['{ENROLLED_LABEL}'] : ''");
     json!({
@@ -188,8 +189,26 @@ fn enrolment(controller: &str) -> Value {
             "variables": [
                 {"name": "now", "expression": mark("object")},
                 {"name": "before", "expression": format!("oldObject == null ? '' : ({})", mark("oldObject"))},
+                {"name": "labels", "expression": "object.metadata.?labels.orValue({})"},
+                {"name": "had", "expression": "oldObject == null ? {} : oldObject.metadata.?labels.orValue({})"},
+                {"name": "released", "expression": format!("variables.had.filter(k, k.startsWith('{MEMBER_PREFIX}') && !(k in variables.labels))")},
             ],
             "validations": [{
+                "expression": format!(
+                    "variables.labels.all(k, !k.startsWith('{MEMBER_PREFIX}') || (k in variables.had && variables.had[k] == variables.labels[k])) || request.userInfo.username == {}",
+                    json!(controller)
+                ),
+                "message": format!("labels {MEMBER_PREFIX}NAME are set by Demarc alone, on the namespaces that a Baseline selects"),
+                "reason": "Forbidden",
+            }, {
+                "expression": format!(
+                    "size(variables.released) == 0 || request.userInfo.username == {} || (size(variables.released) == 1 && \
+                     authorizer.group('{GROUP}').resource('baselines').name(variables.released[0].substring({})).check('release').allowed())",
+                    json!(controller), MEMBER_PREFIX.len()
+                ),
+                "message": format!("a namespace stays under a Baseline until whoever holds the verb release on baselines.{GROUP} takes its label off, one in a request"),
+                "reason": "Forbidden",
+            }, {
                 "expression": format!(
                     "variables.now == variables.before || request.userInfo.username == {} || (variables.now == '' && \
                      authorizer.group('{GROUP}').resource('namespaces').name(request.name).check('unenrol').allowed())",
@@ -265,7 +284,7 @@ fn waiver_approval() -> Value {
 /// Patching namespaces is a wide right (Pod Security is a label); of it the controller keeps its own mark alone, and PodTemplates by dry run.
 fn confinement(controller: &str) -> Value {
     // `a` holds whatever `b` holds of it, apart from the mark.
-    let kept = |a: &str, b: &str| format!("{a}.all(k, k == '{ENROLLED_LABEL}' || (k in {b} && {a}[k] == {b}[k]))");
+    let kept = |a: &str, b: &str| format!("{a}.all(k, k == '{ENROLLED_LABEL}' || k.startsWith('{MEMBER_PREFIX}') || (k in {b} && {a}[k] == {b}[k]))");
     let same = |field: &str| format!("object.metadata.?{field} == oldObject.metadata.?{field}");
     json!({
         "apiVersion": "admissionregistration.k8s.io/v1",
@@ -293,7 +312,7 @@ fn confinement(controller: &str) -> Value {
                         "request.resource.resource != 'namespaces' || (oldObject != null && {} && {} && {} && {} && {} && object.?spec == oldObject.?spec)",
                         kept("variables.now", "variables.before"), kept("variables.before", "variables.now"), same("annotations"), same("finalizers"), same("ownerReferences"),
                     ),
-                    "message": format!("of a namespace Demarc changes nothing but its own label {ENROLLED_LABEL}"),
+                    "message": format!("of a namespace Demarc changes nothing but its own labels {ENROLLED_LABEL} and {MEMBER_PREFIX}NAME"),
                     "reason": "Forbidden",
                 },
             ],

@@ -2,7 +2,7 @@
 //! Everything is a function of the index, so a crash between any two calls loses nothing: the next pass plans the same writes.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fmt::Debug,
     sync::Arc,
     time::Duration,
@@ -27,12 +27,13 @@ use super::{
 };
 use crate::{
     api::{
-        ENROLLED_LABEL, ENROLLED_VALUE,
+        ENROLLED_LABEL, ENROLLED_VALUE, MEMBER_PREFIX, MEMBER_VALUE,
         ownership::{OwnerClass, Ownership, OwnershipStatus, Verdict},
     },
+    model::facts::Namespace,
     policy::{
         book::{Book, Promise},
-        drift,
+        drift, floor,
         objects::Room,
         status::{Observed, plan, plan_unreadable},
     },
@@ -159,11 +160,15 @@ impl Reconciler {
             (Some(matrix), None) => Some(matrix.mode.enrolled() && critical.is_none()),
             (None, None) => Some(false),
         };
-        let mut enrolment = Ok(());
+        let mut labels = self.marks(&book, namespace);
         if let Some(wanted) = wanted.filter(|wanted| *wanted != labelled)
             && (wanted || namespace.labels.contains_key(ENROLLED_LABEL))
         {
-            enrolment = self.label(name, wanted).await;
+            labels.insert(ENROLLED_LABEL.to_owned(), wanted.then_some(ENROLLED_VALUE));
+        }
+        let mut enrolment = Ok(());
+        if !labels.is_empty() {
+            enrolment = self.label(name, &labels).await;
             if enrolment.is_ok() {
                 // The label comes back by the watch, and the status is written once, with what is true then.
                 return Ok(None);
@@ -245,15 +250,24 @@ impl Reconciler {
         left.min(CALL)
     }
 
-    async fn label(&self, name: &str, wanted: bool) -> Result<(), WriteError> {
+    /// The marks that a namespace lacks of the Baselines that hold in it, and those that it has of Baselines that are gone.
+    fn marks(&self, book: &Book, namespace: &Namespace) -> BTreeMap<String, Option<&'static str>> {
+        let holding = book.floors.get(&namespace.name).map(|f| &*f.baselines).unwrap_or_default();
+        let key = |baseline: &str| format!("{MEMBER_PREFIX}{baseline}");
+        let lacks = holding.iter().map(|b| key(b)).filter(|mark| !namespace.labels.contains_key(mark)).map(|mark| (mark, Some(MEMBER_VALUE)));
+        let gone = floor::members(&namespace.labels).filter(|b| !self.index.has_baseline(b)).map(|b| (key(b), None));
+        lacks.chain(gone).collect()
+    }
+
+    /// Sets labels of a namespace, and takes away those without a value.
+    async fn label(&self, name: &str, labels: &BTreeMap<String, Option<&str>>) -> Result<(), WriteError> {
         if !leading(&self.mandate) {
             return Err(WriteError::Unled);
         }
         let api: Api<KubeNamespace> = Api::all(self.client.clone());
-        let value = wanted.then_some(ENROLLED_VALUE);
-        let patch = json!({"metadata": {"labels": {ENROLLED_LABEL: value}}});
+        let patch = json!({"metadata": {"labels": labels}});
         tokio::time::timeout(self.patience(), api.patch_metadata(name, &PatchParams::default(), &Patch::Merge(&patch))).await??;
-        tracing::info!(namespace = name, enrolled = wanted, "enrolment");
+        tracing::info!(namespace = name, ?labels, "labelled");
         Ok(())
     }
 

@@ -9,11 +9,12 @@ use std::{
 use super::matrix::{Matrix, party_of, row};
 use crate::{
     api::{
+        MEMBER_PREFIX,
         baseline::{Baseline, Undeclared},
         ownership::{ControlEntry, Enforcement, Mode, OwnerClass, Ownership, OwnershipSpec, Parties, ServiceModel},
     },
     controls::custom::Custom,
-    model::text::shown,
+    model::{map::Map, selector::Selector, text::shown},
 };
 
 /// What the Baselines of one namespace ask together.
@@ -21,6 +22,8 @@ use crate::{
 pub struct Floor {
     /// Their names, in order.
     pub baselines: Vec<String>,
+    /// Those among them that no longer select the namespace, and have not released it.
+    pub left: Vec<String>,
     controls: BTreeMap<String, ControlEntry>,
     service_model: Option<ServiceModel>,
     parties: Parties,
@@ -53,8 +56,25 @@ const fn strictness(owner: OwnerClass) -> u8 {
 }
 
 impl Floor {
+    /// Combines those that hold in a namespace of these labels: those that select it, and those that have marked it and not released it since.
+    pub fn over<'b>(labels: &Map<'_>, baselines: impl IntoIterator<Item = (&'b Baseline, Option<&'b Selector>)>, custom: &Arc<BTreeMap<String, Arc<Custom>>>) -> Option<Self> {
+        let marks: BTreeSet<&str> = members(labels).collect();
+        let (mut holding, mut left) = (Vec::new(), Vec::new());
+        for (baseline, selector) in baselines {
+            let name = baseline.metadata.name.as_deref().unwrap_or_default();
+            if selector.is_some_and(|s| s.matches(labels)) {
+                holding.push(baseline);
+            } else if marks.contains(name) {
+                holding.push(baseline);
+                left.push(name.to_owned());
+            }
+        }
+        left.sort_unstable();
+        Some(Self { left, ..Self::of(holding, custom)? })
+    }
+
     /// Combines them; `None` of none.
-    pub fn of<'b>(baselines: impl IntoIterator<Item = &'b Baseline>, custom: &Arc<BTreeMap<String, Arc<Custom>>>) -> Option<Self> {
+    fn of<'b>(baselines: impl IntoIterator<Item = &'b Baseline>, custom: &Arc<BTreeMap<String, Arc<Custom>>>) -> Option<Self> {
         let mut all: Vec<&Baseline> = baselines.into_iter().collect();
         all.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
         let mut floor = (!all.is_empty()).then(|| Self { custom: custom.clone(), ..Self::default() })?;
@@ -161,8 +181,13 @@ impl Floor {
     }
 
     fn stamp(&self, matrix: Matrix) -> Matrix {
-        Matrix { baselines: self.baselines.clone(), waiver_days: self.waiver_days.unwrap_or(matrix.waiver_days), ..matrix }
+        Matrix { baselines: self.baselines.clone(), left: self.left.clone(), waiver_days: self.waiver_days.unwrap_or(matrix.waiver_days), ..matrix }
     }
+}
+
+/// The Baselines of which a namespace of these labels is marked as a member.
+pub fn members<'l>(labels: &'l Map<'_>) -> impl Iterator<Item = &'l str> {
+    labels.iter().filter_map(|(key, _)| key.strip_prefix(MEMBER_PREFIX))
 }
 
 /// The first's, and where it names none the second's.
@@ -224,6 +249,34 @@ mod tests {
         let floor = floor_of([&baseline("gold", &format!("serviceModel: PaaS, controls: [{{control: {ID}, enforcement: Deny}}]"))]).unwrap();
         let matrix = floor.under(&saas);
         assert_eq!((matrix.entries[find(ID).unwrap()].enforcement, matrix.below.len()), (Deny, 0), "who declares another model is held to the floor, and has said nothing of it");
+    }
+
+    #[test]
+    fn who_drops_the_label_stays_until_the_mark_is_gone() {
+        let gold = baseline("gold", "undeclared: Deny");
+        let selector = Selector::read(&serde_json::json!({"matchLabels": {"tier": "gold"}})).unwrap();
+        let custom = Arc::default();
+        let floor = |labels: &[(&str, &str)], selector: Option<&Selector>| {
+            let labels: Map<'_> = labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+            Floor::over(&labels, [(&gold, selector)], &custom).map(|f| (f.baselines.len(), f.left.len()))
+        };
+        let (tier, mark) = (("tier", "gold"), ("baseline.demarc.dev/gold", "member"));
+        for (labels, wanted) in [
+            (&[tier][..], Some((1, 0))),
+            (&[tier, mark], Some((1, 0))),
+            (&[mark], Some((1, 1))),
+            (&[("baseline.demarc.dev/gold", "")], Some((1, 1))),
+            (&[("baseline.demarc.dev/silver", "member")], None),
+            (&[("baseline.demarc.dev/", "gold")], None),
+            (&[("demarc.dev/gold", "member")], None),
+            (&[], None),
+        ] {
+            assert_eq!(floor(labels, Some(&selector)), wanted, "{labels:?}");
+        }
+        assert_eq!(floor(&[tier, mark], None), Some((1, 1)), "a selector that cannot be read releases nobody");
+        let labels: Map<'_> = [("baseline.demarc.dev/gold".to_owned(), "member".to_owned())].into_iter().collect();
+        let floor = Floor::over(&labels, [(&gold, None)], &custom).unwrap();
+        assert_eq!((floor.alone().left, floor.under(&ownership("mode: Audit")).left), (vec!["gold".to_owned()], vec!["gold".to_owned()]));
     }
 
     #[test]

@@ -136,6 +136,8 @@ pub struct Matrix {
     pub below: Vec<Below>,
     /// The Baselines that hold here.
     pub baselines: Vec<String>,
+    /// Those among them that no longer select the namespace.
+    pub left: Vec<String>,
     /// There is an Ownership; else the Baselines alone hold.
     pub declared: bool,
 }
@@ -177,6 +179,7 @@ impl Matrix {
             waiver_days: MAX_DAYS,
             below: Vec::new(),
             baselines: Vec::new(),
+            left: Vec::new(),
             declared: true,
         }
     }

@@ -13,6 +13,7 @@ use super::{
     matrix::Matrix,
 };
 use crate::{
+    api::MEMBER_PREFIX,
     api::baseline::{Baseline, BaselineStatus},
     api::ownership::{Counts, Enforcement, FindingRow, MatrixRow, OwnershipStatus, Verdict},
     model::text::{hex, shown},
@@ -201,6 +202,7 @@ fn conditions(before: &OwnershipStatus, matrix: &Matrix, report: &Report, observ
         ("Enforcing", Some(enforcing)),
         ("UnknownControl", unknown_control),
         ("BelowBaseline", below_baseline(matrix)),
+        ("LeftBaseline", left_baseline(matrix)),
         ("OwnersMoved", owners_moved(before, matrix, observed.generation)),
         ("ReviewDue", Some(review_due(report, now))),
     ];
@@ -209,7 +211,9 @@ fn conditions(before: &OwnershipStatus, matrix: &Matrix, report: &Report, observ
 
 /// How the namespaces under a Baseline stand.
 #[derive(Clone, Copy, Debug)]
-pub struct Members {
+pub struct Members<'a> {
+    /// Those that it no longer selects and has not released, by name.
+    pub left: &'a [&'a str],
     /// With an Ownership.
     pub declared: i32,
     /// Without one.
@@ -219,11 +223,11 @@ pub struct Members {
 }
 
 /// The status of a Baseline as it should be, or `None` when the stored one says all of it.
-pub fn plan_baseline(baseline: &Baseline, members: Members, now: Timestamp) -> Option<BaselineStatus> {
+pub fn plan_baseline(baseline: &Baseline, members: Members<'_>, now: Timestamp) -> Option<BaselineStatus> {
     let old = baseline.status.clone().unwrap_or_default();
     let generation = baseline.metadata.generation.unwrap_or_default();
-    let states = [("Ready", Some(("True", "Resolved", "it is read, and holds in the namespaces that it selects".to_owned())))];
-    let Members { declared, undeclared, drifting } = members;
+    let Members { left, declared, undeclared, drifting } = members;
+    let states = [("Ready", Some(("True", "Resolved", "it is read, and holds in the namespaces that it selects".to_owned()))), ("LeftBaseline", left_by(left))];
     let new = BaselineStatus { observed_generation: Some(generation), conditions: merged(&old.conditions, states, generation, now), declared, undeclared, drifting };
     (baseline.status.as_ref() != Some(&new)).then_some(new)
 }
@@ -232,6 +236,28 @@ pub fn plan_baseline(baseline: &Baseline, members: Members, now: Timestamp) -> O
 fn below_baseline(matrix: &Matrix) -> Option<(&'static str, &'static str, String)> {
     let list: Vec<&str> = matrix.below.iter().map(|b| b.what.as_str()).collect();
     (!list.is_empty()).then(|| ("True", "FloorHolds", shown(&format!("the floor holds instead of what is declared: {}", list.join("; ")), 1000)))
+}
+
+/// The Baselines that no longer select the namespace and hold in it all the same.
+fn left_baseline(matrix: &Matrix) -> Option<(&'static str, &'static str, String)> {
+    (!matrix.left.is_empty()).then(|| {
+        let names = shown(&matrix.left.join(", "), 400);
+        (
+            "True",
+            "NotReleased",
+            format!("no longer selected, and not released: {names}; whoever holds the verb release on a Baseline takes its label {MEMBER_PREFIX}NAME off the namespace"),
+        )
+    })
+}
+
+/// The namespaces that a Baseline no longer selects and holds in all the same.
+fn left_by(namespaces: &[&str]) -> Option<(&'static str, &'static str, String)> {
+    let total = namespaces.len();
+    (total > 0).then(|| {
+        let names = namespaces.iter().take(10).copied().collect::<Vec<_>>().join(", ");
+        let more = if total > 10 { format!(" and {} more", total - 10) } else { String::new() };
+        ("True", "NotReleased", format!("no longer selected, and not released: {names}{more}"))
+    })
 }
 
 /// What has lapsed, or will before long. Days and no countdown: the same state is written once.
@@ -308,6 +334,22 @@ mod tests {
         );
         objects.put(Kind::Pod, serde_json::json!({"metadata": {"name": "web-1", "namespace": "shop", "uid": "u2", "ownerReferences": [{"kind": "ReplicaSet", "name": "web", "uid": "u1", "controller": true}]}, "spec": template["spec"]}));
         (Matrix::resolve(&ownership), objects, Namespace { name: "shop".into(), ..Namespace::default() })
+    }
+
+    #[test]
+    fn a_baseline_tells_whom_it_has_not_released() {
+        let now = at("2026-06-01T00:00:00Z");
+        let mut baseline = Baseline::new("gold", serde_saphyr::from_str("{namespaceSelector: {}}").unwrap());
+        let names: Vec<String> = (0..12).map(|i| format!("n{i:02}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let members = |left| Members { left, declared: 0, undeclared: 12, drifting: 0 };
+        let status = plan_baseline(&baseline, members(&names), now).unwrap();
+        let left = |status: &BaselineStatus| status.conditions.iter().find(|c| c.type_ == "LeftBaseline").map(|c| c.message.clone());
+        let said = left(&status).unwrap();
+        assert!(said.contains("n00, n01") && said.ends_with("n09 and 2 more"), "{said}");
+        baseline.status = Some(status);
+        assert_eq!(plan_baseline(&baseline, members(&names), now), None, "it is written once");
+        assert_eq!(left(&plan_baseline(&baseline, members(&[]), now).unwrap()), None);
     }
 
     #[test]

@@ -164,3 +164,97 @@ fn violators_of(world: &World) -> Vec<String> {
     let found = world.plane.kubectl(&["get", "deployments", "-A", "-o", "jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name}{\"\\n\"}{end}"], None).result().unwrap();
     found.lines().filter(|n| n.starts_with("rush") && n.ends_with("/violator")).map(str::to_owned).collect()
 }
+
+#[test]
+fn who_drops_the_label_stays_under_the_baseline_until_somebody_with_the_verb_lets_it_go() {
+    const RIGHTS: &str = "
+apiVersion: v1
+kind: List
+items:
+- {apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: labels}, rules: [{apiGroups: [''], resources: [namespaces], verbs: ['get', 'list', 'create', 'update', 'patch']}]}
+- {apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: releases}, rules: [{apiGroups: [demarc.dev], resources: [baselines], resourceNames: [gold], verbs: [release]}]}
+- {apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBinding, metadata: {name: labels}, roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: labels}, subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: alice}, {apiGroup: rbac.authorization.k8s.io, kind: User, name: bob}]}
+- {apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBinding, metadata: {name: releases}, roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: releases}, subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: bob}]}
+";
+    let world = World::start();
+    world.plane.kubectl(&["apply", "-f", "-"], Some(RIGHTS)).result().unwrap();
+    let mut controls = only(&["pod-security-standard"]);
+    controls.as_array_mut().unwrap().push(json!({"control": "pod-security-standard", "enforcement": "Deny"}));
+    for name in ["gold", "silver"] {
+        let spec = json!({"namespaceSelector": {"matchLabels": {"tier": "gold"}}, "undeclared": "Deny", "controls": controls});
+        apply(&world, &baseline(name, &spec)).result().unwrap();
+    }
+    namespace(&world, "shop", "gold");
+    namespace(&world, "stays", "gold");
+    world.declare("shop", &json!({"controls": only(&["pod-security-standard"])}));
+    let marks = |name: &str| {
+        let labels = world.field(name, &format!("namespace/{name}"), ".metadata.labels");
+        ["gold", "silver"].into_iter().filter(|b| labels.contains(&format!("\"baseline.demarc.dev/{b}\":\"member\""))).collect::<Vec<_>>().join(" ")
+    };
+    let marked = |name: &str, wanted: &str| {
+        eventually(&format!("{name} is marked: {wanted}"), SOON, || {
+            if marks(name) == wanted { Ok(()) } else { Err(format!("{} {}", marks(name), world.demarc.as_ref().unwrap().log())) }
+        });
+    };
+    marked("shop", "gold silver");
+    marked("stays", "gold silver");
+
+    let label = |user: &str, name: &str, labels: &[&str]| world.plane.kubectl_as(user, &[&["label", "namespace", name, "--overwrite"], labels].concat(), None);
+    let refused = |said: &Said, because: &str| assert!(!said.ok && said.err.contains(because), "should be refused because of {because:?}: {said:?}");
+    let (gold, silver) = ("baseline.demarc.dev/gold-", "baseline.demarc.dev/silver-");
+    eventually("alice's rights", SOON, || label("alice", "shop", &["tier-"]).result());
+    label("alice", "stays", &["tier-"]).result().unwrap();
+
+    // The floor holds, and both sides are told.
+    let condition = |object: &str, path: &str| world.field("shop", object, &format!(".status.conditions[?(@.type==\"LeftBaseline\")].{path}"));
+    eventually(
+        "the Ownership says so",
+        SOON,
+        || if condition("ownership/default", "status") == "True" { Ok(()) } else { Err(world.field("shop", "ownership/default", ".status")) },
+    );
+    assert!(condition("ownership/default", "message").contains("gold, silver; whoever holds the verb release"), "{}", condition("ownership/default", "message"));
+    eventually("the Baseline says so", SOON, || if condition("baseline/gold", "message").ends_with("shop, stays") { Ok(()) } else { Err(condition("baseline/gold", "message")) });
+    for name in ["shop", "stays"] {
+        world.rejects(name, &workload("Pod", "violator", &spec("nginx", true)), "pod-security-standard");
+    }
+    let weaker = json!({"spec": {"controls": [{"control": "pod-security-standard", "enforcement": "Warn"}]}});
+    rejected(&world.plane.kubectl(&["patch", "ownership", "default", "-n", "shop", "--type=merge", "-p", &weaker.to_string()], None), "the floor is enforcement Deny");
+
+    // Nobody else writes marks: not one more, not another value, not in a new namespace, not by another way to write.
+    eventually("the policy", SOON, || {
+        if label("alice", "shop", &[gold]).err.contains("holds the verb release") { Ok(()) } else { Err(format!("{:?}", label("alice", "shop", &[gold]))) }
+    });
+    refused(&label("alice", "shop", &["baseline.demarc.dev/bronze=member"]), "set by Demarc alone");
+    refused(&label("bob", "shop", &["baseline.demarc.dev/gold=other"]), "set by Demarc alone");
+    let preset = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "preset", "labels": {"baseline.demarc.dev/gold": "member"}}});
+    refused(&world.plane.kubectl_as("alice", &["create", "-f", "-"], Some(&preset.to_string())), "set by Demarc alone");
+    let bare = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop", "labels": {"demarc.dev/admission": "enabled"}}});
+    refused(&world.plane.kubectl_as("alice", &["replace", "-f", "-"], Some(&bare.to_string())), "holds the verb release");
+
+    // Whoever holds the verb lets go, of that Baseline and one at a time.
+    refused(&label("bob", "shop", &[silver]), "holds the verb release");
+    refused(&label("bob", "shop", &[gold, silver]), "one in a request");
+    eventually("bob's right", SOON, || label("bob", "shop", &[gold]).result());
+    eventually("silver alone", SOON, || match condition("ownership/default", "message") {
+        said if said.contains("released: silver;") => Ok(()),
+        said => Err(said),
+    });
+    assert_eq!(marks("shop"), "silver");
+    // Who is selected is marked again.
+    label("alice", "stays", &["tier=gold"]).result().unwrap();
+    eventually("nobody has left but shop", SOON, || {
+        if condition("baseline/silver", "message").ends_with("released: shop") && condition("baseline/gold", "status").is_empty() {
+            Ok(())
+        } else {
+            Err(condition("baseline/silver", "message"))
+        }
+    });
+    label("bob", "stays", &[gold]).result().unwrap();
+    marked("stays", "gold silver");
+    // The marks of a Baseline go with it, and its floor.
+    world.plane.kubectl(&["delete", "baseline", "silver"], None).result().unwrap();
+    marked("shop", "");
+    marked("stays", "gold");
+    eventually("nothing to tell", SOON, || if condition("ownership/default", "status").is_empty() { Ok(()) } else { Err(condition("ownership/default", "message")) });
+    world.plane.kubectl(&["patch", "ownership", "default", "-n", "shop", "--type=merge", "-p", &weaker.to_string()], None).result().unwrap();
+}

@@ -29,24 +29,31 @@ fn nothing_stays_on_namespaces_and_no_replica_puts_it_back() {
     let mut world = World { demarc: Some(plane.demarc_as(binary(), "one", &kubeconfig)), plane };
     world.declare("shop", &json!({}));
     world.declare("ledger", &json!({"mode": "Audit"}));
+    let gold = json!({"apiVersion": "demarc.dev/v1alpha1", "kind": "Baseline", "metadata": {"name": "gold"},
+        "spec": {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ledger"}}}});
+    world.accepts("default", &gold);
+    let mark = |world: &World| world.field("ledger", "namespace/ledger", ".metadata.labels.baseline\\.demarc\\.dev/gold");
+    eventually("the mark", SOON, || if mark(&world) == "member" { Ok(()) } else { Err(world.demarc.as_ref().unwrap().log()) });
     let label = |world: &World, name: &str| world.field(name, &format!("namespace/{name}"), ".metadata.labels.demarc\\.dev/admission");
     assert_eq!((label(&world, "shop").as_str(), label(&world, "ledger").as_str()), ("enabled", ""));
 
     let (code, out, err) = cleanup(&kubeconfig, &["-n", "kube-system"]);
-    assert!((code, err.as_str()) == (0, "") && out.contains("namespace shop: no longer enrolled\n") && out.ends_with("done: 1 namespaces\n"), "{out}{err}");
+    assert!((code, err.as_str()) == (0, "") && out.contains("namespace shop: no longer enrolled\n") && out.ends_with("done: 2 namespaces\n"), "{out}{err}");
+    assert!(out.contains("namespace ledger: no longer marked as under a Baseline\n"), "{out}");
     // As long as helm takes to tell the pods to go.
     let until = Instant::now() + Duration::from_secs(7);
     while Instant::now() < until {
-        assert_eq!(label(&world, "shop"), "", "somebody put it back");
+        assert_eq!((label(&world, "shop"), mark(&world)), (String::new(), String::new()), "somebody put it back");
         std::thread::sleep(Duration::from_millis(500));
     }
     // Who goes on running is not uninstalled.
     eventually("enrolled again", SOON, || if label(&world, "shop") == "enabled" { Ok(()) } else { Err(label(&world, "shop")) });
+    eventually("marked again", SOON, || if mark(&world) == "member" { Ok(()) } else { Err(mark(&world)) });
     world.demarc.take().unwrap().kill();
 
     // Nobody leads, and the rights of the service account suffice; twice does no harm.
     let (code, out, err) = cleanup(&kubeconfig, &["-n", "demarc-system", "--tls-secret", "demarc-webhook"]);
-    assert!((code, err.as_str()) == (0, "") && out.ends_with("done: 1 namespaces\n"), "{out}{err}");
+    assert!((code, err.as_str()) == (0, "") && out.ends_with("done: 2 namespaces\n"), "{out}{err}");
     let (code, out, err) = cleanup(&kubeconfig, &["-n", "demarc-system"]);
     assert_eq!((code, out.as_str(), err.as_str()), (0, "done: 0 namespaces\n", ""));
 

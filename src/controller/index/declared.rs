@@ -40,6 +40,8 @@ pub struct Stored {
 pub(super) struct Declared {
     pub ownerships: HashMap<String, Stored>,
     pub baselines: BTreeMap<String, (Arc<Baseline>, Option<Selector>)>,
+    /// Baselines that are stored and were never read: nobody is released from them.
+    pub unread_baselines: BTreeSet<String>,
     controls: Arc<BTreeMap<String, Arc<Custom>>>,
     pub waivers: HashMap<String, BTreeMap<String, Arc<Waiver>>>,
     /// What each namespace promises by all of these.
@@ -102,8 +104,7 @@ impl Declared {
         if SYSTEM_NAMESPACES.contains(&namespace.name.as_str()) {
             return None;
         }
-        let selects = |selector: &Option<Selector>| selector.as_ref().is_some_and(|s| s.matches(&namespace.labels));
-        Floor::of(self.baselines.values().filter(|(_, selector)| selects(selector)).map(|(baseline, _)| &**baseline), &self.controls)
+        Floor::over(&namespace.labels, self.baselines.values().map(|(baseline, selector)| (&**baseline, selector.as_ref())), &self.controls)
     }
 
     fn promise(&self, namespace: &str, floor: Option<&Floor>) -> Option<Promise> {
@@ -153,9 +154,13 @@ impl Declared {
                 match read::<Baseline>(object) {
                     Ok(baseline) => {
                         let selector = serde_json::to_value(&baseline.spec.namespace_selector).ok().and_then(|s| Selector::read(&s));
+                        self.unread_baselines.remove(&name);
                         self.baselines.insert(name, (Arc::new(baseline), selector));
                     }
-                    Err(reason) => tracing::warn!(baseline = name, reason, "a stored baseline cannot be read; the last good one holds"),
+                    Err(reason) => {
+                        tracing::warn!(baseline = name, reason, "a stored baseline cannot be read; the last good one holds");
+                        self.unread_baselines.insert(name);
+                    }
                 }
                 self.all_stale = true;
                 Touched::all()
@@ -204,6 +209,7 @@ impl Declared {
             }
             Declaration::Baseline => {
                 self.baselines.remove(name);
+                self.unread_baselines.remove(name);
                 self.all_stale = true;
                 Touched::all()
             }

@@ -275,6 +275,12 @@ impl Index {
         self.state().declared.baselines.values().map(|(baseline, _)| baseline.clone()).collect()
     }
 
+    /// Whether such a Baseline is stored, readable or not.
+    pub fn has_baseline(&self, name: &str) -> bool {
+        let state = self.state();
+        state.declared.baselines.contains_key(name) || state.declared.unread_baselines.contains(name)
+    }
+
     /// The stored Waivers of a namespace.
     pub fn waivers(&self, namespace: &str) -> Vec<Arc<Waiver>> {
         self.state().declared.waivers.get(namespace).into_iter().flat_map(|w| w.values().cloned()).collect()
