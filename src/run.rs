@@ -376,7 +376,8 @@ pub fn watched() -> Vec<(Source, ApiResource)> {
         (Source::Guards(Guard::Bindings), resource(admission, "v1", "ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings")),
         (Source::Backing(Backing::ClusterRoleBindings), resource("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", "clusterrolebindings")),
     ]);
-    let judged = Kind::ALL.iter().filter(|k| k.informs() || CATALOG.iter().any(|c| c.kinds.contains(k)));
+    // ClusterRoleBindings are watched already, for what depends on them.
+    let judged = Kind::ALL.iter().filter(|k| **k != Kind::ClusterRoleBinding).filter(|k| k.informs() || CATALOG.iter().any(|c| c.kinds.contains(k)));
     watched.extend(Kept::WATCHED.iter().map(|kept| {
         let [group, version, kind, plural] = kept.resource();
         (Source::Estate(*kept), resource(group, version, kind, plural))

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 pub use super::selector::*;
 use super::{
+    ownership::FindingRow,
+    settings::Admins,
     terms::{CONTROL_ID, ControlEntry, Parties},
     words::{Enforcement, ServiceModel, word},
 };
@@ -50,6 +52,9 @@ pub struct BaselineSpec {
     #[schemars(length(max = 128))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["control".to_string()]))]
     pub controls: Vec<ControlEntry>,
+    /// How the cluster's own roles and bindings are judged, which are in no namespace.
+    #[serde(default)]
+    pub cluster: ClusterSettings,
     /// What happens in namespaces that it selects and that have no Ownership. Audit: drift is reported. Warn: they are enrolled, and whoever
     /// applies is warned. Deny: they are enrolled, and what violates the Baseline is refused from the first instant.
     #[serde(default)]
@@ -65,6 +70,15 @@ pub struct BaselineSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(min = 1, max = 63), regex(pattern = CONTROL_ID)))]
     pub critical_namespaces: Vec<String>,
+}
+
+/// The settings by which ClusterRoles and ClusterRoleBindings are judged.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ClusterSettings {
+    /// Who may be cluster-admin of the whole cluster.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub admins: Option<Admins>,
 }
 
 word! {
@@ -127,7 +141,7 @@ pub struct BaselineStatus {
     /// The generation of the spec that this status speaks of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready as kstatus has it.
+    /// Ready as kstatus has it; ClusterCompliant: how the cluster's own roles and bindings stand.
     #[schemars(length(max = 16))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -137,4 +151,9 @@ pub struct BaselineStatus {
     pub undeclared: i32,
     /// Namespaces under it in which something is violated.
     pub drifting: i32,
+    /// What of the cluster's own roles and bindings does not hold, worst first, capped at 100.
+    #[schemars(length(max = 100))]
+    pub findings: Vec<FindingRow>,
+    /// How many such findings there are in all.
+    pub findings_total: i64,
 }

@@ -41,9 +41,9 @@ pub struct Context {
     pub parents: HashMap<usize, usize>,
 }
 
-/// The kind of an object that some control is about.
+/// The kind of an object that some control is about. What is of the whole cluster is judged in the cluster alone.
 pub fn judged_kind(object: &Object) -> Option<Kind> {
-    Kind::find(&object.group, &object.kind).filter(|kind| CATALOG.iter().any(|control| control.kinds.contains(kind)))
+    Kind::find(&object.group, &object.kind).filter(|kind| kind.namespaced() && CATALOG.iter().any(|control| control.kinds.contains(kind)))
 }
 
 /// Reads it.

@@ -1,4 +1,4 @@
-//! The lease holder's writes about Baselines: how their namespaces stand, and the gate, one binding for each Baseline that denies the undeclared.
+//! The lease holder's writes about Baselines: how their namespaces and the cluster's own objects stand, and the gate, one binding for each Baseline that denies the undeclared.
 //! A binding belongs to its Baseline, so that it goes with it whether or not Demarc runs.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,6 +23,8 @@ use crate::{
     },
     policy::{
         book::Book,
+        cluster,
+        objects::CLUSTER,
         status::{Members, plan_baseline},
     },
 };
@@ -38,6 +40,7 @@ impl Reconciler {
             return Ok(());
         }
         let book = self.index.shared.book.load_full();
+        let (now, of_cluster) = (Timestamp::now(), self.index.shared.objects().room(CLUSTER).cloned().unwrap_or_default());
         let mut wanted = BTreeMap::new();
         for baseline in &baselines {
             let name = baseline.metadata.name.as_deref().unwrap_or_default();
@@ -50,7 +53,9 @@ impl Reconciler {
             if let Some((policy, _)) = gate.as_ref().filter(|_| baseline.spec.undeclared == Undeclared::Deny) {
                 wanted.insert(format!("{policy}-{name}"), self.gate_of(&book, baseline, policy, &members));
             }
-            if let Some(status) = plan_baseline(baseline, counts, Timestamp::now()) {
+            let matrix = cluster::matrix(baseline);
+            let drift = cluster::report(&matrix, &of_cluster, &book.facts, now);
+            if let Some(status) = plan_baseline(baseline, counts, &matrix, &drift, now) {
                 let version = baseline.metadata.resource_version.as_deref().unwrap_or_default();
                 self.write_status(&Api::<Baseline>::all(self.client.clone()), name, version, &status).await?;
             }

@@ -40,12 +40,13 @@ fn rule(group: &str, resources: &[&str]) -> Value {
 /// The webhook's rules: every kind that is judged at admission, and the subresources that can change a pod.
 pub fn rules() -> Vec<Value> {
     let mut rules: Vec<Value> = Vec::new();
-    let mut groups: Vec<&str> = Kind::ALL.iter().map(|k| k.group()).collect();
+    let asked = || Kind::ALL.iter().filter(|k| k.namespaced() && !Kind::DRIFT_ONLY.contains(k));
+    let mut groups: Vec<&str> = asked().map(|k| k.group()).collect();
     groups.dedup();
     groups.sort_unstable();
     groups.dedup();
     for group in groups {
-        let mut resources: Vec<&str> = Kind::ALL.iter().filter(|k| k.group() == group && !Kind::DRIFT_ONLY.contains(k)).map(|k| k.plural()).collect();
+        let mut resources: Vec<&str> = asked().filter(|k| k.group() == group).map(|k| k.plural()).collect();
         if group.is_empty() {
             resources.extend(["pods/ephemeralcontainers", "pods/resize"]);
         }

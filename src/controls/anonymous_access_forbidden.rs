@@ -22,20 +22,28 @@ pub const CONTROL: Control = Control {
         ("CIS Kubernetes 2.0.1", &["1.2.1"]),
     ],
     why: "A right of everybody is a right of whoever reaches the API server, with a stolen token or with none.",
-    checked: "No subject of a RoleBinding is the user system:anonymous or one of the groups system:unauthenticated, system:authenticated and system:serviceaccounts. Kubernetes' own \
-              bindings of them are ClusterRoleBindings, which are not judged here.",
+    checked: "No subject of a RoleBinding is the user system:anonymous or one of the groups system:unauthenticated, system:authenticated and system:serviceaccounts. ClusterRoleBindings are \
+              judged once for each Baseline and reported in its status; the five that Kubernetes makes for these groups (system:basic-user, system:discovery, system:public-info-viewer, \
+              system:service-account-issuer-discovery, system:cluster-trust-bundle-discovery, each of the ClusterRole of that name) are left out.",
     unknown: "RoleBindings cannot be read.",
     fix: "bind a named group or a ServiceAccount instead",
-    kinds: &[Kind::RoleBinding],
+    kinds: &[Kind::RoleBinding, Kind::ClusterRoleBinding],
     root_only: false,
     confidential: false,
     check: Check::Object(check),
 };
 
+/// What Kubernetes gives everybody. A binding's role cannot be changed, and who may change such a role has all that is in it.
+const OWN: &[&str] = &["system:basic-user", "system:discovery", "system:public-info-viewer", "system:service-account-issuer-discovery", "system:cluster-trust-bundle-discovery"];
+
 const EVERYBODY: &[(&str, &str)] = &[("User", "system:anonymous"), ("Group", "system:unauthenticated"), ("Group", "system:authenticated"), ("Group", "system:serviceaccounts")];
 
 fn check(cx: &Context<'_, '_>, out: &mut Vec<Finding>) -> Applies {
     let Some(binding) = &cx.subject.binding else { return Applies::No };
+    let name = &*cx.subject.meta.name;
+    if cx.subject.kind == Kind::ClusterRoleBinding && OWN.contains(&name) && &*binding.role_ref.name == name {
+        return Applies::No;
+    }
     for (_, name) in EVERYBODY.iter().filter(|(kind, name)| binding.subjects.iter().any(|s| &*s.kind == *kind && &*s.name == *name)) {
         out.push(Finding::violated(format!("subjects[{name}]"), *name, format!("gives rights to {name}"), "bind a named group or a ServiceAccount instead"));
     }

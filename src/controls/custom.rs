@@ -83,7 +83,7 @@ pub fn objections(name: &str, spec: &ControlSpec) -> Vec<(String, String)> {
 }
 
 fn judged_kinds() -> impl Iterator<Item = Kind> {
-    Kind::ALL.iter().copied().filter(|kind| CATALOG.iter().any(|c| c.kinds.contains(kind)))
+    Kind::ALL.iter().copied().filter(|kind| kind.namespaced() && CATALOG.iter().any(|c| c.kinds.contains(kind)))
 }
 
 fn judged(name: &str) -> Option<Kind> {

@@ -12,6 +12,7 @@ mod access_review_current;
 mod anonymous_access_forbidden;
 mod audit_logging_attested;
 mod backup_current;
+mod cluster;
 pub mod custom;
 mod data_classification_declared;
 mod declared;

@@ -27,10 +27,11 @@ pub const CONTROL: Control = Control {
     ],
     why: "Whoever may do everything may also undo every control.",
     checked: "A RoleBinding of the ClusterRole cluster-admin names only subjects that stand in policy.admins.allowed: users and groups by their name, ServiceAccounts as \
-              system:serviceaccount:<namespace>:<name>. The group system:masters is in no RoleBinding. ClusterRoleBindings are not judged here.",
+              system:serviceaccount:<namespace>:<name>. The group system:masters is in no RoleBinding. ClusterRoleBindings are judged \
+              once for each Baseline, by its spec.cluster.admins, and reported in its status; Kubernetes' own, cluster-admin for system:masters, is fine.",
     unknown: "RoleBindings cannot be read.",
     fix: "bind a narrower role, or add the subject to policy.admins.allowed",
-    kinds: &[Kind::RoleBinding],
+    kinds: &[Kind::RoleBinding, Kind::ClusterRoleBinding],
     root_only: false,
     confidential: false,
     check: Check::Object(check),
@@ -40,8 +41,12 @@ fn check(cx: &Context<'_, '_>, out: &mut Vec<Finding>) -> Applies {
     let Some(binding) = &cx.subject.binding else { return Applies::No };
     let allowed = cx.policy.admins.as_ref().map_or(&[][..], |a| &a.allowed);
     let admin = &*binding.role_ref.kind == "ClusterRole" && &*binding.role_ref.name == "cluster-admin";
+    let is_built_in = cx.subject.kind == Kind::ClusterRoleBinding && &*cx.subject.meta.name == "cluster-admin" && admin;
     for subject in &binding.subjects {
         if &*subject.kind == "Group" && &*subject.name == "system:masters" {
+            if is_built_in {
+                continue;
+            }
             out.push(Finding::violated("subjects[system:masters]", "system:masters", "binds system:masters, which may do everything anyhow", "bind another group"));
         } else if admin && !allowed.iter().any(|a| is(subject, a)) {
             // A user's name is a person's: the position tells which, and the message does not say it.

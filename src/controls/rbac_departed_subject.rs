@@ -5,6 +5,7 @@ use jiff::Timestamp;
 
 use super::{
     Applies, Check, Context, Control,
+    cluster::is_built_in,
     people::{Who, who},
 };
 use crate::{
@@ -22,17 +23,18 @@ pub const CONTROL: Control = Control {
     references: &[("ISO 27001:2022", &["A.5.18", "A.6.5"]), ("SOC 2", &["CC6.2", "CC6.3"]), ("CCM 4.0.12", &["IAM-07", "HRS-06"]), ("NIST 800-53r5", &["AC-2(3)", "PS-4"])],
     why: "Somebody who has left may still have a token or a certificate, and nobody watches what they do with it.",
     checked: "No User in a RoleBinding stands in a Roster with departedOn that has come; names are compared without letter case and without a prefix such as oidc:. A binding that is older \
-              than the departure is reported and may stay as it is. ClusterRoleBindings are not judged here.",
+              than the departure is reported and may stay as it is. ClusterRoleBindings are judged once \
+              for each Baseline and reported in its status; those that Kubernetes makes (system:) are left out.",
     unknown: "A user stands in no Roster, Rosters cannot be read, or a Group is bound: who is in it is not in the cluster. A ServiceAccount does not exist, so whoever makes it gets the role.",
     fix: "remove the subject from the binding, and revoke its tokens and certificates",
-    kinds: &[Kind::RoleBinding],
+    kinds: &[Kind::RoleBinding, Kind::ClusterRoleBinding],
     root_only: false,
     confidential: false,
     check: Check::Object(check),
 };
 
 fn check(cx: &Context<'_, '_>, out: &mut Vec<Finding>) -> Applies {
-    let Some(binding) = &cx.subject.binding else { return Applies::No };
+    let Some(binding) = cx.subject.binding.as_ref().filter(|_| !is_built_in(cx.subject)) else { return Applies::No };
     let mut until: Option<Timestamp> = None;
     let mut strangers = false;
     for subject in &binding.subjects {

@@ -1,7 +1,7 @@
 //! rbac-least-privilege: a role says which verbs on which resources, and hands out no secrets and no way to more rights.
 //! Each offending rule is a finding of its own, with its position: rules have no names.
 
-use super::{Applies, Check, Context, Control};
+use super::{Applies, Check, Context, Control, cluster::is_built_in};
 use crate::{
     api::ownership::{Enforcement, OwnerClass, Severity},
     model::{
@@ -26,17 +26,18 @@ pub const CONTROL: Control = Control {
     ],
     why: "A wildcard also gives what does not exist yet, a secret is somebody else's right, and some verbs are every right in one.",
     checked: "No rule of a Role has * among its verbs, resources or apiGroups; reads (get, list, watch) secrets without resourceNames; has the verbs escalate, bind or impersonate; or makes \
-              tokens (create on serviceaccounts/token). ClusterRoles are not judged here.",
+              tokens (create on serviceaccounts/token). ClusterRoles are judged once for each Baseline and reported in its status; those that \
+              Kubernetes makes (system:, cluster-admin, admin, edit, view) are left out.",
     unknown: "Roles cannot be read.",
     fix: "name the verbs and resources that are used; add resourceNames for secrets",
-    kinds: &[Kind::Role],
+    kinds: &[Kind::Role, Kind::ClusterRole],
     root_only: false,
     confidential: false,
     check: Check::Object(check),
 };
 
 fn check(cx: &Context<'_, '_>, out: &mut Vec<Finding>) -> Applies {
-    if cx.subject.kind != Kind::Role {
+    if is_built_in(cx.subject) {
         return Applies::No;
     }
     for (i, rule) in cx.subject.rules.iter().enumerate() {
@@ -59,7 +60,7 @@ fn offences(rule: &Rule<'_>) -> impl Iterator<Item = Offence> {
         (any(&rule.api_groups, &["*"]), ("apiGroups", "*", "allows every API group", "name the API groups that are used")),
         (
             core && any(&rule.resources, &["secrets"]) && any(&rule.verbs, &["get", "list", "watch", "*"]) && rule.resource_names.is_empty(),
-            ("resources", "secrets", "reads every Secret of the namespace", "add resourceNames"),
+            ("resources", "secrets", "reads every Secret", "add resourceNames"),
         ),
         (any(&rule.verbs, &["escalate"]), ("verbs", "escalate", "may give itself more rights (escalate)", "remove the verb")),
         (any(&rule.verbs, &["bind"]), ("verbs", "bind", "may give itself any role (bind)", "remove the verb")),

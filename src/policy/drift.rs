@@ -42,7 +42,7 @@ pub struct Drift {
 }
 
 impl Drift {
-    fn new(matrix: &Matrix, control: usize, outcome: Outcome, object: String, message: &str, grandfathered: bool) -> Self {
+    pub(super) fn new(matrix: &Matrix, control: usize, outcome: Outcome, object: String, message: &str, grandfathered: bool) -> Self {
         let rank = (u8::from(outcome == Outcome::Unknown), u8::MAX - matrix.row(control).severity as u8);
         Self { rank, control, object, message: shown(message, 250), outcome, waived: None, grandfathered }
     }
@@ -129,7 +129,7 @@ pub fn report(namespace: &Namespace, matrix: &Matrix, room: &Room, facts: &Facts
             });
         }
     }
-    drift.extend(facts.unseen.iter().flat_map(|(kind, why)| asked_of(*kind, matrix, kind.plural(), &format!("cannot be read: {why}"))));
+    drift.extend(facts.unseen.iter().filter(|(kind, _)| kind.namespaced()).flat_map(|(kind, why)| asked_of(*kind, matrix, kind.plural(), &format!("cannot be read: {why}"))));
     drift.sort_unstable();
     let verdicts = matrix
         .entries
@@ -151,12 +151,12 @@ pub fn report(namespace: &Namespace, matrix: &Matrix, room: &Room, facts: &Facts
 }
 
 /// An object that cannot be read may violate anything that is asked of its kind: Unknown, for each.
-fn unreadable(record: &Record, matrix: &Matrix, error: &serde_json::Error) -> Vec<Drift> {
+pub(super) fn unreadable(record: &Record, matrix: &Matrix, error: &serde_json::Error) -> Vec<Drift> {
     asked_of(record.kind, matrix, &record.name(), &format!("cannot be read: {error}"))
 }
 
 /// Unknown, for each control that is asked of `kind`.
-fn asked_of(kind: Kind, matrix: &Matrix, object: &str, why: &str) -> Vec<Drift> {
+pub(super) fn asked_of(kind: Kind, matrix: &Matrix, object: &str, why: &str) -> Vec<Drift> {
     let of_catalog = CATALOG.iter().map(|row| row.kinds.contains(&kind));
     let about = of_catalog.chain(matrix.custom.iter().map(|asked| asked.control.is_about(kind)));
     let asked = about.zip(&matrix.entries).enumerate().filter(|(_, (about, entry))| *about && entry.judged());

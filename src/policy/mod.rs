@@ -2,6 +2,7 @@
 //! No clock, no I/O: `now` is an argument.
 
 pub mod book;
+pub mod cluster;
 pub mod drift;
 pub mod enforcing;
 pub mod floor;

@@ -60,6 +60,9 @@ impl Record {
     }
 }
 
+/// The room of what is in no namespace.
+pub const CLUSTER: &str = "";
+
 /// Every record, a room a namespace.
 #[derive(Debug, Default)]
 pub struct Objects {

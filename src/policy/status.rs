@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use sha2::{Digest, Sha256};
 
 use super::{
-    drift::Report,
+    drift::{Drift, Report},
     enforcing::{Fault, Proof, enforcing},
     matrix::Matrix,
 };
@@ -49,7 +49,7 @@ pub fn plan(old: Option<&OwnershipStatus>, matrix: &Matrix, report: &Report, obs
     new.matrix = rows(before, matrix, report, observed, now);
     new.counts = counts(matrix, report);
     new.findings_total = i64::try_from(report.drift.len()).unwrap_or(i64::MAX);
-    new.findings = findings(before, matrix, report, now);
+    new.findings = findings(&before.findings, matrix, &report.drift, now);
     new.digest = Some(digest(&new));
     new.conditions = conditions(before, matrix, report, observed, now);
     (old != Some(&new)).then_some(new)
@@ -130,15 +130,14 @@ fn counts(matrix: &Matrix, report: &Report) -> Counts {
     }
 }
 
-fn findings(before: &OwnershipStatus, matrix: &Matrix, report: &Report, now: Timestamp) -> Vec<FindingRow> {
-    report
-        .drift
+fn findings(before: &[FindingRow], matrix: &Matrix, drift: &[Drift], now: Timestamp) -> Vec<FindingRow> {
+    drift
         .iter()
         .take(MAX_FINDINGS)
         .map(|d| {
             let control = matrix.row(d.control).id;
             let verdict = d.verdict();
-            let known = before.findings.iter().find(|f| f.control == control && f.object == d.object && f.message == d.message && f.verdict == verdict);
+            let known = before.iter().find(|f| f.control == control && f.object == d.object && f.message == d.message && f.verdict == verdict);
             FindingRow {
                 control: control.to_owned(),
                 object: d.object.clone(),
@@ -222,13 +221,29 @@ pub struct Members<'a> {
     pub drifting: i32,
 }
 
-/// The status of a Baseline as it should be, or `None` when the stored one says all of it.
-pub fn plan_baseline(baseline: &Baseline, members: Members<'_>, now: Timestamp) -> Option<BaselineStatus> {
+/// The status of a Baseline as it should be, or `None` when the stored one says all of it. `cluster` is what does not hold of the cluster's own, by
+/// the matrix that the Baseline makes of it.
+pub fn plan_baseline(baseline: &Baseline, members: Members<'_>, matrix: &Matrix, cluster: &[Drift], now: Timestamp) -> Option<BaselineStatus> {
     let old = baseline.status.clone().unwrap_or_default();
     let generation = baseline.metadata.generation.unwrap_or_default();
+    let of = |verdict| cluster.iter().filter(|d| d.verdict() == verdict).count();
+    let compliant = match (of(Verdict::Violated), of(Verdict::Unknown)) {
+        (0, 0) => ("True", "AllHold", "the cluster's own roles and bindings hold".to_owned()),
+        (0, n) => ("Unknown", "NotVisible", format!("nothing of the cluster's own roles and bindings is violated; findings that cannot be seen: {n}")),
+        (v, n) => ("False", "Drift", format!("findings about the cluster's own roles and bindings: {v} violated, {n} not visible")),
+    };
     let Members { left, declared, undeclared, drifting } = members;
-    let states = [("Ready", Some(("True", "Resolved", "it is read, and holds in the namespaces that it selects".to_owned()))), ("LeftBaseline", left_by(left))];
-    let new = BaselineStatus { observed_generation: Some(generation), conditions: merged(&old.conditions, states, generation, now), declared, undeclared, drifting };
+    let ready = ("True", "Resolved", "it is read, and holds in the namespaces that it selects".to_owned());
+    let states = [("Ready", Some(ready)), ("LeftBaseline", left_by(left)), ("ClusterCompliant", Some(compliant))];
+    let new = BaselineStatus {
+        observed_generation: Some(generation),
+        conditions: merged(&old.conditions, states, generation, now),
+        declared,
+        undeclared,
+        drifting,
+        findings: findings(&old.findings, matrix, cluster, now),
+        findings_total: i64::try_from(cluster.len()).unwrap_or(i64::MAX),
+    };
     (baseline.status.as_ref() != Some(&new)).then_some(new)
 }
 
@@ -342,14 +357,15 @@ mod tests {
         let mut baseline = Baseline::new("gold", serde_saphyr::from_str("{namespaceSelector: {}}").unwrap());
         let names: Vec<String> = (0..12).map(|i| format!("n{i:02}")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let matrix = super::super::cluster::matrix(&baseline);
         let members = |left| Members { left, declared: 0, undeclared: 12, drifting: 0 };
-        let status = plan_baseline(&baseline, members(&names), now).unwrap();
+        let status = plan_baseline(&baseline, members(&names), &matrix, &[], now).unwrap();
         let left = |status: &BaselineStatus| status.conditions.iter().find(|c| c.type_ == "LeftBaseline").map(|c| c.message.clone());
         let said = left(&status).unwrap();
         assert!(said.contains("n00, n01") && said.ends_with("n09 and 2 more"), "{said}");
         baseline.status = Some(status);
-        assert_eq!(plan_baseline(&baseline, members(&names), now), None, "it is written once");
-        assert_eq!(left(&plan_baseline(&baseline, members(&[]), now).unwrap()), None);
+        assert_eq!(plan_baseline(&baseline, members(&names), &matrix, &[], now), None, "it is written once");
+        assert_eq!(left(&plan_baseline(&baseline, members(&[]), &matrix, &[], now).unwrap()), None);
     }
 
     #[test]

@@ -148,7 +148,7 @@ fn target(waiver: &Waiver) -> String {
 
 /// Whether a kind of that name is judged, so that a Waiver may be for it.
 pub fn known_kind(kind: &str) -> bool {
-    Kind::ALL.iter().any(|k| k.name().eq_ignore_ascii_case(kind))
+    Kind::ALL.iter().any(|k| k.namespaced() && k.name().eq_ignore_ascii_case(kind))
 }
 
 /// The status of a Waiver as it should be, or `None` when the stored one says all of it.

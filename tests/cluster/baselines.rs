@@ -89,6 +89,33 @@ fn an_ownership_tightens_its_baselines_and_never_weakens_them_and_without_one_th
     }
 }
 
+#[test]
+fn what_is_of_the_whole_cluster_is_told_once_by_each_baseline_and_by_no_namespace() {
+    let world = World::start();
+    world.declare("shop", &json!({"mode": "Audit"}));
+    let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "wide"}, "rules": [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["list"]}]});
+    apply(&world, &role).result().unwrap();
+    world.plane.kubectl(&["create", "clusterrolebinding", "too-much", "--clusterrole=cluster-admin", "--group=devs"], None).result().unwrap();
+    let mut floor = baseline("floor", &json!({"namespaceSelector": {"matchLabels": {"tier": "gold"}}, "parties": {"customer": "acme"}}));
+    apply(&world, &floor).result().unwrap();
+    let said = || world.field("default", "baseline/floor", "range .status.findings[*]}{.control} {.object} {.verdict}{\"\\n\"}{end");
+    let (admin, wide) = ("rbac-cluster-admin-restricted clusterrolebinding/too-much Violated", "rbac-least-privilege clusterrole/wide Violated");
+    eventually("the findings", SOON, || if said().contains(admin) && said().contains(wide) { Ok(()) } else { Err(said()) });
+    let built_in: Vec<String> =
+        said().lines().filter(|l| l.contains("/system:") || l.contains("clusterrolebinding/cluster-admin") || l.contains("clusterrole/admin")).map(str::to_owned).collect();
+    assert!(built_in.is_empty(), "{built_in:?}");
+    let condition = || world.field("default", "baseline/floor", ".status.conditions[?(@.type==\"ClusterCompliant\")].status");
+    assert_eq!(condition(), "False");
+    let in_namespace = world.field("shop", "ownership/default", ".status.findings[*].object");
+    assert!(!in_namespace.contains("cluster"), "{in_namespace}");
+
+    // Who may is said in the Baseline; what goes is forgotten.
+    floor["spec"]["cluster"] = json!({"admins": {"allowed": ["devs"]}});
+    apply(&world, &floor).result().unwrap();
+    world.plane.kubectl(&["delete", "clusterrole", "wide"], None).result().unwrap();
+    eventually("neither", SOON, || if said().contains(admin) || said().contains(wide) { Err(said()) } else { Ok(()) });
+}
+
 /// Namespaces and a violating workload in each, as close together as one kubectl sends them.
 fn rush(world: &World, name: &str, n: usize) -> Said {
     let items: Vec<Value> = (0..n)

@@ -50,6 +50,7 @@ impl Stores {
     pub fn facts(&self, estate: &Estate, unreadable: &Unreadable) -> Facts {
         let judged = |(source, why): &(Source, &str)| match source {
             Source::Subjects(kind) => Some((*kind, (*why).to_owned())),
+            Source::Backing(Backing::ClusterRoleBindings) => Some((Kind::ClusterRoleBinding, (*why).to_owned())),
             Source::Declared(_) | Source::Namespaces | Source::StorageClasses | Source::Volumes | Source::Backing(_) | Source::Guards(_) | Source::Estate(_) => None,
         };
         Facts {

@@ -121,7 +121,12 @@ impl Index {
 
     /// Takes in one change. The book shows it after [`Index::settle`].
     pub fn take(&self, source: Source, change: &Change) {
-        if let Source::Subjects(kind) = source {
+        let judged = match source {
+            Source::Subjects(kind) => Some(kind),
+            Source::Backing(Backing::ClusterRoleBindings) => Some(Kind::ClusterRoleBinding),
+            Source::Declared(_) | Source::Namespaces | Source::StorageClasses | Source::Volumes | Source::Backing(_) | Source::Guards(_) | Source::Estate(_) => None,
+        };
+        if let Some(kind) = judged {
             let touched = self.put(kind, change);
             self.state().dirty.extend(touched);
         }
@@ -477,7 +482,7 @@ mod tests {
         index.set_unreadable(vec![(cluster, "x"), (Source::Subjects(Kind::ServiceAccount), "x")]);
         let blind = facts();
         assert!(blind.grants.is_err() && blind.accounts.is_err() && blind.network_policies.is_ok());
-        assert_eq!(blind.unseen.keys().collect::<Vec<_>>(), [&Kind::ServiceAccount]);
+        assert_eq!(blind.unseen.keys().collect::<Vec<_>>(), [&Kind::ServiceAccount, &Kind::ClusterRoleBinding]);
     }
 
     #[test]

@@ -26,6 +26,8 @@ macro_rules! kinds {
             }
             /// Whether a cluster may do without it: it comes with a CRD.
             pub const fn optional(self) -> bool { matches!(self, Self::Gateway | Self::HTTPRoute) }
+            /// Whether it lives in a namespace. What does not is of the whole cluster, and is judged once, in drift, for each Baseline.
+            pub const fn namespaced(self) -> bool { !matches!(self, Self::ClusterRole | Self::ClusterRoleBinding) }
             /// Checks of other objects look it up.
             pub const fn informs(self) -> bool {
                 matches!(self, Self::PersistentVolumeClaim | Self::Gateway | Self::ServiceAccount | Self::NetworkPolicy | Self::RoleBinding)
@@ -34,7 +36,7 @@ macro_rules! kinds {
             pub const fn decides(self) -> bool {
                 !matches!(
                     self,
-                    Self::Gateway | Self::HTTPRoute | Self::ConfigMap | Self::ServiceAccount | Self::NetworkPolicy | Self::Role | Self::RoleBinding
+                    Self::Gateway | Self::HTTPRoute | Self::ConfigMap | Self::ServiceAccount | Self::NetworkPolicy | Self::Role | Self::RoleBinding | Self::ClusterRole | Self::ClusterRoleBinding
                 )
             }
             /// The kind of that name in that group.
@@ -66,6 +68,8 @@ kinds! {
     NetworkPolicy          "networking.k8s.io" "v1"    "networkpolicies"         "networkpolicy"          "-";
     Role                   "rbac.authorization.k8s.io" "v1" "roles"              "role"                   "-";
     RoleBinding            "rbac.authorization.k8s.io" "v1" "rolebindings"       "rolebinding"            "-";
+    ClusterRole            "rbac.authorization.k8s.io" "v1" "clusterroles"       "clusterrole"            "-";
+    ClusterRoleBinding     "rbac.authorization.k8s.io" "v1" "clusterrolebindings" "clusterrolebinding"    "-";
 }
 
 impl Kind {

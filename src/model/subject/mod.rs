@@ -151,13 +151,13 @@ impl<'a> Subject<'a> {
                 subject.data = o.data.0;
                 subject
             }
-            Kind::Role => {
+            Kind::Role | Kind::ClusterRole => {
                 let o = RoleObject::deserialize(json)?;
                 let mut subject = Self::new(kind, o.metadata);
                 subject.rules = o.rules;
                 subject
             }
-            Kind::RoleBinding => {
+            Kind::RoleBinding | Kind::ClusterRoleBinding => {
                 let o = BindingObject::deserialize(json)?;
                 let mut subject = Self::new(kind, o.metadata);
                 subject.binding = Some(Binding { role_ref: o.role_ref, subjects: o.subjects });
