@@ -84,7 +84,8 @@ impl Collector for Metrics {
             let mut gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             value.map_or(Ok(()), |value| gauge.encode_gauge(&value))
         };
-        may("certificate_not_after_timestamp_seconds", "When the certificate that is served ends", self.pair.not_after())?;
+        may("certificate_not_after_timestamp_seconds", "When the certificate that is served ends", self.pair.validity().map(|(_, until)| until))?;
+        may("authority_not_after_timestamp_seconds", "When the authority that the API server trusts ends", self.index.trusted().map(|(_, until)| until))?;
         // By the leader alone; before the first proof there is none.
         may("probe_last_proof_timestamp_seconds", "When this replica last proved that the API server asks", (proven > 0).then_some(proven))?;
         let mut family = encoder.encode_descriptor("probe_results", "Tries to prove enforcement by what they came to", None, MetricType::Counter)?;

@@ -23,6 +23,7 @@ use crate::{
         audit::{Expected, Reached},
         authority::Lifetimes,
         certificates::{self, Certificates, Keeper},
+        ends::Lookout,
         index::{Backing, Guard, Index, Kept, Source},
         install, lease,
         probe::Prober,
@@ -146,6 +147,7 @@ pub async fn controller(args: Args, client: Client, shutdown: impl Future<Output
     let page: server::Page = Arc::new(move || metrics::page(metrics.clone()).ok());
     tasks.spawn(async move { ("admin port", server::serve_admin(admin, shared, page, until(stopped)).await.map_err(Into::into)) });
     let certificates = start_certificate(&args, &client, &pair, &mandate, &mut tasks);
+    start_lookout(&args, &client, &index, &mandate, &pair, &mut tasks);
 
     let trusted = TRUSTED.iter().map(|t| (*t).to_owned()).chain(args.trusted_controller.clone()).collect();
     let edge = Edge { shared: index.shared.clone(), trusted: Arc::new(trusted), replica: args.replica.as_str().into(), now: jiff::Timestamp::now };
@@ -160,7 +162,7 @@ pub async fn controller(args: Args, client: Client, shutdown: impl Future<Output
         ("readiness", Ok(()))
     });
     let replica = format!("{}-{}", args.replica, args.incarnation);
-    let leases: Api<Lease> = Api::namespaced(client.clone(), if args.local { "kube-system" } else { &args.namespace });
+    let leases: Api<Lease> = Api::namespaced(client.clone(), home(&args));
     tasks.spawn(lead(leases.clone(), replica.clone(), ready.clone(), certificates, mandate_sender));
 
     let mut shutdown = std::pin::pin!(shutdown);
@@ -262,6 +264,21 @@ fn start_certificate(args: &Args, client: &Client, pair: &Arc<Pair>, mandate: &l
         });
     }
     certificates
+}
+
+/// Where the Leases are.
+fn home(args: &Args) -> &str {
+    if args.local { "kube-system" } else { &args.namespace }
+}
+
+/// Tells of what ends.
+fn start_lookout(args: &Args, client: &Client, index: &Arc<Index>, mandate: &lease::Mandate, pair: &Arc<Pair>, tasks: &mut Tasks) {
+    let (pair, namespace, replica) = (pair.clone(), home(args).to_owned(), args.replica.clone());
+    let lookout = Lookout { index: index.clone(), client: client.clone(), mandate: mandate.clone(), served: move || pair.validity(), namespace, replica };
+    tasks.spawn(async move {
+        lookout.run().await;
+        ("lookout", Ok(()))
+    });
 }
 
 /// Whoever is ready may lead. The first certificate is what readiness waits for, so somebody must lead before that to make it.

@@ -13,6 +13,8 @@ use rustls::{
     sign::CertifiedKey,
 };
 
+use crate::policy::expiry::Validity;
+
 /// Why a pair is not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
@@ -60,11 +62,12 @@ impl Pair {
         Ok(pair)
     }
 
-    /// When the certificate that is served ends, in seconds.
-    pub fn not_after(&self) -> Option<i64> {
+    /// From when until when the certificate that is served is valid.
+    pub fn validity(&self) -> Option<Validity> {
         let key = self.key.load();
         let (_, certificate) = x509_parser::parse_x509_certificate(key.as_ref()?.cert.first()?).ok()?;
-        Some(certificate.validity().not_after.timestamp())
+        let validity = certificate.validity();
+        Some((validity.not_before.timestamp(), validity.not_after.timestamp()))
     }
 
     /// Whether there is a pair to serve.

@@ -10,11 +10,14 @@ use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, date_time_ymd};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
+use serde_json::Value;
 use tokio::time::Instant;
 use x509_parser::{
     extensions::GeneralName,
     prelude::{FromDer, X509Certificate},
 };
+
+use crate::policy::expiry::Validity;
 
 const DAY: u64 = 24 * 60 * 60;
 /// A certificate is valid from so long before it is made: the clocks of API servers are not ours (F36).
@@ -274,6 +277,14 @@ fn parsed(der: &[u8]) -> Option<X509Certificate<'_>> {
 fn life_of(certificate: &X509Certificate<'_>) -> Life {
     let validity = certificate.validity();
     Life { from: validity.not_before.timestamp(), until: validity.not_after.timestamp() }
+}
+
+/// Of the authority in a caBundle that ends last: the bundle holds an old and a new one while one takes the other's place. `bundle` is base64 of PEM, as in a
+/// webhook configuration.
+pub fn validity_of_bundle(bundle: Value) -> Option<Validity> {
+    let bytes: ByteString = serde_json::from_value(bundle).ok()?;
+    let all = CertificateDer::pem_slice_iter(&bytes.0).map_while(Result::ok);
+    all.filter_map(|der| parsed(&der).map(|certificate| life_of(&certificate))).map(|life| (life.from, life.until)).max_by_key(|(_, until)| *until)
 }
 
 fn fits(der: &[u8], key: &KeyPair) -> bool {

@@ -36,8 +36,6 @@ const EVERY: Duration = Duration::from_secs(2);
 const EAGER: Duration = Duration::from_millis(300);
 const MANAGER: &str = "demarc";
 const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
-/// An end that comes so near means that renewing fails: it is told, once each (F36).
-const NOTICES: &[i64] = &[1, 7, 30];
 
 /// How the certificates stand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -89,7 +87,6 @@ pub struct Keeper {
 struct Memory {
     agreement: Agreement,
     repairs: Repairs,
-    told: Option<(Timestamp, i64)>,
 }
 
 /// The names of a Service in its namespace, as API servers use them.
@@ -127,7 +124,7 @@ impl Keeper {
             return Err(CertificateError::Foreign(format!("{}/{}", self.namespace, self.secret)));
         }
         let mut held = stored.as_ref().and_then(|secret| secret.data.as_ref()).and_then(Authority::read);
-        self.serve(held.as_ref(), memory, take)?;
+        self.serve(held.as_ref(), &memory.repairs, take)?;
         if !leading(&self.mandate) {
             return Ok(());
         }
@@ -142,7 +139,7 @@ impl Keeper {
                 return Ok(());
             }
             tracing::info!(?action, secret = self.secret, "certificates: written");
-            self.serve(Some(&made), memory, take)?;
+            self.serve(Some(&made), &memory.repairs, take)?;
             held = Some(made);
         }
         if let (Some(held), Some(configuration)) = (held, configuration) {
@@ -151,8 +148,8 @@ impl Keeper {
         Ok(())
     }
 
-    /// Hands the leaf over, and tells of its end.
-    fn serve<E: std::fmt::Display>(&self, held: Option<&Authority>, memory: &mut Memory, take: &mut impl FnMut(&str, &str) -> Result<bool, E>) -> Result<(), CertificateError> {
+    /// Hands the leaf over.
+    fn serve<E: std::fmt::Display>(&self, held: Option<&Authority>, repairs: &Repairs, take: &mut impl FnMut(&str, &str) -> Result<bool, E>) -> Result<(), CertificateError> {
         let Some(leaf) = held.and_then(Authority::leaf) else {
             self.report.send_if_modified(|report| !std::mem::replace(&mut report.wanting, true));
             return Ok(());
@@ -161,15 +158,9 @@ impl Keeper {
         if take(&leaf.certificate, &leaf.key).map_err(|e| CertificateError::Make(e.to_string()))? {
             tracing::info!(not_after = %end, "certificate: a new pair is in use");
         }
-        let contested = memory.repairs.contested();
+        let contested = repairs.contested();
         let report = Certificates { not_after: Some(end), wanting: false, contested };
         self.report.send_if_modified(|was| std::mem::replace(was, report) != report);
-        if let Some(days) = notice(end, Timestamp::now())
-            && memory.told.is_none_or(|told| told.0 != end || told.1 > days)
-        {
-            memory.told = Some((end, days));
-            tracing::warn!(not_after = %end, "certificate: it ends in less than {days} days and was not renewed: look for what keeps the leader from it");
-        }
         Ok(())
     }
 
@@ -239,12 +230,6 @@ fn astray(configuration: &ValidatingWebhookConfiguration, held: &Authority) -> i
 fn ours(secret: &Secret) -> bool {
     let labelled = secret.metadata.labels.as_ref().is_some_and(|labels| labels.get(MANAGED_BY).is_some_and(|by| by == MANAGER));
     labelled || secret.data.iter().flatten().all(|(_, value)| value.0.is_empty())
-}
-
-/// Within how many days the end comes, if that is worth a word.
-fn notice(end: Timestamp, now: Timestamp) -> Option<i64> {
-    let left = end.as_second() - now.as_second();
-    NOTICES.iter().copied().find(|days| left < days * 24 * 60 * 60)
 }
 
 async fn call<T>(what: &'static str, future: impl Future<Output = Result<T, kube::Error>>) -> Result<T, CertificateError> {

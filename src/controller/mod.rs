@@ -5,6 +5,7 @@ pub mod audit;
 pub mod authority;
 mod baselines;
 pub mod certificates;
+pub mod ends;
 mod events;
 pub mod index;
 pub mod install;

@@ -199,6 +199,7 @@ impl Reconciler {
             critical: critical.as_deref(),
             fault: standing.fault.as_ref(),
             proof: &standing.proof,
+            ending: standing.ending,
             note: standing.note.as_deref(),
         };
         let (new, turns) = match (matrix.as_ref().zip(report.as_ref()), &broken) {

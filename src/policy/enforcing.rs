@@ -3,7 +3,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use super::status::Observed;
+use super::{expiry::Ending, status::Observed};
 use crate::model::proof;
 
 /// What keeps the API server from asking as it should, or nobody knows.
@@ -57,14 +57,18 @@ pub fn enforcing(observed: &Observed<'_>, enrolls: bool, unreadable: bool, befor
     if let Some(found) = observed.fault {
         return fault(found);
     }
+    if let Some(ending) = observed.ending.filter(Ending::over) {
+        return ("False", ending.reason(), ending.message());
+    }
     let stood = || before.iter().any(|c| c.type_ == "Enforcing" && c.status == "True");
     match observed.proof {
         Proof::Missing(found) => fault(found),
         Proof::Awaited if !stood() => ("Unknown", "NotProvenYet", "the namespace is enrolled; that the API server asks about it is yet to be proven".to_owned()),
         Proof::Awaited | Proof::Held if unreadable => ("True", "FailClosed", "nothing new is admitted until the declaration can be read".to_owned()),
         Proof::Awaited | Proof::Held => {
-            let note = observed.note.map(|note| format!("; {note}")).unwrap_or_default();
-            ("True", "Proven", format!("the API server asks Demarc about this namespace; Lease {} tells when that was last proven{note}", proof::LEASE))
+            let note: String = [observed.ending.map(|ending| ending.message()), observed.note.map(str::to_owned)].into_iter().flatten().map(|note| format!("; {note}")).collect();
+            let reason = observed.ending.map_or("Proven", |ending| ending.reason());
+            ("True", reason, format!("the API server asks Demarc about this namespace; Lease {} tells when that was last proven{note}", proof::LEASE))
         }
     }
 }
@@ -74,13 +78,16 @@ mod tests {
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
     use super::*;
+    use crate::policy::expiry::Whose;
 
     #[test]
     fn what_is_wrong_comes_first_and_true_needs_a_proof() {
         let (gone, masked) = (Fault::wrong("WebhookMissing", "gone"), Fault::unknown("ProbeMasked", "another"));
         let missing = Proof::Missing(masked.clone());
-        let base = Observed { generation: 1, enrolled: true, broken: None, critical: None, fault: None, proof: &Proof::Held, note: None };
+        let base = Observed { generation: 1, enrolled: true, broken: None, critical: None, fault: None, proof: &Proof::Held, ending: None, note: None };
         let now: jiff::Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let near = Some(Ending { whose: Whose::Authority, until: now, days: 7 });
+        let over = Some(Ending { whose: Whose::Certificate, until: now, days: 0 });
         let stood = [Condition {
             type_: "Enforcing".into(),
             status: "True".into(),
@@ -103,12 +110,20 @@ mod tests {
             ("tampered with", Observed { fault: Some(&gone), ..base }, true, false, &stood, "False WebhookMissing"),
             ("both", Observed { fault: Some(&gone), proof: &missing, ..base }, true, false, &stood, "False WebhookMissing"),
             ("without the label", Observed { enrolled: false, fault: Some(&gone), ..base }, true, false, &stood, "False NotEnrolled"),
+            ("near its end", Observed { ending: near, ..base }, true, false, &stood, "True CAExpiring"),
+            ("near its end, and closed", Observed { ending: near, ..base }, true, true, &stood, "True FailClosed"),
+            ("near its end, and not tried", Observed { ending: near, proof: &Proof::Awaited, ..base }, true, false, &[], "Unknown NotProvenYet"),
+            ("near its end, and not proven", Observed { ending: near, proof: &missing, ..base }, true, false, &stood, "Unknown ProbeMasked"),
+            ("over", Observed { ending: over, ..base }, true, false, &stood, "False CertificateExpired"),
+            ("over, and so not proven", Observed { ending: over, proof: &missing, ..base }, true, false, &stood, "False CertificateExpired"),
+            ("over, and tampered with", Observed { ending: over, fault: Some(&gone), ..base }, true, false, &stood, "False WebhookMissing"),
             ("audited", Observed { enrolled: false, ..base }, false, false, &stood, "False ModeAudit"),
             ("critical", Observed { critical: Some("x"), fault: Some(&gone), ..base }, true, true, &stood, "False CriticalNamespace"),
         ] {
             assert_eq!(said(&observed, enrolls, unreadable, before), expected, "{what}");
         }
-        let noted = Observed { note: Some("it also excludes"), ..base };
-        assert!(enforcing(&noted, true, false, &[]).2.ends_with("; it also excludes"));
+        let noted = Observed { note: Some("it also excludes"), ending: near, ..base };
+        let (_, _, message) = enforcing(&noted, true, false, &[]);
+        assert!(message.ends_with("; it also excludes") && message.contains("; the authority in the webhook's caBundle ends on 2026-01-01"), "{message}");
     }
 }

@@ -5,6 +5,7 @@ pub mod book;
 pub mod cluster;
 pub mod drift;
 pub mod enforcing;
+pub mod expiry;
 pub mod floor;
 pub mod matrix;
 pub mod objects;

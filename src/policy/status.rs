@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use super::{
     drift::{Drift, Report},
     enforcing::{Fault, Proof, enforcing},
+    expiry::Ending,
     matrix::Matrix,
 };
 use crate::{
@@ -37,6 +38,8 @@ pub struct Observed<'a> {
     pub fault: Option<&'a Fault>,
     /// What was tried.
     pub proof: &'a Proof,
+    /// What ends soon, or has.
+    pub ending: Option<Ending>,
     /// What is worth telling beside a proof.
     pub note: Option<&'a str>,
 }
@@ -333,7 +336,7 @@ mod tests {
         policy::{drift, objects::Objects},
     };
 
-    const ENROLLED: Observed<'static> = Observed { generation: 0, enrolled: true, broken: None, critical: None, fault: None, proof: &Proof::Held, note: None };
+    const ENROLLED: Observed<'static> = Observed { generation: 0, enrolled: true, broken: None, critical: None, fault: None, proof: &Proof::Held, ending: None, note: None };
 
     fn at(s: &str) -> Timestamp {
         s.parse().unwrap()

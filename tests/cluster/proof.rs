@@ -52,6 +52,11 @@ fn each_way_of_tampering_is_told_and_none_is_fought() {
     let mine = json!({"key": "team", "operator": "NotIn", "values": ["shop"]});
     let stranger = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap().cert.pem();
     let stranger = serde_json::to_value(k8s_openapi::ByteString(stranger.into_bytes())).unwrap();
+    let mut params = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    params.not_after = rcgen::date_time_ymd(2001, 1, 1);
+    params.not_before = rcgen::date_time_ymd(2000, 1, 1);
+    let ended = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().pem();
+    let ended = serde_json::to_value(k8s_openapi::ByteString(ended.into_bytes())).unwrap();
     for (object, path, value, reason) in [
         (webhook, "/webhooks/0/failurePolicy", json!("Ignore"), "FailurePolicyChanged"),
         (webhook, "/webhooks/0/namespaceSelector", json!({}), "SelectorWidened"),
@@ -63,6 +68,7 @@ fn each_way_of_tampering_is_told_and_none_is_fought() {
         (webhook, "/webhooks/0/matchPolicy", json!("Exact"), "MatchPolicyChanged"),
         (webhook, "/webhooks/0/sideEffects", json!("NoneOnDryRun"), "SideEffectsChanged"),
         (webhook, "/webhooks/0/clientConfig/caBundle", stranger, "CaBundleForeign"),
+        (webhook, "/webhooks/0/clientConfig/caBundle", ended, "CAExpired"),
         (webhook, "/webhooks/0/clientConfig/url", json!("https://127.0.0.1:1/workloads"), "UrlChanged"),
         (webhook, "/webhooks/1/failurePolicy", json!("Ignore"), "DeclarationsUnguarded"),
         (policy, "/spec/failurePolicy", json!("Ignore"), "PolicyChanged"),
@@ -76,6 +82,14 @@ fn each_way_of_tampering_is_told_and_none_is_fought() {
         if reason == "FailurePolicyChanged" {
             // At most one a minute for each condition: it is waited for once.
             eventually("an Event", Duration::from_secs(90), || if events(&world).contains(reason) { Ok(()) } else { Err(events(&world)) });
+        }
+        if reason == "CAExpired" {
+            // Told in one place, and not namespace by namespace.
+            let told = || {
+                world.plane.kubectl(&["get", "events.events.k8s.io", "-n", "kube-system", "-o", "jsonpath={.items[*]['reason','regarding.name','note']}"], None).result().unwrap()
+            };
+            eventually("an Event at the Lease", SOON, || if told().contains("CAExpired") { Ok(()) } else { Err(told()) });
+            assert!(told().contains("ended on 2001-01-01"), "{}", told());
         }
         let stored = get(&world, object);
         assert_ne!(stored, whole, "{reason}: it is not fought over");

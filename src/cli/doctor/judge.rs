@@ -12,6 +12,7 @@ use crate::{
     api::{Declaration, GROUP},
     controller::{
         audit::{self, Expected, Reached},
+        authority,
         probe::Outcome,
     },
     model::{
@@ -160,14 +161,14 @@ fn webhook(found: &Found, now: Timestamp) -> Vec<Line> {
         ..audit::Stored::default()
     });
     let described = || {
-        let until = bundle_until(config["caBundle"].as_str().unwrap_or_default());
+        let until = bundle_until(&config["caBundle"]);
         let ca = until.map_or_else(|| ", CA not readable".to_owned(), |until| format!(", CA until {}", until.strftime("%F")));
         format!("webhook \"{}\": Fail, {} s, enrolment selector{ca}", shown(name, 63), entry["timeoutSeconds"])
     };
     let upgrade = format!("kubectl get validatingwebhookconfiguration {} -o yaml; then put it back: {INSTALL}", shown(name, 63));
     let looked = match audit::webhook(&expected, &stored(&no, &no)) {
         Some(fault) => Line::fail(ABOUT, format!("webhook \"{}\": {} ({})", shown(name, 63), fault.message, fault.reason), upgrade),
-        None => match bundle_until(config["caBundle"].as_str().unwrap_or_default()) {
+        None => match bundle_until(&config["caBundle"]) {
             Some(until) if until <= now => Line::fail(
                 ABOUT,
                 format!("the CA of the webhook's certificate ended {}", until.strftime("%F")),
@@ -196,15 +197,10 @@ fn controller(found: &Found, name: &str) -> Option<String> {
     Some(rest.split_once('"')?.0.to_owned())
 }
 
-/// When the first of the authorities that are trusted ends.
-fn bundle_until(bundle: &str) -> Option<Timestamp> {
-    let bytes: k8s_openapi::ByteString = serde_json::from_value(Value::from(bundle)).ok()?;
-    let ends = x509_parser::pem::Pem::iter_from_buffer(&bytes.0).map_while(Result::ok).filter_map(|pem| {
-        let end = pem.parse_x509().ok()?.validity().not_after.timestamp();
-        Timestamp::from_second(end).ok()
-    });
-    // Of an old and a new one the last counts: the bundle holds both while one takes the other's place.
-    ends.max()
+/// When the last of the authorities that are trusted ends.
+fn bundle_until(bundle: &Value) -> Option<Timestamp> {
+    let (_, until) = authority::validity_of_bundle(bundle.clone())?;
+    Timestamp::from_second(until).ok()
 }
 
 fn proof(found: &Found, now: Timestamp) -> Line {

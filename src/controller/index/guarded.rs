@@ -11,10 +11,13 @@ use crate::{
     api::{ENROLLED_LABEL, ENROLLED_VALUE},
     controller::{
         audit::{self, Expected},
-        install,
+        authority, install,
     },
     model::{facts::Namespace, proof::WEBHOOK, selector::Selector},
-    policy::enforcing::{Fault, Proof},
+    policy::{
+        enforcing::{Fault, Proof},
+        expiry::{Ending, Validity},
+    },
 };
 
 /// The two halves of a policy in the API server.
@@ -44,6 +47,8 @@ pub struct Standing {
     pub fault: Option<Fault>,
     /// What was tried.
     pub proof: Proof,
+    /// What ends soon, or has.
+    pub ending: Option<Ending>,
     /// What is worth telling beside it.
     pub note: Option<String>,
 }
@@ -66,6 +71,8 @@ pub(super) struct Guarded {
     proofs: HashMap<String, Proof>,
     /// What the tries say of every namespace.
     reach: Option<Fault>,
+    /// Of the certificate that is served and the caBundle, what ends first, if that is worth a word.
+    ending: Option<Ending>,
     /// Something changed of what the API server asks by.
     stirred: bool,
 }
@@ -111,9 +118,14 @@ impl Guarded {
         self.audit();
     }
 
+    /// The webhook of our name in our configuration.
+    fn entry(&self) -> Option<&Value> {
+        self.found.configuration.as_ref()?["webhooks"].as_array()?.iter().find(|w| w["name"] == WEBHOOK)
+    }
+
     fn audit(&mut self) -> Touched {
         let Some(expected) = &self.expected else { return Touched::default() };
-        let entry = self.found.configuration.as_ref().and_then(|c| c["webhooks"].as_array()?.iter().find(|w| w["name"] == WEBHOOK));
+        let entry = self.entry();
         let audited =
             Audited { fault: audit::fault(expected, &self.found), note: audit::note(&self.found), selector: entry.and_then(|entry| Selector::read(&entry["namespaceSelector"])) };
         if audited == self.audited {
@@ -132,7 +144,7 @@ impl Guarded {
             Some(missing @ Proof::Missing(_)) => missing.clone(),
             known => self.reach.clone().map_or_else(|| known.cloned().unwrap_or_default(), Proof::Missing),
         };
-        Standing { fault: self.audited.fault.clone().or_else(excluded), proof, note: self.audited.note.clone() }
+        Standing { fault: self.audited.fault.clone().or_else(excluded), proof, ending: self.ending, note: self.audited.note.clone() }
     }
 }
 
@@ -177,6 +189,22 @@ impl Index {
     /// The reason of what was found wrong in the API server.
     pub fn fault(&self) -> Option<&'static str> {
         self.state().guarded.audited.fault.as_ref().map(|fault| fault.reason)
+    }
+
+    /// From when until when the API server trusts the authority in the caBundle.
+    pub fn trusted(&self) -> Option<Validity> {
+        let bundle = self.state().guarded.entry()?["clientConfig"]["caBundle"].clone();
+        authority::validity_of_bundle(bundle)
+    }
+
+    /// Takes in what ends first.
+    pub fn set_ending(&self, ending: Option<Ending>) {
+        let mut state = self.state();
+        if state.guarded.ending != ending {
+            state.guarded.ending = ending;
+            drop(state);
+            self.mark_all();
+        }
     }
 
     /// Whether the webhook configuration has changed since this was last asked.
