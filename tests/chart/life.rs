@@ -150,6 +150,7 @@ fn life(helm: Helm) {
     // No pod runs here, so neither does the hook.
     let hooks = run(&["get", "hooks", "demarc", "-n", NAMESPACE]);
     assert!(hooks.contains("name: demarc-cleanup") && hooks.contains("- --tls-secret=demarc-tls"), "{hooks}");
+    assert!(hooks.contains("name: demarc-test") && hooks.contains("helm.sh/hook: test") && hooks.contains("args: [doctor]"), "{hooks}");
     run(&["uninstall", "demarc", "--no-hooks"]);
     let kept: Vec<String> = demarc::api::Declaration::ALL.iter().map(|d| format!("CustomResourceDefinition  {}.demarc.dev", d.plural())).collect();
     eventually("nothing but the definition", SOON, || if left(&before) == kept { Ok(()) } else { Err(format!("{:?}", left(&before))) });

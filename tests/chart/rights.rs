@@ -29,7 +29,14 @@ const BEYOND_READING: &[(&str, &str, &str, &str, &str)] = &[
     ("Role", "coordination.k8s.io", "leases", "", "create"),  // lease: turn
     ("Role", "coordination.k8s.io", "leases", "demarc", "get"),
     ("Role", "coordination.k8s.io", "leases", "demarc", "patch"),
+    ("Role", "coordination.k8s.io", "leases", "demarc-proof", "get"),   // doctor, by helm test
     ("Role", "coordination.k8s.io", "leases", "demarc-proof", "patch"), // probe: note
+    ("ClusterRole", "apiextensions.k8s.io", "customresourcedefinitions", "baselines.demarc.dev", "get"), // doctor, by helm test
+    ("ClusterRole", "apiextensions.k8s.io", "customresourcedefinitions", "controls.demarc.dev", "get"),
+    ("ClusterRole", "apiextensions.k8s.io", "customresourcedefinitions", "ownerships.demarc.dev", "get"),
+    ("ClusterRole", "apiextensions.k8s.io", "customresourcedefinitions", "parties.demarc.dev", "get"),
+    ("ClusterRole", "apiextensions.k8s.io", "customresourcedefinitions", "rosters.demarc.dev", "get"),
+    ("ClusterRole", "apiextensions.k8s.io", "customresourcedefinitions", "waivers.demarc.dev", "get"),
 ];
 
 /// Only where the leader makes the certificate itself.
@@ -165,6 +172,14 @@ fn with_the_charts_rights_demarc_does_its_work_and_is_held_to_it() {
     assert!(refused.is_empty(), "{refused:?}");
     assert!(!demarc.log().contains("forbidden"), "{}", demarc.log());
     assert_eq!(demarc.readyz(), 200);
+
+    // With the same rights `helm test` sees everything that doctor looks at.
+    let doctor = || std::process::Command::new(env!("CARGO_BIN_EXE_demarc")).arg("doctor").env("KUBECONFIG", &kubeconfig).output().unwrap();
+    eventually("doctor", SOON, || {
+        let told = doctor();
+        let out = String::from_utf8_lossy(&told.stdout).into_owned();
+        if told.status.success() && out.contains("1 namespace enrolled, 0 problems\n") { Ok(()) } else { Err(out) }
+    });
 
     // The policies know this ServiceAccount by name: it alone enrols, and of a namespace it changes nothing else.
     let said = plane.kubectl(&["label", "namespace", "default", "demarc.dev/admission=enabled"], None);

@@ -139,6 +139,9 @@ fn helm_installs_it_and_it_decides_through_every_change_of_pods_and_leaves_nothi
     available("before");
     declare("shop");
     denied();
+    // It needs every right that it is given, and sees everything.
+    let said = helm(&["test", RELEASE, "-n", NAMESPACE, "--timeout=2m", "--logs"]);
+    assert!(said.ok, "{said:?}\n{}", kubectl(&["logs", "demarc-test", "-n", NAMESPACE]).out);
     apply("shop", &pod("good", &[], false)).result().unwrap();
     kubectl(&["wait", "-n", "shop", "pod", "--all", "--for=condition=Ready", "--timeout=60s"]).result().unwrap();
 

@@ -6,16 +6,11 @@ mod look;
 
 use std::io::Write;
 
-use anyhow::Context;
 use jiff::Timestamp;
-use kube::{
-    Client,
-    config::{Config, KubeConfigOptions},
-};
 use serde_json::json;
 
 use self::judge::{Level, Line};
-use super::Output;
+use super::{Output, connect::Where};
 
 const HELP: &str = "\
 Examples:
@@ -23,7 +18,8 @@ Examples:
   demarc doctor --context production -o json | jq '.lines[] | select(.level != \"ok\")'
 
 What it needs: to read webhook configurations, policies, custom resource definitions, namespaces, Ownerships and one Lease. What may not be read is
-told with ?. One PodTemplate is asked for by dry run, in one enrolled namespace, which Demarc must refuse.
+told with ?. One PodTemplate is asked for by dry run, in one enrolled namespace, which Demarc must refuse. In a pod it asks as the pod's service
+account: helm test runs it so.
 
 Exit codes: 0 all is well, 1 something is wrong, 2 there is no cluster to ask, or nothing is wrong as far as may be seen.";
 
@@ -44,10 +40,7 @@ pub struct Args {
 /// # Errors
 /// There is no cluster to ask, or the output cannot be written.
 pub async fn run(args: &Args, out: &mut dyn Write, step: &mut dyn FnMut(&str), now: Timestamp) -> anyhow::Result<u8> {
-    let options = KubeConfigOptions { context: args.context.clone(), ..KubeConfigOptions::default() };
-    let mut config = Config::from_kubeconfig(&options).await.context("this kubeconfig cannot be used; set KUBECONFIG, and see kubectl config get-contexts")?;
-    config.connect_timeout = Some(std::time::Duration::from_secs(5));
-    let client = Client::try_from(config).context("the certificates or credentials of the kubeconfig cannot be used")?;
+    let client = Where { namespace: None, context: args.context.clone() }.connect().await?.client;
     let found = look::look(&client, step).await?;
     let lines = judge::lines(&found, now);
     let enrolled = found.enrolled.as_ref().map_or(0, Vec::len);
