@@ -32,10 +32,10 @@ use crate::{
 };
 
 const HOST: &str = "demarc.demarc-system.svc";
-const SECRET: &str = "demarc-webhook";
+pub const SECRET: &str = "demarc-webhook";
 
 /// What a chart installs: the CRD, the Service, the policies and the webhook configuration, without a caBundle.
-fn installed() -> ControlPlane {
+pub fn installed() -> ControlPlane {
     let plane = ControlPlane::start();
     plane.kubectl(&["apply", "-f", "-"], Some(RIGHTS)).result().unwrap();
     plane
@@ -66,7 +66,7 @@ fn address(plane: &ControlPlane) -> String {
 }
 
 /// Makes ready replicas the Service's endpoints, as a kubelet's word would.
-fn endpoints(plane: &ControlPlane, ports: &[u16]) {
+pub fn endpoints(plane: &ControlPlane, ports: &[u16]) {
     let address = address(plane);
     for port in ports {
         let slice = json!({

@@ -21,6 +21,7 @@ mod limits;
 mod lookup;
 mod people;
 mod proof;
+mod reach;
 mod waivers;
 mod workloads;
 mod world;

@@ -10,13 +10,13 @@ use crate::{
     world::{SOON, World, binary, spec, workload},
 };
 
-fn start() -> World {
+pub fn start() -> World {
     let plane = ControlPlane::start();
     let demarc = Some(plane.demarc_with(binary(), "one", &plane.kubeconfig(), &["--probe-every", "1"]));
     World { demarc, plane }
 }
 
-fn says(world: &World, namespace: &str, expected: &str) {
+pub fn says(world: &World, namespace: &str, expected: &str) {
     eventually(expected, SOON, || match world.field(namespace, "ownership/default", ".status.conditions[?(@.type==\"Enforcing\")]") {
         said if said.contains(expected) => Ok(()),
         said => Err(said),
