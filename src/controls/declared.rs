@@ -113,11 +113,11 @@ pub(super) struct Duties {
 }
 
 /// A review is announced so long before it is due.
-const NOTICE_OF_REVIEW: i64 = 30;
+pub(super) const NOTICE_OF_REVIEW: i64 = 30;
 /// Evidence is announced so long before it lapses: it takes others to renew it.
-const NOTICE_OF_EVIDENCE: i64 = 60;
+pub(super) const NOTICE_OF_EVIDENCE: i64 = 60;
 /// Clocks differ, and not by more.
-const AHEAD: SignedDuration = SignedDuration::from_hours(24);
+pub(super) const AHEAD: SignedDuration = SignedDuration::from_hours(24);
 
 /// Judges one recurring duty: done within its period, and what it found closed in time. Returns when it was last done.
 pub(super) fn review(cx: &Declared<'_>, duty: &Duties, review: Option<&Review>, out: &mut Notes) -> Option<Timestamp> {

@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::{Applies, Check, Control, Declared, Notes, declared::party};
-use crate::api::ownership::{Enforcement, OwnerClass, Severity};
+use crate::api::{
+    ownership::{Enforcement, OwnerClass, Severity},
+    party::Contact,
+};
 
 pub const CONTROL: Control = Control {
     id: "escalation-contact-declared",
@@ -15,8 +18,8 @@ pub const CONTROL: Control = Control {
     references: &[("ISO 27001:2022", &["A.5.24"]), ("SOC 2", &["CC2.2", "CC7.4"]), ("CCM 4.0.12", &["SEF-03"]), ("NIST 800-53r5", &["IR-8"])],
     why: "At three in the morning nobody has time to find out whose the service is.",
     checked: "spec.escalation of the Ownership has at least two levels, each with a party of spec.parties and a contact that is an e-mail address, a phone number or a link; one \
-              at least has coverage 24x7; every party that answers for a control stands in one.",
-    unknown: "Never: all of it stands in the Ownership.",
+              at least has coverage 24x7, itself or by a contact of the Party of that name, whose contacts also count where the level's own is none; every party that answers for a control stands in one.",
+    unknown: "Parties cannot be read, and the Ownership alone does not say enough.",
     fix: "add a level to spec.escalation with party, contact and coverage: 24x7",
     kinds: &[],
     root_only: false,
@@ -36,8 +39,15 @@ fn check(cx: &Declared<'_>, out: &mut Notes) -> Applies {
         1 => out.violated(PATH, "there is nobody to call when the first does not answer", add),
         _ => {}
     }
-    if !levels.iter().any(|l| l.coverage.as_deref().is_some_and(is_always)) {
-        out.violated(PATH, "no level is staffed at any hour", "set coverage: 24x7 on the level that is");
+    let contacts = |party: &str| -> &[Contact] { cx.facts.parties.as_ref().ok().and_then(|parties| parties.get(party)).map_or(&[], |party| &party.contacts) };
+    // Without Parties what they would say is not known.
+    let lacking = |out: &mut Notes, path: String, message: String, fix: &str| match &cx.facts.parties {
+        Ok(_) => out.violated(path, message, fix),
+        Err(reason) => out.unknown(path, format!("{message}, and Parties are not seen: {reason}"), fix),
+    };
+    let by_party = |party: &str| contacts(party).iter().any(|c| c.coverage.as_deref().is_some_and(is_always) && can_be_called(&c.address));
+    if !levels.iter().any(|l| l.coverage.as_deref().is_some_and(is_always) || by_party(&l.party)) {
+        lacking(out, PATH.to_owned(), "no level is staffed at any hour".to_owned(), "set coverage: 24x7 on the level that is");
     }
     for (i, level) in levels.iter().enumerate() {
         let parties = cx.parties;
@@ -45,9 +55,9 @@ fn check(cx: &Declared<'_>, out: &mut Notes) -> Applies {
         if !known {
             out.violated(format!("{PATH}[{i}].party"), format!("{} is not in spec.parties", party(&level.party)), "name it in spec.parties, or correct it");
         }
-        if !can_be_called(&level.contact) {
+        if !can_be_called(&level.contact) && !contacts(&level.party).iter().any(|c| can_be_called(&c.address)) {
             let message = format!("the contact of level {} is no e-mail address, phone number or link", i + 1);
-            out.violated(format!("{PATH}[{i}].contact"), message, "write an address that somebody answers");
+            lacking(out, format!("{PATH}[{i}].contact"), message, "write an address that somebody answers");
         }
     }
     let accountable: BTreeSet<&str> = cx.duties.iter().filter_map(|d| d.accountable).collect();
@@ -101,6 +111,25 @@ mod tests {
         ] {
             assert_eq!(stand(&CONTROL, &spec, &Facts::empty()), said, "{spec}");
         }
+    }
+
+    #[test]
+    fn a_party_says_how_it_is_reached() {
+        let spec = "parties: {customer: acme, mssp: guard}, escalation: {levels: [{party: acme, contact: ops@acme.example}, {party: guard, contact: as its Party says}]}";
+        let (hours, reach) =
+            ("spec.escalation.levels: no level is staffed at any hour", "spec.escalation.levels[1].contact: the contact of level 2 is no e-mail address, phone number or link");
+        for (contacts, said) in [
+            ("{address: soc@guard.example, coverage: 24/7}", vec![]),
+            ("{address: soc@guard.example}", vec![format!("Violated {hours}")]),
+            ("{address: nobody, coverage: 24x7}", vec![format!("Violated {hours}"), format!("Violated {reach}")]),
+            ("", vec![format!("Violated {hours}"), format!("Violated {reach}")]),
+        ] {
+            let guard = serde_saphyr::from_str(&format!("{{role: MSSP, contacts: [{contacts}]}}")).unwrap();
+            let facts = Facts { parties: Ok(std::sync::Arc::new([("guard".to_owned(), guard)].into())), ..Facts::empty() };
+            assert_eq!(stand(&CONTROL, spec, &facts), said, "{contacts}");
+        }
+        let unseen = |what: &str| format!("Unknown {what}, and Parties are not seen: forbidden");
+        assert_eq!(stand(&CONTROL, spec, &Facts::none("forbidden")), [unseen(hours), unseen(reach)]);
     }
 
     #[test]
