@@ -27,6 +27,7 @@ use crate::{
         index::{Backing, Guard, Index, Kept, Source},
         install, lease,
         probe::Prober,
+        publish::Publisher,
         reconcile::Reconciler,
         watch::{Health, follow},
     },
@@ -180,16 +181,7 @@ pub async fn controller(args: Args, client: Client, shutdown: impl Future<Output
     tracing::info!(webhook = %address, admin = %args.admin_address, user = me, "ready");
     index.mark_all();
 
-    let prober = Prober { index: index.clone(), client: client.clone(), mandate: mandate.clone(), leases, every: Duration::from_secs(u64::from(args.probe_every)) };
-    tasks.spawn(async move {
-        prober.run().await;
-        ("probe", Ok(()))
-    });
-    let reconciler = Reconciler { index: index.clone(), client, mandate, own_namespace: (!args.local).then_some(args.namespace), replica };
-    tasks.spawn(async move {
-        reconciler.run().await;
-        ("reconciler", Ok(()))
-    });
+    start_writers(&args, &client, &index, (&mandate, leases, replica), &mut tasks);
 
     tokio::select! {
         () = &mut shutdown => {}
@@ -278,6 +270,27 @@ fn start_lookout(args: &Args, client: &Client, index: &Arc<Index>, mandate: &lea
     tasks.spawn(async move {
         lookout.run().await;
         ("lookout", Ok(()))
+    });
+}
+
+/// What the lease holder does. Every replica runs it, and leadership gates the writes.
+fn start_writers(args: &Args, client: &Client, index: &Arc<Index>, (mandate, leases, replica): (&lease::Mandate, Api<Lease>, String), tasks: &mut Tasks) {
+    let publisher = Publisher { index: index.clone(), client: client.clone(), mandate: mandate.clone() };
+    tasks.spawn(async move {
+        publisher.run().await;
+        ("catalog", Ok(()))
+    });
+    let every = Duration::from_secs(u64::from(args.probe_every));
+    let prober = Prober { index: index.clone(), client: client.clone(), mandate: mandate.clone(), leases, every };
+    tasks.spawn(async move {
+        prober.run().await;
+        ("probe", Ok(()))
+    });
+    let own_namespace = (!args.local).then(|| args.namespace.clone());
+    let reconciler = Reconciler { index: index.clone(), client: client.clone(), mandate: mandate.clone(), own_namespace, replica };
+    tasks.spawn(async move {
+        reconciler.run().await;
+        ("reconciler", Ok(()))
     });
 }
 

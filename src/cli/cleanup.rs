@@ -1,24 +1,30 @@
 //! `demarc cleanup`: what `helm uninstall` runs first, so that nothing of Demarc stays on what belongs to others.
-//! It takes the Lease, so that no replica puts back what it takes away, and then removes its labels from every namespace.
+//! It takes the Lease, so that no replica puts back what it takes away, and then removes its labels from every namespace, the gate's bindings and the
+//! Controls of the catalog: Helm knows nothing of what the leader made, and keeps the definitions.
 
 use std::{io::Write, time::Duration};
 
 use anyhow::Context;
 use k8s_openapi::api::{
+    admissionregistration::v1::ValidatingAdmissionPolicyBinding,
     coordination::v1::Lease,
     core::v1::{Namespace, Secret},
 };
 use kube::{
     Api, Client,
-    api::{DeleteParams, ListParams, Patch, PatchParams},
+    api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams},
+    core::{ApiResource, GroupVersionKind},
 };
 use serde_json::json;
 use tokio::time::{sleep, timeout};
 
 use super::said;
 use crate::{
-    api::{ENROLLED_LABEL, MEMBER_PREFIX},
-    controller::lease,
+    api::{Declaration, ENROLLED_LABEL, GROUP, MEMBER_PREFIX},
+    controller::{
+        install::{MANAGED_BY, MANAGER},
+        lease,
+    },
     model::text::shown,
 };
 
@@ -30,8 +36,9 @@ const HELP: &str = "\
 helm uninstall runs this as a hook. By hand, where the release was removed without hooks:
   demarc cleanup -n demarc-system
 
-It needs the rights of Demarc's own service account, or the verbs unenrol on namespaces.demarc.dev and release on
-baselines.demarc.dev. Running it twice does no harm.
+It takes away Demarc's labels on namespaces, the gate's bindings and the Controls of the catalog. Controls of your own, and all else that
+people declared, stay. It needs the rights of Demarc's own service account, or the verbs unenrol on namespaces.demarc.dev and release on
+baselines.demarc.dev; anybody else can delete the Controls of the catalog once the release's policies are gone. Running it twice does no harm.
 A controller that still runs takes over again about ten seconds later.
 
 Exit codes: 0 nothing is left, 2 something could not be removed: the error says what.";
@@ -82,10 +89,49 @@ pub async fn run(args: &Args, client: &Client, out: &mut dyn Write) -> anyhow::R
             Err(error) => return Err(error).with_context(|| format!("Secret {} cannot be deleted", shown(name, 253))),
         }
     }
+    let bindings: Api<ValidatingAdmissionPolicyBinding> = Api::all(client.clone());
+    let names = made(&bindings, |_| true).await.context("the gate's bindings cannot be listed")?;
+    let gates = names.len();
+    remove(&bindings, "ValidatingAdmissionPolicyBinding", names).await?;
+    let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(GROUP, "v1alpha1", Declaration::Control.kind()), Declaration::Control.plural());
+    let controls: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
+    // Whoever labels one of their own so keeps it.
+    let names = made(&controls, |control| control.data["spec"]["check"] == "built-in").await.context("Controls cannot be listed")?;
+    let published = names.len();
+    remove(&controls, "Control", names).await?;
+    if gates + published > 0 {
+        writeln!(out, "deleted: {gates} bindings of the gate, {published} Controls of the catalog")?;
+    }
     // The whole of its duration from here: the pods are told to go before it ends.
     hold(&leases).await?;
     writeln!(out, "done: {touched} namespaces")?;
     Ok(0)
+}
+
+/// The names of what the leader made of a kind; none where the kind is not served.
+async fn made<K>(api: &Api<K>, of: impl Fn(&K) -> bool) -> Result<Vec<String>, Unanswered>
+where
+    K: kube::Resource + Clone + serde::de::DeserializeOwned + std::fmt::Debug,
+{
+    match answered(api.list(&ListParams::default().labels(&format!("{MANAGED_BY}={MANAGER}")))).await {
+        Ok(list) => Ok(list.items.into_iter().filter(|object| of(object)).filter_map(|object| object.meta().name.clone()).collect()),
+        Err(Unanswered::Api(kube::Error::Api(status))) if status.code == 404 => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
+async fn remove<K>(api: &Api<K>, kind: &str, names: Vec<String>) -> anyhow::Result<()>
+where
+    K: Clone + serde::de::DeserializeOwned + std::fmt::Debug,
+{
+    for name in names {
+        match answered(api.delete(&name, &DeleteParams::default())).await {
+            Ok(_) => {}
+            Err(Unanswered::Api(kube::Error::Api(status))) if status.code == 404 => {}
+            Err(error) => return Err(error).with_context(|| format!("{kind} {} cannot be deleted", shown(&name, 253))),
+        }
+    }
+    Ok(())
 }
 
 /// Takes the Lease from whoever has it; false where there is none, and so nobody leads.

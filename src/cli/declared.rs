@@ -12,7 +12,7 @@ use super::{
     context::{LABEL, is_label, value},
     manifest::{Bad, File, Input, Object},
     schema::{Schema, Violation},
-    tree::steps,
+    tree::{Node, steps},
 };
 use crate::{
     admission::declarations,
@@ -52,8 +52,13 @@ pub fn declaration(object: &Object) -> Option<Declaration> {
 
 /// The names of all Controls among the files.
 pub fn controls(input: &Input) -> BTreeSet<String> {
-    let controls = input.objects.iter().filter(|o| declaration(o) == Some(Declaration::Control));
+    let controls = input.objects.iter().filter(|o| declaration(o) == Some(Declaration::Control) && !published(o));
     controls.filter_map(|o| Some(o.node.get("metadata")?.get("name")?.text()?.to_owned())).collect()
+}
+
+/// Whether it is one of the catalog as a cluster shows it: this binary has its own.
+fn published(object: &Object) -> bool {
+    object.looked_up && object.node.get("spec").and_then(|s| s.get("check")).and_then(Node::text) == Some("built-in")
 }
 
 impl Declared {
@@ -64,6 +69,9 @@ impl Declared {
 
     /// Takes one in. `namespace` is its own, or the one of the command line.
     pub fn take(&mut self, declaration: Declaration, object: &Object, input: &Input, name: &str, namespace: &str) {
+        if declaration == Declaration::Control && published(object) {
+            return;
+        }
         let file = &input.files[object.file];
         if let Err(bad) = self.try_take(declaration, object, file, name, namespace) {
             self.bad.extend(bad);

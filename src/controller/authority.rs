@@ -27,7 +27,7 @@ const AT_ONCE: u32 = 2;
 /// The first pause after that. Each one is twice as long as the one before.
 const FIRST_PAUSE: Duration = Duration::from_secs(10);
 /// The longest pause; and whoever kept the peace for so long is not fighting.
-const LAST_PAUSE: Duration = Duration::from_secs(10 * 60);
+pub(super) const LAST_PAUSE: Duration = Duration::from_secs(10 * 60);
 
 /// How long things last.
 #[derive(Clone, Debug)]
@@ -358,7 +358,7 @@ impl Agreement {
     }
 }
 
-/// When a caBundle that somebody else has changed may be put right: the configuration is never fought over (H124).
+/// When a caBundle, or a Control of the catalog, that somebody else has changed may be put right: nothing is fought over (H124).
 #[derive(Debug, Default)]
 pub struct Repairs {
     bundle: String,

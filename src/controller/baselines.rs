@@ -91,6 +91,7 @@ impl Reconciler {
             "kind": "ValidatingAdmissionPolicyBinding",
             "metadata": {
                 "name": format!("{policy}-{name}"),
+                "labels": {install::MANAGED_BY: install::MANAGER},
                 "ownerReferences": [{"apiVersion": "demarc.dev/v1alpha1", "kind": "Baseline", "name": name, "uid": uid}],
             },
             "spec": {"policyName": policy, "validationActions": ["Deny"], "matchResources": {"namespaceSelector": selector}},

@@ -25,6 +25,7 @@ use tokio::{
 
 use super::{
     authority::{Agreement, Authority, Lifetimes, Repairs, carry_out, plan},
+    install::{MANAGED_BY, MANAGER},
     lease::{Mandate, leading},
 };
 use crate::model::text::shown;
@@ -34,8 +35,6 @@ const CALL: Duration = Duration::from_secs(5);
 const EVERY: Duration = Duration::from_secs(2);
 /// While there is nothing to serve: the start waits for it.
 const EAGER: Duration = Duration::from_millis(300);
-const MANAGER: &str = "demarc";
-const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 
 /// How the certificates stand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -15,7 +15,10 @@ use crate::{
 
 /// Never enrolled: the cluster's own, by name, which the API server keeps true in `kubernetes.io/metadata.name`.
 pub const SYSTEM_NAMESPACES: &[&str] = &["kube-system", "kube-public", "kube-node-lease"];
-const MANAGER: &str = "demarc";
+/// Who applies what Demarc writes, and the value of [`MANAGED_BY`].
+pub const MANAGER: &str = "demarc";
+/// The label on what the leader makes: `demarc cleanup` finds it by that.
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 
 /// The CRDs as YAML documents, as `demarc crds` prints them.
 ///
@@ -122,7 +125,7 @@ pub fn webhook_configuration(base: &str, ca: &str) -> Value {
 /// The policies in the API server that hold while Demarc is down, each with its binding. `controller` is the username that Demarc runs as; only
 /// a service account is confined, for a person who runs `--local` has rights of their own.
 pub fn policies(controller: &str) -> Vec<Value> {
-    let mut policies = vec![enrolment(controller), waiver_approval()];
+    let mut policies = vec![enrolment(controller), waiver_approval(), built_in_controls(controller)];
     if controller.starts_with("system:serviceaccount:") {
         policies.push(confinement(controller));
     }
@@ -282,8 +285,30 @@ fn waiver_approval() -> Value {
     })
 }
 
-/// Patching namespaces is a wide right (Pod Security is a label); of it the controller keeps its own mark alone, and PodTemplates by dry run.
+/// What the leader publishes of the catalog is nobody else's to write. Whether somebody else is who Demarc runs as, nobody can tell: what an
+/// administrator changes whose own kubeconfig `--local` uses is taken, and put right.
+fn built_in_controls(controller: &str) -> Value {
+    let own = |object: &str| format!("({object} == null || {object}.spec.?check.orValue('cel') != 'built-in')");
+    json!({
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingAdmissionPolicy",
+        "metadata": {"name": "demarc-built-in-controls"},
+        "spec": {
+            "failurePolicy": "Fail",
+            "matchConstraints": {"resourceRules": [{"apiGroups": [GROUP], "apiVersions": ["*"], "operations": ["CREATE", "UPDATE", "DELETE"], "resources": ["controls"]}]},
+            "validations": [{
+                "expression": format!("request.userInfo.username == {} || ({} && {})", json!(controller), own("object"), own("oldObject")),
+                "message": "a built-in Control is published by Demarc from its catalog, to be read: say whose it is and how it is met in an Ownership or a Baseline, or write a Control of another name",
+                "reason": "Forbidden",
+            }],
+        },
+    })
+}
+
+/// Patching namespaces is a wide right (Pod Security is a label); of it the controller keeps its own mark alone, PodTemplates by dry run, and of Controls
+/// those that it publishes.
 fn confinement(controller: &str) -> Value {
+    let built_in = |object: &str| format!("({object} == null || {object}.spec.?check.orValue('cel') == 'built-in')");
     // `a` holds whatever `b` holds of it, apart from the mark.
     let kept = |a: &str, b: &str| format!("{a}.all(k, k == '{ENROLLED_LABEL}' || k.startsWith('{MEMBER_PREFIX}') || (k in {b} && {a}[k] == {b}[k]))");
     let same = |field: &str| format!("object.metadata.?{field} == oldObject.metadata.?{field}");
@@ -296,6 +321,7 @@ fn confinement(controller: &str) -> Value {
             "matchConstraints": {"resourceRules": [
                 {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": ["namespaces", "namespaces/status", "namespaces/finalize"]},
                 {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": ["podtemplates"]},
+                {"apiGroups": [GROUP], "apiVersions": ["*"], "operations": ["CREATE", "UPDATE", "DELETE"], "resources": ["controls"]},
             ]},
             "matchConditions": [{"name": "the-controller", "expression": format!("request.userInfo.username == {}", json!(controller))}],
             "variables": [
@@ -314,6 +340,11 @@ fn confinement(controller: &str) -> Value {
                         kept("variables.now", "variables.before"), kept("variables.before", "variables.now"), same("annotations"), same("finalizers"), same("ownerReferences"),
                     ),
                     "message": format!("of a namespace Demarc changes nothing but its own labels {ENROLLED_LABEL} and {MEMBER_PREFIX}NAME"),
+                    "reason": "Forbidden",
+                },
+                {
+                    "expression": format!("request.resource.resource != 'controls' || ({} && {})", built_in("object"), built_in("oldObject")),
+                    "message": "of Controls Demarc writes the built-in ones alone",
                     "reason": "Forbidden",
                 },
             ],

@@ -12,5 +12,6 @@ pub mod install;
 pub mod lease;
 mod permits;
 pub mod probe;
+pub mod publish;
 pub mod reconcile;
 pub mod watch;

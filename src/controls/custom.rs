@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     api::{
-        control::{ControlSpec, Owners, Validation},
+        control::{CheckedBy, ControlSpec, Owners, Validation},
         ownership::{Enforcement, Severity},
     },
     model::{Finding, facts::Namespace, subject::Kind, text::shown},
@@ -63,6 +63,9 @@ pub type Source<'s> = &'s dyn Fn() -> Result<Whole, &'static str>;
 /// What speaks against a declared one, each with its place.
 pub fn objections(name: &str, spec: &ControlSpec) -> Vec<(String, String)> {
     let mut found = Vec::new();
+    if spec.built_in() {
+        return vec![("spec.check".to_owned(), "built-in controls are published by Demarc alone; leave check out, and write validations".to_owned())];
+    }
     if find(name).is_some() {
         found.push(("metadata.name".to_owned(), format!("\"{name}\" is a control of the catalog; choose another name")));
     }
@@ -111,12 +114,16 @@ impl Custom {
     pub fn unreadable(id: &str, why: String) -> Self {
         let spec = ControlSpec {
             title: "it cannot be read".to_owned(),
+            check: CheckedBy::Cel,
             group: "workload".to_owned(),
             severity: Severity::High,
             owners: Owners::default(),
             enforcement: Enforcement::Audit,
             kinds: Vec::new(),
             validations: Vec::new(),
+            why: None,
+            checked: None,
+            unknown: None,
             remediation: None,
             references: Vec::new(),
         };

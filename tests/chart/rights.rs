@@ -19,6 +19,9 @@ const BEYOND_READING: &[(&str, &str, &str, &str, &str)] = &[
     ("ClusterRole", "demarc.dev", "ownerships/status", "", "patch"), // reconcile: write
     ("ClusterRole", "demarc.dev", "waivers/status", "", "patch"),    // permits: waivers
     ("ClusterRole", "demarc.dev", "baselines/status", "", "patch"),  // baselines: baselines
+    ("ClusterRole", "demarc.dev", "controls", "", "create"),         // publish: carry_out
+    ("ClusterRole", "demarc.dev", "controls", "", "patch"),
+    ("ClusterRole", "demarc.dev", "controls", "", "delete"),                                            // and cleanup
     ("ClusterRole", "admissionregistration.k8s.io", "validatingadmissionpolicybindings", "", "create"), // baselines: bind
     ("ClusterRole", "admissionregistration.k8s.io", "validatingadmissionpolicybindings", "", "patch"),
     ("ClusterRole", "admissionregistration.k8s.io", "validatingadmissionpolicybindings", "", "delete"),

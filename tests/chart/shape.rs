@@ -117,7 +117,7 @@ fn the_policies_are_the_codes_with_this_releases_names() {
     for (values, name, username) in [(&[][..], "demarc", generate::USERNAME), (FULL, "guard", "system:serviceaccount:demarc-system:guardian")] {
         let objects = rendered(values);
         let expected = install::policies(username);
-        assert_eq!(expected.len(), 7);
+        assert_eq!(expected.len(), 9);
         for mut policy in expected {
             let renamed = policy["metadata"]["name"].as_str().unwrap().replacen("demarc", name, 1);
             policy["metadata"]["name"] = json!(renamed);

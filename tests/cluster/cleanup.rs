@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use demarc::controls::CATALOG;
 use serde_json::json;
 
 use crate::{
@@ -36,19 +37,33 @@ fn nothing_stays_on_namespaces_and_no_replica_puts_it_back() {
     eventually("the mark", SOON, || if mark(&world) == "member" { Ok(()) } else { Err(world.demarc.as_ref().unwrap().log()) });
     let label = |world: &World, name: &str| world.field(name, &format!("namespace/{name}"), ".metadata.labels.demarc\\.dev/admission");
     assert_eq!((label(&world, "shop").as_str(), label(&world, "ledger").as_str()), ("enabled", ""));
+    let strict = json!({"apiVersion": "demarc.dev/v1alpha1", "kind": "Baseline", "metadata": {"name": "strict"}, "spec": {"namespaceSelector": {"matchLabels": {"tier": "gold"}}, "undeclared": "Deny"}});
+    let own = json!({"apiVersion": "demarc.dev/v1alpha1", "kind": "Control", "metadata": {"name": "two-replicas", "labels": {"app.kubernetes.io/managed-by": "demarc"}},
+        "spec": {"title": "a", "severity": "low", "kinds": ["Pod"], "validations": [{"expression": "true"}]}});
+    for object in [strict, own] {
+        world.plane.kubectl(&["apply", "-f", "-"], Some(&object.to_string())).result().unwrap();
+    }
+    let made = |world: &World| {
+        let listed = world.plane.kubectl(&["get", "controls,validatingadmissionpolicybindings", "-o", "name"], None).result().unwrap();
+        (listed.matches("control.demarc.dev/").count(), listed.contains("/demarc-gate-strict"))
+    };
+    let all = (CATALOG.len() + 1, true);
+    eventually("the catalog and the gate", SOON, || if made(&world) == all { Ok(()) } else { Err(format!("{:?}", made(&world))) });
 
     let (code, out, err) = cleanup(&kubeconfig, &["-n", "kube-system"]);
     assert!((code, err.as_str()) == (0, "") && out.contains("namespace shop: no longer enrolled\n") && out.ends_with("done: 2 namespaces\n"), "{out}{err}");
     assert!(out.contains("namespace ledger: no longer marked as under a Baseline\n"), "{out}");
+    assert!(out.contains(&format!("deleted: 1 bindings of the gate, {} Controls of the catalog\n", CATALOG.len())), "{out}");
     // As long as helm takes to tell the pods to go.
     let until = Instant::now() + Duration::from_secs(7);
     while Instant::now() < until {
-        assert_eq!((label(&world, "shop"), mark(&world)), (String::new(), String::new()), "somebody put it back");
+        assert_eq!((label(&world, "shop").as_str(), mark(&world).as_str(), made(&world)), ("", "", (1, false)), "somebody put it back");
         std::thread::sleep(Duration::from_millis(500));
     }
     // Who goes on running is not uninstalled.
     eventually("enrolled again", SOON, || if label(&world, "shop") == "enabled" { Ok(()) } else { Err(label(&world, "shop")) });
     eventually("marked again", SOON, || if mark(&world) == "member" { Ok(()) } else { Err(mark(&world)) });
+    eventually("published again", SOON, || if made(&world) == all { Ok(()) } else { Err(format!("{:?}", made(&world))) });
     world.demarc.take().unwrap().kill();
 
     // Nobody leads, and the rights of the service account suffice; twice does no harm.

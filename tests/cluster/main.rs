@@ -8,6 +8,7 @@ mod support;
 
 mod access;
 mod baselines;
+mod catalog;
 mod cel;
 mod certificates;
 mod cleanup;

@@ -13,7 +13,10 @@ use serde::de::DeserializeOwned;
 use super::Touched;
 use crate::{
     api::{Declaration, baseline::Baseline, control::Control, ownership::Ownership, waiver::Waiver},
-    controller::install::SYSTEM_NAMESPACES,
+    controller::{
+        install::SYSTEM_NAMESPACES,
+        publish::{self, Found},
+    },
     controls::custom::Custom,
     model::{facts::Namespace, selector::Selector, subject::Kind},
     policy::{
@@ -43,6 +46,8 @@ pub(super) struct Declared {
     /// Baselines that are stored and were never read: nobody is released from them.
     pub unread_baselines: BTreeSet<String>,
     controls: Arc<BTreeMap<String, Arc<Custom>>>,
+    /// Controls by a name of the catalog, or that say that they are of it.
+    pub published: BTreeMap<String, Found>,
     pub waivers: HashMap<String, BTreeMap<String, Arc<Waiver>>>,
     /// What each namespace promises by all of these.
     promises: HashMap<String, Promise>,
@@ -166,6 +171,16 @@ impl Declared {
                 Touched::all()
             }
             Declaration::Control => {
+                let found = publish::found(&name, object);
+                let foreign = matches!(found, None | Some(Found::Foreign));
+                match found {
+                    Some(found) => drop(self.published.insert(name.clone(), found)),
+                    None => drop(self.published.remove(&name)),
+                }
+                // What is published says what this binary does anyhow: it is never run, and changes no verdict.
+                if !foreign {
+                    return self.forget_own(&name);
+                }
                 match read::<Control>(object) {
                     Ok(control) => {
                         let custom = Custom::new(&name, control.spec);
@@ -199,6 +214,15 @@ impl Declared {
         }
     }
 
+    fn forget_own(&mut self, name: &str) -> Touched {
+        if !self.controls.contains_key(name) {
+            return Touched::default();
+        }
+        Arc::make_mut(&mut self.controls).remove(name);
+        self.all_stale = true;
+        Touched::all()
+    }
+
     /// Forgets a declaration.
     pub fn forget(&mut self, kind: Declaration, name: &str, namespace: &str) -> Touched {
         match kind {
@@ -214,9 +238,8 @@ impl Declared {
                 Touched::all()
             }
             Declaration::Control => {
-                Arc::make_mut(&mut self.controls).remove(name);
-                self.all_stale = true;
-                Touched::all()
+                self.published.remove(name);
+                self.forget_own(name)
             }
             Declaration::Waiver => {
                 if let Some(of_namespace) = self.waivers.get_mut(namespace) {

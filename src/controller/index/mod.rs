@@ -31,6 +31,7 @@ use self::{
 };
 use super::{
     audit::Expected,
+    publish::{Action, plan},
     watch::{Change, Health},
 };
 use crate::{
@@ -284,6 +285,11 @@ impl Index {
     pub fn has_baseline(&self, name: &str) -> bool {
         let state = self.state();
         state.declared.baselines.contains_key(name) || state.declared.unread_baselines.contains(name)
+    }
+
+    /// What is to be done so that the catalog is published as it is.
+    pub fn unpublished(&self) -> Vec<Action> {
+        plan(&self.state().declared.published)
     }
 
     /// The stored Waivers of a namespace.
