@@ -15,6 +15,7 @@ use tokio::{net::TcpListener, sync::watch, task::JoinSet, time::Instant};
 
 use crate::{
     admission::{
+        assign,
         server::{self, Edge},
         tls::{self, Pair},
     },
@@ -151,7 +152,8 @@ pub async fn controller(args: Args, client: Client, shutdown: impl Future<Output
     start_lookout(&args, &client, &index, &mandate, &pair, &mut tasks);
 
     let trusted = TRUSTED.iter().map(|t| (*t).to_owned()).chain(args.trusted_controller.clone()).collect();
-    let edge = Edge { shared: index.shared.clone(), trusted: Arc::new(trusted), replica: args.replica.as_str().into(), now: jiff::Timestamp::now };
+    let edge =
+        Edge { shared: index.shared.clone(), trusted: Arc::new(trusted), replica: args.replica.as_str().into(), assigns: assign::by(client.clone()), now: jiff::Timestamp::now };
     let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(pair.clone().server_config()?));
     let (stop_webhook, stopped) = watch::channel(false);
     tasks.spawn(async move { ("webhook", server::serve(webhook, acceptor, server::routes(edge), until(stopped), DRAIN).await.map_err(Into::into)) });

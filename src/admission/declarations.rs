@@ -1,15 +1,23 @@
 //! The second webhook entry: our own kinds as they are declared. Refuses what the definitions let through and what could not be meant, with what
-//! would be right. DELETE is never refused: a refused custom resource would leave its namespace Terminating.
+//! would be right, and what weakens another's promise. DELETE of what lives in a namespace is never refused: its namespace would be left Terminating.
+
+use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::de::DeserializeOwned;
 
-use super::{answer::Answer, review::Request};
+use super::{
+    answer::Answer,
+    guard::{Decision, guard},
+    review::Request,
+};
 use crate::{
     api::{
         Declaration, GROUP,
+        baseline::Baseline,
         control::{Control, ControlSpec},
-        ownership::Ownership,
+        ownership::{ControlEntry, Ownership, Parties},
+        party::Party,
         waiver::Waiver,
     },
     controls::{self, custom},
@@ -17,38 +25,134 @@ use crate::{
     policy::{
         book::{Book, Promise},
         floor::Floor,
+        matrix::Matrix,
         waiver::{MAX_DAYS, known_kind},
+        weaker::{self, Weaker},
     },
 };
 
 /// Decides on a declaration.
-pub fn decide(request: &Request<'_>, book: &Book, now: Timestamp) -> Answer {
+pub fn decide(request: &Request<'_>, book: &Book, now: Timestamp) -> Decision {
     let uid = &*request.uid;
-    match &*request.operation {
-        "CREATE" | "UPDATE" => {}
-        "DELETE" | "CONNECT" => return Answer::allow(uid),
-        other => return Answer::deny(uid, 400, format!("operation {} is not one that this webhook answers", shown(other, 40))),
-    }
-    let found = match Declaration::find(&request.kind.kind).filter(|_| &*request.kind.group == GROUP) {
-        None => return Answer::deny(uid, 400, format!("{} is not a declaration", shown(&request.kind.kind, 63))),
-        Some(Declaration::Ownership) => read::<Ownership>(request).map(|(new, stored)| {
-            let floor = book.floors.get(&*request.namespace).map(|floor| &**floor);
-            objections(&new, stored.as_ref(), floor, &|id| book.controls.contains_key(id))
-        }),
-        Some(Declaration::Waiver) => read::<Waiver>(request).map(|(new, stored)| {
-            let asked = Asked { user: &request.username, days: waiver_days(book, &request.namespace), now };
-            waiver_objections(&new, stored.as_ref(), Some(&asked), &|id| book.controls.contains_key(id))
-        }),
-        // A policy in the API server lets nobody but Demarc write a built-in one, and whatever says that it is one is never run.
-        Some(Declaration::Control) => read::<Control>(request)
-            .map(|(new, _)| if new.spec.built_in() { Vec::new() } else { objections_to_control(new.metadata.name.as_deref().unwrap_or_default(), &new.spec) }),
-        Some(Declaration::Baseline | Declaration::Party | Declaration::Roster) => return Answer::allow(uid),
+    let kind = Declaration::find(&request.kind.kind).filter(|_| &*request.kind.group == GROUP);
+    let found = match (&*request.operation, kind) {
+        ("CREATE" | "UPDATE", Some(kind)) => declared(request, kind, book, now),
+        ("DELETE", Some(kind)) => Ok(deleted(request, kind, book)),
+        ("CREATE" | "UPDATE", None) => Err(Answer::deny(uid, 400, format!("{} is not a declaration", shown(&request.kind.kind, 63)))),
+        ("DELETE" | "CONNECT", _) => Ok(Found::default()),
+        (other, _) => Err(Answer::deny(uid, 400, format!("operation {} is not one that this webhook answers", shown(other, 40)))),
     };
-    match found.map(|objections| objections.into_iter().next()) {
-        Err(refusal) => refusal,
-        Ok(Some(Objection { path, what })) => Answer::deny(uid, 422, format!("{path}: {what}")),
-        Ok(None) => Answer::allow(uid),
+    let Found { objections, weaker, missing } = match found {
+        Ok(found) => found,
+        Err(refusal) => return refusal.into(),
+    };
+    if let Some(Objection { path, what }) = objections.into_iter().next() {
+        return Answer::deny(uid, 422, format!("{path}: {what}")).into();
     }
+    let mut decision = kind.and_then(|kind| guard(request, kind, book, &weaker)).unwrap_or_else(|| Answer::allow(uid).into());
+    decision.answer.warnings = missing.iter().take(WARNED).map(|party| format!("there is no Party {} yet; nobody acts for it until there is", shown(party, 63))).collect();
+    decision
+}
+
+/// Parties that are not there are told up to so many.
+const WARNED: usize = 5;
+
+/// What is found in a change of a declaration.
+#[derive(Default)]
+struct Found {
+    objections: Vec<Objection>,
+    weaker: Vec<Weaker>,
+    /// Parties that it names and that are not there.
+    missing: Vec<String>,
+}
+
+impl From<Vec<Objection>> for Found {
+    fn from(objections: Vec<Objection>) -> Self {
+        Self { objections, ..Self::default() }
+    }
+}
+
+fn declared(request: &Request<'_>, kind: Declaration, book: &Book, now: Timestamp) -> Result<Found, Answer> {
+    let custom = |id: &str| book.controls.contains_key(id);
+    Ok(match kind {
+        Declaration::Ownership => {
+            let (new, stored) = read::<Ownership>(request)?;
+            let floor = book.floors.get(&*request.namespace).map(|floor| &**floor);
+            let objections = objections(&new, stored.as_ref(), floor, &custom);
+            let weaker = unreadable(request, stored.as_ref()).unwrap_or_else(|| weaker::ownership(stored.as_ref(), &new, floor, &book.controls));
+            Found { objections, weaker, missing: missing(book, &new.spec.parties, &new.spec.controls) }
+        }
+        Declaration::Baseline => {
+            let (new, stored) = read::<Baseline>(request)?;
+            let weaker = unreadable(request, stored.as_ref()).unwrap_or_else(|| weaker::baseline(stored.as_ref(), Some(&new), &book.controls));
+            Found { objections: Vec::new(), weaker, missing: missing(book, &new.spec.parties, &new.spec.controls) }
+        }
+        Declaration::Party => {
+            let (new, stored) = read::<Party>(request)?;
+            let name = new.metadata.name.as_deref().unwrap_or_default();
+            let party = || weaker::party(name, stored.as_ref().map(|s| &s.spec), &new.spec, named_in(book, name).is_some());
+            Found { weaker: unreadable(request, stored.as_ref()).unwrap_or_else(party), ..Found::default() }
+        }
+        Declaration::Waiver => {
+            let (new, stored) = read::<Waiver>(request)?;
+            let asked = Asked { user: &request.username, days: waiver_days(book, &request.namespace), now };
+            waiver_objections(&new, stored.as_ref(), Some(&asked), &custom).into()
+        }
+        Declaration::Control => {
+            let (new, _) = read::<Control>(request)?;
+            // A policy in the API server lets nobody but Demarc write a built-in one, and whatever says that it is one is never run.
+            let objections = if new.spec.built_in() { Vec::new() } else { objections_to_control(new.metadata.name.as_deref().unwrap_or_default(), &new.spec) };
+            objections.into()
+        }
+        Declaration::Roster => Found::default(),
+    })
+}
+
+fn deleted(request: &Request<'_>, kind: Declaration, book: &Book) -> Found {
+    match kind {
+        Declaration::Baseline => {
+            let old = request.objects().old_object.and_then(|old| serde_json::from_str::<Baseline>(old.get()).ok());
+            let weaker = unreadable(request, old.as_ref()).unwrap_or_else(|| weaker::baseline(old.as_ref(), None, &book.controls));
+            Found { weaker, ..Found::default() }
+        }
+        Declaration::Party => {
+            let name = request.name();
+            let named = named_in(book, &name).map(|place| Objection::new("metadata.name", format!("party {} is named in {place}; name another there first", shown(&name, 63))));
+            named.into_iter().collect::<Vec<_>>().into()
+        }
+        Declaration::Ownership | Declaration::Waiver | Declaration::Control | Declaration::Roster => Found::default(),
+    }
+}
+
+/// Of what is stored and cannot be read nobody can say what it promised.
+fn unreadable<K>(request: &Request<'_>, stored: Option<&K>) -> Option<Vec<Weaker>> {
+    let lost = stored.is_none() && &*request.operation != "CREATE";
+    lost.then(|| vec![Weaker { path: "spec".to_owned(), what: "what is stored cannot be read by this version".to_owned(), answers: BTreeSet::new() }])
+}
+
+fn named_by<'s>(parties: &'s Parties, controls: &'s [ControlEntry]) -> impl Iterator<Item = &'s String> {
+    let roles = [&parties.provider, &parties.customer, &parties.mssp].into_iter().flatten().chain(&parties.third_parties);
+    roles.chain(controls.iter().flat_map(|e| e.accountable.iter().chain(&e.performed_by)))
+}
+
+/// The parties that are named and not there. Where Parties cannot be read, or nobody keeps any, there is nothing to tell.
+fn missing(book: &Book, parties: &Parties, controls: &[ControlEntry]) -> Vec<String> {
+    let Some(known) = book.facts.parties.as_ref().ok().filter(|known| !known.is_empty()) else { return Vec::new() };
+    named_by(parties, controls).filter(|party| !known.contains_key(*party)).cloned().collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// Where a Party is named.
+fn named_in(book: &Book, party: &str) -> Option<String> {
+    let says = |parties: &Parties, controls: &[ControlEntry]| named_by(parties, controls).any(|named| named == party);
+    let baseline = book.baselines.iter().find(|(_, b)| says(&b.spec.parties, &b.spec.controls)).map(|(name, _)| format!("Baseline {name}"));
+    let promises = |matrix: &Matrix| says(&matrix.parties, &[]) || matrix.entries.iter().any(|e| e.accountable.iter().chain(&e.performed_by).any(|named| named == party));
+    baseline.or_else(|| {
+        let named = |promise: &Promise| match promise {
+            Promise::Declared(matrix) | Promise::Broken { last_good: Some(matrix), .. } => promises(matrix),
+            Promise::Broken { last_good: None, .. } => false,
+        };
+        book.promises.iter().filter(|(_, promise)| named(promise)).map(|(namespace, _)| namespace).min().map(|namespace| format!("the Ownership of namespace {namespace}"))
+    })
 }
 
 /// The object and what is stored of it; what is stored and cannot be read is as good as absent.

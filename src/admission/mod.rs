@@ -1,9 +1,11 @@
-//! The webhook door. `review`, `answer`, `probe` and `denial` are pure: bytes and a snapshot in, an answer out; `server` and `tls` are the edge.
+//! The webhook door. All but the edge is pure: bytes and a snapshot in, an answer out; `server`, `assign` and `tls` are the edge.
 //! Anything unexpected refuses: an answer starts denied and becomes allowed only at the one place that says so.
 
 pub mod answer;
+pub mod assign;
 pub mod declarations;
 pub mod denial;
+pub mod guard;
 pub mod probe;
 pub mod review;
 pub mod server;

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::api::authentication::v1::UserInfo;
 use serde::{
     Deserialize, Deserializer,
     de::{self, DeserializeSeed, IgnoredAny, MapAccess},
@@ -30,7 +31,7 @@ pub struct Request<'a> {
     pub namespace: Str<'a>,
     /// `CREATE`, `UPDATE`, `DELETE` or `CONNECT`.
     pub operation: Str<'a>,
-    /// Who asks. Read for one thing alone: whether a claim of parenthood can be believed.
+    /// Who asks: whether a claim of parenthood can be believed, and whether a Waiver is asked for by its requester.
     pub username: Str<'a>,
     /// The object as it would be stored, where it is of a kind that is judged; absent on DELETE.
     pub subject: Option<Subject<'a>>,
@@ -73,6 +74,31 @@ impl<'a> Request<'a> {
     }
 }
 
+impl Request<'_> {
+    /// Who asks, whole; read again, for only a declaration that weakens something needs it. Nobody where it cannot be read.
+    pub fn user(&self) -> UserInfo {
+        self.asked_for("userInfo").and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
+    }
+
+    /// The name of the object; empty on a CREATE that leaves it to the API server.
+    pub fn name(&self) -> String {
+        self.asked_for("name").and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
+    }
+
+    fn asked_for(&self, field: &str) -> Option<&RawValue> {
+        self.fields().ok()?.into_iter().find(|(key, _)| &**key == field).map(|(_, raw)| raw)
+    }
+
+    fn fields(&self) -> serde_json::Result<BTreeMap<Str<'_>, &RawValue>> {
+        #[derive(Deserialize)]
+        struct Review<'a> {
+            #[serde(borrow)]
+            request: BTreeMap<Str<'a>, &'a RawValue>,
+        }
+        serde_json::from_str::<Review<'_>>(self.body).map(|review| review.request)
+    }
+}
+
 /// What an expression may read of a request.
 const ASKED: [&str; 6] = ["kind", "name", "namespace", "operation", "subResource", "userInfo"];
 
@@ -91,13 +117,7 @@ impl Request<'_> {
     }
 
     fn asked(&self) -> Result<Value, &'static str> {
-        #[derive(Deserialize)]
-        struct Review<'a> {
-            #[serde(borrow)]
-            request: BTreeMap<Str<'a>, &'a RawValue>,
-        }
-        let review: Review<'_> = serde_json::from_str(self.body).map_err(|_| UNREAD)?;
-        let fields = review.request.into_iter().filter(|(key, _)| ASKED.contains(&&**key));
+        let fields = self.fields().map_err(|_| UNREAD)?.into_iter().filter(|(key, _)| ASKED.contains(&&**key));
         fields.map(|(key, raw)| Ok((key.to_string(), tree(raw)?))).collect::<Result<serde_json::Map<_, _>, _>>().map(Value::Object)
     }
 }

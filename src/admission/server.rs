@@ -9,7 +9,7 @@ use std::{
 
 use axum::{
     Router,
-    body::Body,
+    body::{Body, Bytes},
     extract::{Request as HttpRequest, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
@@ -25,12 +25,12 @@ use hyper_util::{
 use jiff::Timestamp;
 use tokio::{
     net::TcpListener,
-    sync::{Notify, Semaphore},
+    sync::{Notify, Semaphore, SemaphorePermit},
 };
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
-use super::{answer::Answer, denial::Cause, review};
+use super::{answer::Answer, assign::Assigns, denial::Cause, guard::Appeal, review};
 use crate::{
     model::proof,
     policy::{
@@ -60,6 +60,8 @@ pub struct Edge {
     pub trusted: Arc<Vec<String>>,
     /// Named in each refusal, for whoever asks which replica it was.
     pub replica: Arc<str>,
+    /// Who may weaken what they do not answer for.
+    pub assigns: Assigns,
     /// The clock.
     pub now: fn() -> Timestamp,
 }
@@ -118,57 +120,100 @@ pub fn admin_routes(shared: Arc<Shared>, page: Page) -> Router {
         )
 }
 
+const NOT_READY: (StatusCode, &str) = (StatusCode::SERVICE_UNAVAILABLE, "not ready: nothing is decided from an empty or stale book\n");
+
 async fn workloads(State(Door { edge, bodies }): State<Door>, request: HttpRequest) -> Response {
-    let response = if edge.shared.ready() {
-        let decide = |review: &review::Request<'_>| {
-            let book = edge.shared.book.load();
-            let mut answer = super::answer::decide(review, &book, &edge.shared.objects(), &edge.trusted, &edge.shared.tally, (edge.now)());
-            if !answer.causes.is_empty() {
-                answer.causes.push(Cause::note(proof::REPLICA, &edge.replica));
-            }
-            answer
-        };
-        answer(request, &bodies, (Route::Workloads, &edge.shared.tally), decide).await
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "not ready: nothing is decided from an empty or stale book\n").into_response()
+    let decide = |review: &review::Request<'_>| {
+        let book = edge.shared.book.load();
+        let mut answer = super::answer::decide(review, &book, &edge.shared.objects(), &edge.trusted, &edge.shared.tally, (edge.now)());
+        if !answer.causes.is_empty() {
+            answer.causes.push(Cause::note(proof::REPLICA, &edge.replica));
+        }
+        answer
     };
-    part(response, &edge.shared)
+    let answered = async {
+        if !edge.shared.ready() {
+            return Err(NOT_READY.into_response());
+        }
+        let body = receive(request, &bodies).await?;
+        let began = Instant::now();
+        Ok(reply(&judge(&body.bytes, decide).map_err(|refused| *refused)?, (Route::Workloads, &edge.shared.tally), began))
+    };
+    part(answered.await.unwrap_or_else(|refused| refused), &edge.shared)
 }
 
 async fn declarations(State(Door { edge, bodies }): State<Door>, request: HttpRequest) -> Response {
-    let decide = |review: &review::Request<'_>| super::declarations::decide(review, &edge.shared.book.load(), (edge.now)());
-    part(answer(request, &bodies, (Route::Declarations, &edge.shared.tally), decide).await, &edge.shared)
+    let answered = async {
+        if !edge.shared.ready() {
+            return Err(NOT_READY.into_response());
+        }
+        let body = receive(request, &bodies).await?;
+        let began = Instant::now();
+        let mut appeal = None;
+        let decide = |review: &review::Request<'_>| {
+            let decision = super::declarations::decide(review, &edge.shared.book.load(), (edge.now)());
+            appeal = decision.appeal;
+            decision.answer
+        };
+        let answer = judge(&body.bytes, decide).map_err(|refused| *refused)?;
+        let answer = match appeal {
+            Some(appeal) => heard(answer, appeal, &edge.assigns).await,
+            None => answer,
+        };
+        Ok(reply(&answer, (Route::Declarations, &edge.shared.tally), began))
+    };
+    part(answered.await.unwrap_or_else(|refused| refused), &edge.shared)
 }
 
-async fn answer(request: HttpRequest, bodies: &Semaphore, (route, tally): (Route, &Tally), decide: impl FnOnce(&review::Request<'_>) -> Answer) -> Response {
+/// A refusal stands unless the API server says that whoever asks may assign.
+async fn heard(refusal: Answer, appeal: Appeal, assigns: &Assigns) -> Answer {
+    match assigns(appeal).await {
+        Ok(true) => Answer { warnings: refusal.warnings, ..Answer::allow(&refusal.uid) },
+        Ok(false) => refusal,
+        Err(why) => Answer { message: format!("{} (whether you hold it is not known: {why})", refusal.message), ..refusal },
+    }
+}
+
+/// A body, and the room that it takes until it is answered.
+struct Received<'d> {
+    bytes: Bytes,
+    _room: SemaphorePermit<'d>,
+}
+
+async fn receive(request: HttpRequest, bodies: &Semaphore) -> Result<Received<'_>, Response> {
     if !is_json(request.headers()) {
-        return (StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body must be application/json\n").into_response();
+        return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body must be application/json\n").into_response());
     }
     let announced = request.body().size_hint().upper().and_then(|n| usize::try_from(n).ok()).unwrap_or(MAX_BODY);
     if announced > MAX_BODY {
-        return (StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 7 MiB\n").into_response();
+        return Err((StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 7 MiB\n").into_response());
     }
     let room = u32::try_from(announced.div_ceil(1024)).unwrap_or(u32::MAX);
-    let Ok(Ok(_room)) = tokio::time::timeout(PATIENCE, bodies.acquire_many(room)).await else {
-        return (StatusCode::SERVICE_UNAVAILABLE, "too many large bodies at once\n").into_response();
+    let Ok(Ok(room)) = tokio::time::timeout(PATIENCE, bodies.acquire_many(room)).await else {
+        return Err((StatusCode::SERVICE_UNAVAILABLE, "too many large bodies at once\n").into_response());
     };
-    let body = match tokio::time::timeout(PATIENCE, Limited::new(request.into_body(), MAX_BODY).collect()).await {
-        Ok(Ok(collected)) => collected.to_bytes(),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => return (StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 7 MiB\n").into_response(),
-        Ok(Err(_)) => return (StatusCode::BAD_REQUEST, "the body ended early\n").into_response(),
-        Err(_) => return (StatusCode::REQUEST_TIMEOUT, "the body took longer than 5 s\n").into_response(),
-    };
-    let began = Instant::now();
-    let answer = match review::parse(&body) {
-        Ok(review) => std::panic::catch_unwind(AssertUnwindSafe(|| decide(&review))).unwrap_or_else(|_| {
+    match tokio::time::timeout(PATIENCE, Limited::new(request.into_body(), MAX_BODY).collect()).await {
+        Ok(Ok(collected)) => Ok(Received { bytes: collected.to_bytes(), _room: room }),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err((StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 7 MiB\n").into_response()),
+        Ok(Err(_)) => Err((StatusCode::BAD_REQUEST, "the body ended early\n").into_response()),
+        Err(_) => Err((StatusCode::REQUEST_TIMEOUT, "the body took longer than 5 s\n").into_response()),
+    }
+}
+
+fn judge(body: &[u8], decide: impl FnOnce(&review::Request<'_>) -> Answer) -> Result<Answer, Box<Response>> {
+    match review::parse(body) {
+        Ok(review) => Ok(std::panic::catch_unwind(AssertUnwindSafe(|| decide(&review))).unwrap_or_else(|_| {
             tracing::error!("a check panicked; the request was refused");
             Answer::deny(&review.uid, 400, "demarc failed on this object and refuses it; its log tells where")
-        }),
-        Err(review::Malformed::Named { uid, reason }) => Answer::deny(&uid, 400, crate::model::text::shown(&format!("malformed review: {reason}"), 300)),
-        Err(error @ review::Malformed::Anonymous(_)) => return (StatusCode::BAD_REQUEST, crate::model::text::shown(&error.to_string(), 300)).into_response(),
-    };
+        })),
+        Err(review::Malformed::Named { uid, reason }) => Ok(Answer::deny(&uid, 400, crate::model::text::shown(&format!("malformed review: {reason}"), 300))),
+        Err(error @ review::Malformed::Anonymous(_)) => Err(Box::new((StatusCode::BAD_REQUEST, crate::model::text::shown(&error.to_string(), 300)).into_response())),
+    }
+}
+
+fn reply(answer: &Answer, (route, tally): (Route, &Tally), began: Instant) -> Response {
     let bytes = answer.to_json();
-    tally.reviewed(route, answered(&answer), began.elapsed());
+    tally.reviewed(route, answered(answer), began.elapsed());
     ([(header::CONTENT_TYPE, "application/json")], Body::from(bytes)).into_response()
 }
 

@@ -102,6 +102,8 @@ fn declarations_entry() -> Value {
         "rules": [
             {"apiGroups": [GROUP], "apiVersions": ["*"], "operations": ["CREATE", "UPDATE"], "resources": ["ownerships", "waivers"], "scope": "Namespaced"},
             {"apiGroups": [GROUP], "apiVersions": ["*"], "operations": ["CREATE", "UPDATE"], "resources": ["controls"], "scope": "Cluster"},
+            // These belong to no namespace that would be left Terminating.
+            {"apiGroups": [GROUP], "apiVersions": ["*"], "operations": ["CREATE", "UPDATE", "DELETE"], "resources": ["baselines", "parties"], "scope": "Cluster"},
         ],
         // Finalizers must go here as well, and an owner may not come.
         "matchConditions": [{"name": "can-matter", "expression": format!("{CAN_MATTER} || object.metadata.?ownerReferences != oldObject.metadata.?ownerReferences")}],

@@ -13,6 +13,7 @@ use arc_swap::ArcSwap;
 
 use super::{floor::Floor, matrix::Matrix, objects::Objects, tally::Tally};
 use crate::{
+    api::baseline::Baseline,
     controls::custom::Custom,
     model::facts::{Facts, Namespace},
 };
@@ -39,6 +40,8 @@ pub struct Book {
     pub promises: HashMap<String, Promise>,
     /// What the Baselines of a namespace ask together; absent where there are none.
     pub floors: HashMap<String, Arc<Floor>>,
+    /// Baselines by name, of whichever namespaces.
+    pub baselines: BTreeMap<String, Arc<Baseline>>,
     /// Controls of users' own, by name.
     pub controls: Arc<BTreeMap<String, Arc<Custom>>>,
     /// Labels and annotations by namespace.
@@ -50,7 +53,14 @@ pub struct Book {
 impl Book {
     /// Nothing is known yet.
     pub fn empty() -> Self {
-        Self { promises: HashMap::new(), floors: HashMap::new(), controls: Arc::default(), namespaces: HashMap::new(), facts: Facts::none("not read yet") }
+        Self {
+            promises: HashMap::new(),
+            floors: HashMap::new(),
+            baselines: BTreeMap::new(),
+            controls: Arc::default(),
+            namespaces: HashMap::new(),
+            facts: Facts::none("not read yet"),
+        }
     }
 }
 

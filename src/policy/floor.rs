@@ -44,7 +44,7 @@ pub struct Below {
 }
 
 /// How much an owner class leaves to the customer's side, which alone is held to anything.
-const fn strictness(owner: OwnerClass) -> u8 {
+pub(super) const fn strictness(owner: OwnerClass) -> u8 {
     match owner {
         OwnerClass::NotApplicable => 0,
         OwnerClass::Provider => 1,
@@ -74,7 +74,7 @@ impl Floor {
     }
 
     /// Combines them; `None` of none.
-    fn of<'b>(baselines: impl IntoIterator<Item = &'b Baseline>, custom: &Arc<BTreeMap<String, Arc<Custom>>>) -> Option<Self> {
+    pub(super) fn of<'b>(baselines: impl IntoIterator<Item = &'b Baseline>, custom: &Arc<BTreeMap<String, Arc<Custom>>>) -> Option<Self> {
         let mut all: Vec<&Baseline> = baselines.into_iter().collect();
         all.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
         let mut floor = (!all.is_empty()).then(|| Self { custom: custom.clone(), ..Self::default() })?;
@@ -105,6 +105,11 @@ impl Floor {
     /// Whether a namespace is to be enrolled although the cluster depends on it.
     pub fn enrols(&self, namespace: &str) -> bool {
         self.critical.contains(namespace)
+    }
+
+    /// The customer where an Ownership names none.
+    pub(super) fn customer(&self) -> Option<&str> {
+        self.parties.customer.as_deref()
     }
 
     /// What an Ownership promises over this floor.

@@ -33,7 +33,7 @@ fn now() -> jiff::Timestamp {
 
 fn edge(index: &Index) -> Edge {
     let trusted = ["replicaset", "statefulset", "job"].map(|c| format!("system:serviceaccount:kube-system:{c}-controller"));
-    Edge { shared: index.shared.clone(), trusted: Arc::new(trusted.to_vec()), replica: "one".into(), now }
+    Edge { shared: index.shared.clone(), trusted: Arc::new(trusted.to_vec()), replica: "one".into(), assigns: demarc::admission::assign::nobody(), now }
 }
 
 /// An index as the watches would have filled it from these documents.
@@ -296,7 +296,7 @@ async fn before_the_stores_are_full_nothing_is_decided() {
 
 #[tokio::test]
 async fn an_unknown_control_is_refused_with_its_neighbour() {
-    let router = routes(edge(&Index::default()));
+    let router = routes(edge(&index("")));
     let review = |operation: &str, controls: Value, old: Value, extra: Value| {
         let mut object = json!({"apiVersion": "demarc.dev/v1alpha1", "kind": "Ownership", "metadata": {"name": "default", "namespace": "shop"}, "spec": {"serviceModel": "PaaS", "controls": controls}});
         object["metadata"].as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
@@ -317,3 +317,6 @@ async fn an_unknown_control_is_refused_with_its_neighbour() {
         assert!(allowed || answer["response"]["status"]["message"].as_str().unwrap().contains(contains), "{answer}");
     }
 }
+
+#[path = "guard.rs"]
+mod guard;

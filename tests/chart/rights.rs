@@ -25,11 +25,12 @@ const BEYOND_READING: &[(&str, &str, &str, &str, &str)] = &[
     ("ClusterRole", "admissionregistration.k8s.io", "validatingadmissionpolicybindings", "", "create"), // baselines: bind
     ("ClusterRole", "admissionregistration.k8s.io", "validatingadmissionpolicybindings", "", "patch"),
     ("ClusterRole", "admissionregistration.k8s.io", "validatingadmissionpolicybindings", "", "delete"),
-    ("ClusterRole", "", "namespaces", "", "patch"),           // reconcile: label
-    ("ClusterRole", "", "podtemplates", "", "create"),        // probe: ask, by dry run
-    ("ClusterRole", "events.k8s.io", "events", "", "create"), // reconcile: tell
-    ("ClusterRole", "events.k8s.io", "events", "", "patch"),  // the same Event again: kube counts it up
-    ("Role", "coordination.k8s.io", "leases", "", "create"),  // lease: turn
+    ("ClusterRole", "authorization.k8s.io", "subjectaccessreviews", "", "create"), // assign: ask
+    ("ClusterRole", "", "namespaces", "", "patch"),                                // reconcile: label
+    ("ClusterRole", "", "podtemplates", "", "create"),                             // probe: ask, by dry run
+    ("ClusterRole", "events.k8s.io", "events", "", "create"),                      // reconcile: tell
+    ("ClusterRole", "events.k8s.io", "events", "", "patch"),                       // the same Event again: kube counts it up
+    ("Role", "coordination.k8s.io", "leases", "", "create"),                       // lease: turn
     ("Role", "coordination.k8s.io", "leases", "demarc", "get"),
     ("Role", "coordination.k8s.io", "leases", "demarc", "patch"),
     ("Role", "coordination.k8s.io", "leases", "demarc-proof", "get"),   // doctor, by helm test
@@ -97,7 +98,7 @@ fn no_role_holds_an_asterisk_and_none_is_bound_to_more_than_the_controller() {
     for values in [&[][..], FULL] {
         let objects = rendered(values);
         let roles: Vec<&Value> = objects.iter().filter(|o| o["kind"].as_str().unwrap().ends_with("Role")).collect();
-        assert_eq!(roles.len(), 6);
+        assert_eq!(roles.len(), 7);
         for rule in roles.iter().flat_map(|r| r["rules"].as_array().unwrap()) {
             let all = ["apiGroups", "resources", "verbs"].map(|part| texts(&rule[part])).concat();
             assert!(!all.iter().any(|part| part.contains('*')), "{rule}");
@@ -217,6 +218,10 @@ fn people(plane: &ControlPlane) {
     assert!(!can("alice", "approve", "waivers.demarc.dev", "shop") && !can("bob", "approve", "waivers.demarc.dev", "shop"));
     for what in ["baselines.demarc.dev", "parties.demarc.dev", "rosters.demarc.dev"] {
         assert!(!can("bob", "create", what, "shop"), "{what}");
+    }
+    // Nor does anybody assign: an admin of a namespace writes its Ownership, and weakens nothing that another answers for.
+    for what in ["ownerships.demarc.dev", "baselines.demarc.dev", "parties.demarc.dev"] {
+        assert!(!can("alice", "assign", what, "shop") && !can("bob", "assign", what, "shop"), "{what}");
     }
     assert!(!can("bob", "get", "rosters.demarc.dev", "shop"), "personal data");
     for verb in ["create", "update", "patch", "delete"] {

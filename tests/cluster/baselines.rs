@@ -177,8 +177,12 @@ fn nothing_slips_into_a_namespace_before_it_is_enrolled_and_the_gate_goes_with_i
     eventually("a gate", SOON, || if world_gate(&world).contains("demarc-gate-gold") { Ok(()) } else { Err(world_gate(&world)) });
     world.plane.kubectl(&["delete", "validatingadmissionpolicybinding", "demarc-gate-gold"], None).result().unwrap();
     eventually("it is put back", SOON, || if world_gate(&world).contains("demarc-gate-gold") { Ok(()) } else { Err(world_gate(&world)) });
-    // Without Demarc it goes with its Baseline all the same.
+    // Without Demarc it goes with its Baseline all the same, which nobody deletes while Demarc is only down.
     world.demarc.take().unwrap().kill();
+    let said = world.plane.kubectl(&["delete", "baseline", "gold"], None);
+    assert!(!said.ok && said.err.contains("failed calling webhook \"declarations.demarc.dev\""), "{said:?}");
+    world.plane.kubectl(&["delete", "validatingwebhookconfiguration", "demarc"], None).result().unwrap();
+    eventually("nobody is asked", SOON, || world.plane.kubectl(&["delete", "baseline", "gold", "--dry-run=server"], None).result());
     world.plane.kubectl(&["delete", "baseline", "gold"], None).result().unwrap();
     eventually("no gate", SOON, || if world_gate(&world).contains("demarc-gate-") { Err(world_gate(&world)) } else { Ok(()) });
 }

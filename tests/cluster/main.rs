@@ -18,6 +18,7 @@ mod enrolment;
 mod estate;
 mod gateways;
 mod grace;
+mod guard;
 mod limits;
 mod lookup;
 mod people;

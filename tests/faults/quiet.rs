@@ -50,7 +50,13 @@ async fn while_a_review_is_decided_the_api_server_is_not_asked() {
         let before = calls.lock().unwrap().len();
         assert_eq!(before, 2 * watched().len(), "a list and a watch each");
 
-        let router = routes(Edge { shared: index.shared.clone(), trusted: Arc::new(Vec::new()), replica: "one".into(), now: || "2026-04-01T00:00:00Z".parse().unwrap() });
+        let router = routes(Edge {
+            shared: index.shared.clone(),
+            trusted: Arc::new(Vec::new()),
+            replica: "one".into(),
+            assigns: demarc::admission::assign::nobody(),
+            now: || "2026-04-01T00:00:00Z".parse().unwrap(),
+        });
         let body = std::fs::read_to_string(case.join("request.json")).unwrap();
         let request = Request::post("/workloads").header("content-type", "application/json").body(Body::from(body)).unwrap();
         let response = router.oneshot(request).await.unwrap();

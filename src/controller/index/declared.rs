@@ -96,6 +96,7 @@ impl Declared {
         }
         book.promises.clone_from(&self.promises);
         book.floors.clone_from(&self.floors);
+        book.baselines = self.baselines.iter().map(|(name, (baseline, _))| (name.clone(), baseline.clone())).collect();
         book.controls = self.controls.clone();
     }
 

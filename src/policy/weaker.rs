@@ -1,0 +1,196 @@
+//! What a change of a declaration weakens, and which parties answer for that today. Tightening is never told.
+//! What holds is compared, Baselines and all, and not the words: a mode, an owner and an entry weaken in the same way.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use super::{
+    floor::{Floor, strictness},
+    matrix::Matrix,
+    settings::{looser, spares_no_more},
+    waiver::MAX_DAYS,
+};
+use crate::{
+    api::{
+        baseline::{Baseline, BaselineSpec},
+        ownership::{ControlEntry, Ownership, OwnershipSpec, Parties},
+        party::PartySpec,
+    },
+    controls::custom::Custom,
+};
+
+type Customs = Arc<BTreeMap<String, Arc<Custom>>>;
+
+/// One thing that a change weakens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Weaker {
+    /// The field, such as `spec.mode`.
+    pub path: String,
+    /// What becomes weaker.
+    pub what: String,
+    /// Who answers for it today: only whoever acts for each of these may say so. None named is nobody.
+    pub answers: BTreeSet<String>,
+}
+
+fn one(path: impl Into<String>, what: impl Into<String>, answers: impl IntoIterator<Item = String>) -> Weaker {
+    Weaker { path: path.into(), what: what.into(), answers: answers.into_iter().collect() }
+}
+
+/// What a new or changed Ownership weakens of what holds in its namespace. Where nothing was declared and no Baseline holds, nothing does.
+pub fn ownership(old: Option<&Ownership>, new: &Ownership, floor: Option<&Floor>, custom: &Customs) -> Vec<Weaker> {
+    let resolve = |o: &Ownership| floor.map_or_else(|| Matrix::resolve_with(o, custom), |floor| floor.under(o));
+    let now = resolve(new);
+    let (before, spec) = match (old, floor) {
+        (Some(old), _) => (resolve(old), old.spec.clone()),
+        (None, Some(floor)) => (floor.alone(), OwnershipSpec { service_model: new.spec.service_model, ..OwnershipSpec::default() }),
+        (None, None) => return Vec::new(),
+    };
+    let mut found = accountables(&before, &now, &new.spec, old.is_some());
+    // Where a Baseline only reports, whoever declares first says what is asked.
+    if old.is_none() && !before.mode.enrolled() {
+        return found;
+    }
+    found.extend(entries(&before, &now, (&spec, &new.spec)));
+    let customer = || before.parties.customer.clone().into_iter().chain(floor.and_then(Floor::customer).map(str::to_owned));
+    found.extend(looser(&before.policy, &now.policy).into_iter().map(|path| one(path, "may ask for less than before", customer())));
+    if now.default_owner.is_some() && now.default_owner != before.default_owner {
+        found.push(one("spec.defaultOwner", "makes somebody the owner of what names none", customer()));
+    }
+    if !spares_no_more(&before.existing, &now.existing) {
+        found.push(one("spec.existingWorkloads", "spares more than before", customer()));
+    }
+    found
+}
+
+/// Where in a spec something is said of a control.
+fn place(spec: &OwnershipSpec, id: &str, field: &str) -> String {
+    spec.controls.iter().position(|e| e.control == id).map_or_else(|| "spec.controls".to_owned(), |i| format!("spec.controls[{i}].{field}"))
+}
+
+/// Who answers is another one. Whoever is named where nobody was could loosen what is asked next, so that is told as well, but not of a first
+/// declaration; nor that a control comes to the party that is named for those who are held to it.
+fn accountables(before: &Matrix, now: &Matrix, new: &OwnershipSpec, declared: bool) -> Vec<Weaker> {
+    let mut found: BTreeMap<(String, Option<String>), Vec<&str>> = BTreeMap::new();
+    for (i, (was, is)) in before.entries.iter().zip(&now.entries).enumerate() {
+        let taken = !was.owner.owed_by_customer() && is.owner.owed_by_customer() && is.accountable == super::matrix::party_of(is.owner, &before.parties);
+        if was.accountable == is.accountable || taken || (was.accountable.is_none() && !declared) {
+            continue;
+        }
+        let id = before.row(i).id;
+        let own = new.controls.iter().any(|e| e.control == id && (e.accountable.is_some() || e.owner.is_some()));
+        let path = if own { place(new, id, "accountable") } else { "spec.parties".to_owned() };
+        found.entry((path, was.accountable.clone())).or_default().push(id);
+    }
+    found.into_iter().map(|((path, party), ids)| one(path, format!("another would answer for {}", counted(&ids)), party)).collect()
+}
+
+fn counted(ids: &[&str]) -> String {
+    match ids {
+        [] => "nothing".to_owned(),
+        [id] => (*id).to_owned(),
+        [id, rest @ ..] => format!("{id} and {} more", rest.len()),
+    }
+}
+
+/// Control by control: owed by somebody who is held to less, met with less, or asked with other params.
+fn entries(before: &Matrix, now: &Matrix, (old, new): (&OwnershipSpec, &OwnershipSpec)) -> Vec<Weaker> {
+    let mut found: BTreeMap<(String, String, Option<String>), Vec<&str>> = BTreeMap::new();
+    let mut tell = |path: String, what: String, party: &Option<String>, id| found.entry((path, what, party.clone())).or_default().push(id);
+    for (i, (was, is)) in before.entries.iter().zip(&now.entries).enumerate() {
+        let row = before.row(i);
+        let said = |spec: &OwnershipSpec| spec.controls.iter().find(|e| e.control == row.id).map(|e| (e.owner, e.enforcement));
+        let of_all = if new.mode.ceiling() < old.mode.ceiling() { "spec.mode" } else { "spec.serviceModel" };
+        let path = |field| if said(old) == said(new) { of_all.to_owned() } else { place(new, row.id, field) };
+        if strictness(is.owner) < strictness(was.owner) {
+            let path = if said(old) == said(new) { "spec.serviceModel".to_owned() } else { path("owner") };
+            tell(path, format!("owner {} after {} of", is.owner, was.owner), &was.accountable, row.id);
+        } else if is.enforcement < was.enforcement {
+            tell(path("enforcement"), format!("enforcement {} after {} of", is.enforcement, was.enforcement), &was.accountable, row.id);
+        }
+    }
+    for (was, is) in before.custom.iter().zip(&now.custom) {
+        let entry = before.find(&was.control.id).map(|i| &before.entries[i]);
+        if was.params != is.params && entry.is_some_and(super::matrix::Entry::judged) {
+            tell(place(new, &was.control.id, "params"), "other params of".to_owned(), &entry.and_then(|e| e.accountable.clone()), &was.control.id);
+        }
+    }
+    found.into_iter().map(|((path, what, party), ids)| one(path, format!("{what} {}", counted(&ids)), party)).collect()
+}
+
+/// What a Baseline that is new, changed or (without `new`) deleted weakens. It binds the customer, so the mssp that it names answers for it.
+pub fn baseline(old: Option<&Baseline>, new: Option<&Baseline>, custom: &Customs) -> Vec<Weaker> {
+    let (old, new) = match (old, new) {
+        (None, None) => return Vec::new(),
+        (None, Some(new)) => return first(&new.spec),
+        (Some(old), None) => return vec![one("spec", "the floor would be gone", old.spec.parties.mssp.clone())],
+        (Some(old), Some(new)) => (old, new),
+    };
+    let (was, is) = (&old.spec, &new.spec);
+    let mut found = Vec::new();
+    let mut tell = |path: &str, what: &str| found.push(one(path, what, was.parties.mssp.clone()));
+    if is.namespace_selector != was.namespace_selector {
+        tell("spec.namespaceSelector", "other namespaces would be held to it");
+    }
+    if (was.service_model.is_some() && is.service_model.is_none()) || is.service_model.unwrap_or_default() > was.service_model.unwrap_or_default() {
+        tell("spec.serviceModel", "less would be the customer's");
+    }
+    if is.parties != was.parties {
+        tell("spec.parties", "others would answer");
+    }
+    for entry in &was.controls {
+        if !is.controls.iter().any(|e| e.control == entry.control && asks_as_much(entry, e)) {
+            tell("spec.controls", &format!("it would ask for less of {}, or of others", entry.control));
+        }
+    }
+    for entry in is.controls.iter().filter(|e| e.accountable.is_some() && !was.controls.iter().any(|w| w.control == e.control)) {
+        tell("spec.controls", &format!("another would answer for {}", entry.control));
+    }
+    if is.undeclared < was.undeclared {
+        tell("spec.undeclared", "less would hold where nothing is declared");
+    }
+    if is.waivers.max_days.unwrap_or(MAX_DAYS) > was.waivers.max_days.unwrap_or(MAX_DAYS) {
+        tell("spec.waivers.maxDays", "waivers would last longer");
+    }
+    if is.controllers.iter().any(|c| !was.controllers.contains(c)) {
+        tell("spec.controllers", "another controller would be believed");
+    }
+    if was.critical_namespaces.iter().any(|n| !is.critical_namespaces.contains(n)) {
+        tell("spec.criticalNamespaces", "a namespace would not be enrolled any more");
+    }
+    // An entry more can ask for less than the catalog does where nothing is declared.
+    let alone = |b: &Baseline| Floor::of([b], custom).map(|floor| floor.alone());
+    if let Some((before, now)) = alone(old).zip(alone(new)) {
+        let silent = OwnershipSpec::default();
+        found.extend(entries(&before, &now, (&silent, &silent)).into_iter().map(|w| one("spec.controls", w.what, was.parties.mssp.clone())));
+    }
+    found
+}
+
+/// A new Baseline asks for more, but it may say who answers where nobody did, and whom to believe.
+fn first(spec: &BaselineSpec) -> Vec<Weaker> {
+    let mut found = Vec::new();
+    if spec.parties != Parties::default() || spec.controls.iter().any(|e| e.accountable.is_some()) {
+        found.push(one("spec.parties", "it says who answers where nobody does", None));
+    }
+    if !spec.controllers.is_empty() {
+        found.push(one("spec.controllers", "another controller would be believed", None));
+    }
+    found
+}
+
+fn asks_as_much(was: &ControlEntry, is: &ControlEntry) -> bool {
+    is.owner.map(strictness) >= was.owner.map(strictness) && is.enforcement >= was.enforcement && is.accountable == was.accountable && is.params == was.params
+}
+
+/// Whom a Party lets act for it that it did not before; `named` is whether something names it already, so that they could say something.
+pub fn party(name: &str, old: Option<&PartySpec>, new: &PartySpec, named: bool) -> Vec<Weaker> {
+    let known = old.map(|o| o.subjects.as_slice()).unwrap_or_default();
+    let more = new.subjects.iter().any(|s| !known.contains(s));
+    let told = more && (old.is_some() || named);
+    told.then(|| one("spec.subjects", "others would act for it", old.map(|_| name.to_owned()))).into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests;

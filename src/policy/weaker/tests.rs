@@ -1,0 +1,122 @@
+//! Tables of what weakens and what does not, with the party that answers for it.
+
+use super::*;
+
+fn ownership_of(spec: &str) -> Ownership {
+    Ownership::new("default", serde_saphyr::from_str(&format!("{{serviceModel: PaaS, parties: {{customer: acme, provider: azure, mssp: shield}}, {spec}}}")).unwrap())
+}
+
+fn baseline_of(spec: &str) -> Baseline {
+    Baseline::new("gold", serde_saphyr::from_str(&format!("{{namespaceSelector: {{}}, {spec}}}")).unwrap())
+}
+
+fn told(found: &[Weaker]) -> Vec<String> {
+    let mut said: Vec<String> = found.iter().map(|w| format!("{} by {}", w.path, w.answers.iter().cloned().collect::<Vec<_>>().join("+"))).collect();
+    said.sort();
+    said.dedup();
+    said
+}
+
+#[test]
+fn a_change_of_an_ownership_is_told_where_it_weakens() {
+    let entry = |rest: &str| format!("controls: [{{control: encryption-declared, {rest}}}]");
+    let deny = entry("enforcement: Deny");
+    for (old, new, said) in [
+        (String::new(), String::new(), &[][..]),
+        (String::new(), "mode: Warn".to_owned(), &["spec.mode by acme"]),
+        (String::new(), "mode: Audit".to_owned(), &["spec.mode by acme"]),
+        ("mode: Audit".to_owned(), String::new(), &[]),
+        (deny.clone(), entry("enforcement: Warn"), &["spec.controls[0].enforcement by acme"]),
+        (entry("enforcement: Warn"), deny.clone(), &[]),
+        (entry("enforcement: Warn"), String::new(), &[]),
+        (deny.clone(), String::new(), &[]),
+        (String::new(), entry("enforcement: 'Off'"), &["spec.controls[0].enforcement by acme"]),
+        (entry("accountable: vendor"), entry("accountable: vendor, enforcement: Warn"), &["spec.controls[0].enforcement by vendor"]),
+        (String::new(), entry("owner: Provider"), &["spec.controls[0].accountable by acme", "spec.controls[0].owner by acme"]),
+        (entry("owner: Provider"), entry("owner: Customer"), &[]),
+        (entry("owner: Provider"), entry("owner: Customer, accountable: vendor"), &["spec.controls[0].accountable by azure"]),
+        (entry("accountable: acme"), entry("accountable: vendor"), &["spec.controls[0].accountable by acme"]),
+        (String::new(), "defaultOwner: team".to_owned(), &["spec.defaultOwner by acme"]),
+        ("defaultOwner: team".to_owned(), String::new(), &[]),
+        (String::new(), "existingWorkloads: {createdBefore: '2999-01-01T00:00:00Z'}".to_owned(), &["spec.existingWorkloads by acme"]),
+        (String::new(), "existingWorkloads: {policy: Deny}".to_owned(), &[]),
+        (String::new(), "policy: {exposure: {allow: [web]}}".to_owned(), &["spec.policy.exposure by acme"]),
+        (String::new(), "policy: {podSecurity: {level: Restricted}}".to_owned(), &[]),
+        (String::new(), "reviews: {}, escalation: {levels: []}".to_owned(), &[]),
+    ] {
+        assert_eq!(told(&ownership(Some(&ownership_of(&old)), &ownership_of(&new), None, &Arc::default())), said, "{old} → {new}");
+    }
+    // The model decides whose most things are, and the parties who answers.
+    let with = |spec: &str| Ownership::new("default", serde_saphyr::from_str(spec).unwrap());
+    let saas = ownership(Some(&with("{serviceModel: PaaS}")), &with("{serviceModel: SaaS}"), None, &Arc::default());
+    assert!(!saas.is_empty() && saas.iter().all(|w| w.path == "spec.serviceModel" && w.answers.is_empty()), "{saas:?}");
+    let other = ownership(Some(&with("{serviceModel: PaaS, parties: {customer: acme}}")), &with("{serviceModel: PaaS, parties: {customer: mine}}"), None, &Arc::default());
+    assert_eq!(told(&other), ["spec.parties by acme"]);
+    let named = ownership(Some(&with("{serviceModel: PaaS}")), &with("{serviceModel: PaaS, parties: {customer: mine}}"), None, &Arc::default());
+    assert_eq!(told(&named), ["spec.parties by "], "whoever is named where nobody was could weaken next");
+}
+
+#[test]
+fn a_first_ownership_is_held_against_what_holds_without_it() {
+    let create = |floor: Option<&str>, spec: &str| {
+        let floor = floor.and_then(|f| Floor::of([&baseline_of(f)], &Arc::default()));
+        told(&ownership(None, &ownership_of(spec), floor.as_ref(), &Arc::default()))
+    };
+    for (floor, spec, said) in [
+        (None, "mode: Audit, defaultOwner: me", &[][..]),
+        (Some("undeclared: Audit"), "mode: Audit, defaultOwner: me", &[]),
+        (Some("undeclared: Deny"), "", &[]),
+        (Some("undeclared: Deny"), "mode: Audit", &["spec.mode by "]),
+        (Some("undeclared: Deny, parties: {customer: acme, provider: azure}"), "mode: Audit", &["spec.mode by acme"]),
+        (Some("undeclared: Deny, parties: {customer: globex}"), "", &["spec.parties by globex"]),
+        (Some("undeclared: Audit, parties: {customer: globex}"), "mode: Audit", &["spec.parties by globex"]),
+        (Some("undeclared: Deny, parties: {customer: acme}"), "existingWorkloads: {createdBefore: '2999-01-01T00:00:00Z'}", &["spec.existingWorkloads by acme"]),
+    ] {
+        assert_eq!(create(floor, spec), said, "{floor:?} {spec}");
+    }
+}
+
+#[test]
+fn a_change_of_a_baseline_is_told_where_it_asks_for_less() {
+    let mssp = "parties: {mssp: shield}";
+    for (old, new, said) in [
+        ("", "", &[][..]),
+        ("undeclared: Warn", "undeclared: Deny", &[]),
+        ("undeclared: Deny", "undeclared: Audit", &["spec.controls by shield", "spec.undeclared by shield"]),
+        ("waivers: {maxDays: 30}", "waivers: {maxDays: 10}", &[]),
+        ("waivers: {maxDays: 30}", "", &["spec.waivers.maxDays by shield"]),
+        ("", "controls: [{control: encryption-declared, enforcement: Deny}]", &[]),
+        ("controls: [{control: encryption-declared, enforcement: Deny}]", "", &["spec.controls by shield"]),
+        ("controls: [{control: encryption-declared, enforcement: Warn}]", "controls: [{control: encryption-declared, enforcement: Deny}]", &[]),
+        ("undeclared: Deny", "undeclared: Deny, controls: [{control: encryption-declared, enforcement: 'Off'}]", &["spec.controls by shield"]),
+        ("serviceModel: IaaS", "serviceModel: PaaS", &["spec.controls by shield", "spec.serviceModel by shield"]),
+        ("", "controllers: [{serviceAccount: {namespace: a, name: b}, kinds: [C]}]", &["spec.controllers by shield"]),
+        ("criticalNamespaces: [a]", "", &["spec.criticalNamespaces by shield"]),
+    ] {
+        let found = told(&baseline(Some(&baseline_of(&format!("{mssp}, {old}"))), Some(&baseline_of(&format!("{mssp}, {new}"))), &Arc::default()));
+        assert_eq!(found, said, "{old} → {new}");
+    }
+    let gold = baseline_of(mssp);
+    assert_eq!(told(&baseline(Some(&gold), None, &Arc::default())), ["spec by shield"]);
+    assert_eq!(told(&baseline(None, Some(&gold), &Arc::default())), ["spec.parties by "]);
+    assert_eq!(told(&baseline(None, Some(&baseline_of("undeclared: Deny")), &Arc::default())), [""; 0]);
+    let mut wider = gold.clone();
+    wider.spec.namespace_selector = serde_saphyr::from_str("{matchLabels: {a: b}}").unwrap();
+    assert_eq!(told(&baseline(Some(&gold), Some(&wider), &Arc::default())), ["spec.namespaceSelector by shield"]);
+}
+
+#[test]
+fn whoever_comes_to_act_for_a_party_is_told() {
+    let of = |subjects: &str| serde_saphyr::from_str::<PartySpec>(&format!("{{role: Customer, subjects: [{subjects}]}}")).unwrap();
+    let (none, jo, both) = (of(""), of("{kind: User, name: jo}"), of("{kind: User, name: jo}, {kind: Group, name: jo}"));
+    for (old, new, named, said) in [
+        (None, &jo, false, None),
+        (None, &jo, true, Some("spec.subjects by ")),
+        (None, &none, true, None),
+        (Some(&none), &jo, false, Some("spec.subjects by acme")),
+        (Some(&jo), &both, true, Some("spec.subjects by acme")),
+        (Some(&both), &jo, true, None),
+    ] {
+        assert_eq!(told(&party("acme", old, new, named)), said.into_iter().collect::<Vec<_>>(), "{old:?} → {new:?}");
+    }
+}

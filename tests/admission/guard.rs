@@ -1,0 +1,123 @@
+//! Who may weaken what: reviews of declarations by several users, through the router, with somebody to ask for the verb `assign`.
+
+use std::sync::Arc;
+
+use demarc::admission::{
+    assign::{self, Assigns},
+    server::routes,
+};
+use serde_json::{Value, json};
+
+use super::{edge, index, post};
+
+const STORED: &str = "
+{apiVersion: demarc.dev/v1alpha1, kind: Party, metadata: {name: acme}, spec: {role: Customer, subjects: [{kind: User, name: alice}, {kind: Group, name: acme-admins}]}}
+---
+{apiVersion: demarc.dev/v1alpha1, kind: Party, metadata: {name: shield}, spec: {role: MSSP, subjects: [{kind: User, name: bob}]}}
+---
+{apiVersion: demarc.dev/v1alpha1, kind: Party, metadata: {name: free}, spec: {role: ThirdParty}}
+---
+{apiVersion: v1, kind: Namespace, metadata: {name: gold, labels: {tier: gold}}}
+---
+{apiVersion: demarc.dev/v1alpha1, kind: Baseline, metadata: {name: gold}, spec: {namespaceSelector: {matchLabels: {tier: gold}}, undeclared: Deny, parties: {customer: acme, mssp: shield}}}
+---
+{apiVersion: demarc.dev/v1alpha1, kind: Ownership, metadata: {name: default, namespace: shop}, spec: {serviceModel: PaaS, parties: {customer: acme, provider: azure}}}
+";
+
+fn review(operation: &str, (kind, namespace, name): (&str, &str, &str), user: &str, old: &str, new: &str) -> String {
+    let object = |spec: &str| match spec {
+        "" => Value::Null,
+        spec => {
+            json!({"apiVersion": "demarc.dev/v1alpha1", "kind": kind, "metadata": {"name": name, "namespace": namespace}, "spec": serde_saphyr::from_str::<Value>(spec).unwrap()})
+        }
+    };
+    let (user, groups) = user.split_once('/').unwrap_or((user, ""));
+    json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {"uid": "u-1", "kind": {"group": "demarc.dev", "version": "v1alpha1", "kind": kind},
+        "name": name, "namespace": namespace, "operation": operation, "userInfo": {"username": user, "groups": [groups]}, "object": object(new), "oldObject": object(old)}})
+    .to_string()
+}
+
+/// The user gitops holds the verb, where the namespace and the name are those that are meant.
+fn assigns() -> Assigns {
+    Arc::new(|appeal| Box::pin(async move { Ok(appeal.user.username.as_deref() == Some("gitops") && !appeal.resource.is_empty() && !appeal.name.is_empty()) }))
+}
+
+const OWN: (&str, &str, &str) = ("Ownership", "shop", "default");
+const PLAIN: &str = "{serviceModel: PaaS, parties: {customer: acme, provider: azure}}";
+const AUDIT: &str = "{serviceModel: PaaS, mode: Audit, parties: {customer: acme, provider: azure}}";
+const NOBODY: &str = "{serviceModel: PaaS}";
+const GOLD: (&str, &str, &str) = ("Baseline", "", "gold");
+const FLOOR: &str = "{namespaceSelector: {matchLabels: {tier: gold}}, undeclared: Deny, parties: {customer: acme, mssp: shield}}";
+const LOWER: &str = "{namespaceSelector: {matchLabels: {tier: gold}}, undeclared: Warn, parties: {customer: acme, mssp: shield}}";
+const ACME: (&str, &str, &str) = ("Party", "", "acme");
+const MEMBERS: &str = "{role: Customer, subjects: [{kind: User, name: alice}]}";
+const MORE: &str = "{role: Customer, subjects: [{kind: User, name: alice}, {kind: User, name: mallory}]}";
+
+#[tokio::test]
+async fn what_weakens_is_for_those_who_answer_or_may_assign() {
+    let mut edge = edge(&index(STORED));
+    edge.assigns = assigns();
+    let router = routes(edge);
+    for (operation, at, old, new, by, refused) in [
+        ("UPDATE", OWN, PLAIN, AUDIT, "mallory", "spec.mode: enforcement Audit after Deny of"),
+        ("UPDATE", OWN, PLAIN, AUDIT, "mallory", "a subject of party acme, which answers for it today, or whoever holds the verb assign on ownerships.demarc.dev may say so"),
+        ("UPDATE", OWN, PLAIN, AUDIT, "alice", ""),
+        ("UPDATE", OWN, PLAIN, AUDIT, "sam/acme-admins", ""),
+        ("UPDATE", OWN, PLAIN, AUDIT, "bob", "spec.mode"),
+        ("UPDATE", OWN, PLAIN, AUDIT, "gitops", ""),
+        ("UPDATE", OWN, AUDIT, PLAIN, "mallory", ""),
+        ("UPDATE", OWN, NOBODY, "{serviceModel: PaaS, mode: Warn}", "alice", "no party is named that answers for it today, so whoever holds the verb assign"),
+        ("UPDATE", OWN, NOBODY, "{serviceModel: PaaS, mode: Warn}", "gitops", ""),
+        ("UPDATE", OWN, "{serviceModel: 7}", PLAIN, "alice", "what is stored cannot be read"),
+        ("CREATE", OWN, "", AUDIT, "mallory", ""),
+        ("CREATE", ("Ownership", "gold", "default"), "", AUDIT, "mallory", "spec.mode"),
+        ("CREATE", ("Ownership", "gold", "default"), "", AUDIT, "alice", ""),
+        ("CREATE", ("Ownership", "gold", "default"), "", PLAIN, "mallory", ""),
+        ("DELETE", OWN, PLAIN, "", "mallory", ""),
+        ("UPDATE", GOLD, FLOOR, LOWER, "alice", "a subject of party shield"),
+        ("UPDATE", GOLD, FLOOR, LOWER, "bob", ""),
+        ("UPDATE", GOLD, LOWER, FLOOR, "mallory", ""),
+        ("DELETE", GOLD, FLOOR, "", "alice", "spec: the floor would be gone"),
+        ("DELETE", GOLD, FLOOR, "", "bob", ""),
+        ("CREATE", ("Baseline", "", "new"), "", LOWER, "bob", "spec.parties: it says who answers where nobody does"),
+        ("CREATE", ("Baseline", "", "new"), "", "{namespaceSelector: {}}", "mallory", ""),
+        ("UPDATE", ACME, MEMBERS, MORE, "mallory", "spec.subjects: others would act for it; a subject of party acme"),
+        ("UPDATE", ACME, MEMBERS, MORE, "alice", ""),
+        ("UPDATE", ACME, MORE, MEMBERS, "mallory", ""),
+        ("CREATE", ("Party", "", "azure"), "", MORE, "mallory", "spec.subjects"),
+        ("CREATE", ("Party", "", "unheard-of"), "", MORE, "mallory", ""),
+        ("DELETE", ACME, MEMBERS, "", "gitops", "party acme is named in Baseline gold; name another there first"),
+        ("DELETE", ("Party", "", "azure"), MEMBERS, "", "gitops", "party azure is named in the Ownership of namespace shop"),
+        ("DELETE", ("Party", "", "free"), MEMBERS, "", "mallory", ""),
+    ] {
+        let body = review(operation, at, by, old, new);
+        let (_, answer) = post(&router, "/declarations", "application/json", body.clone()).await;
+        let response = &answer["response"];
+        let message = response["status"]["message"].as_str().unwrap_or_default();
+        assert_eq!((&response["allowed"], message.contains(refused)), (&json!(refused.is_empty()), true), "{operation} by {by}: {body}\n{answer}");
+        assert!(!["alice", "bob", "mallory", "sam", "gitops"].iter().any(|name| message.contains(name)), "no person is named: {message}");
+    }
+}
+
+#[tokio::test]
+async fn whom_nobody_can_vouch_for_is_refused_and_told_why() {
+    let mut unreachable = edge(&index(STORED));
+    unreachable.assigns = assign::nobody();
+    let (_, answer) = post(&routes(unreachable), "/declarations", "application/json", review("UPDATE", OWN, "gitops", PLAIN, AUDIT)).await;
+    let message = answer["response"]["status"]["message"].as_str().unwrap();
+    assert!(message.contains("may say so (whether you hold it is not known: there is nobody to ask)"), "{message}");
+    assert_eq!(answer["response"]["status"]["code"], 403);
+    // Without the parties nobody acts for one.
+    let mut blind = edge(&index(&STORED.replace("kind: Party", "kind: Roster").replace("role: Customer, subjects", "party: acme, people: [], subjects")));
+    blind.assigns = assigns();
+    let (_, answer) = post(&routes(blind), "/declarations", "application/json", review("UPDATE", OWN, "alice", PLAIN, AUDIT)).await;
+    assert_eq!(answer["response"]["allowed"], false, "{answer}");
+}
+
+#[tokio::test]
+async fn a_party_that_is_not_there_is_told_and_not_refused() {
+    let router = routes(edge(&index(STORED)));
+    let (_, answer) = post(&router, "/declarations", "application/json", review("CREATE", ("Ownership", "new", "default"), "mallory", "", PLAIN)).await;
+    assert_eq!(answer["response"]["allowed"], true, "{answer}");
+    assert_eq!(answer["response"]["warnings"], json!(["there is no Party azure yet; nobody acts for it until there is"]));
+}
