@@ -29,7 +29,11 @@ const KINDS: &[(&str, &str, &str, bool)] = &[
     ("networking.k8s.io", "v1", "NetworkPolicy", true),
     ("rbac.authorization.k8s.io", "v1", "RoleBinding", true),
     ("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", false),
+    // A route may attach to one in another namespace.
+    (GATEWAYS, "v1", "Gateway", false),
 ];
+/// Served only where somebody has installed it.
+const GATEWAYS: &str = "gateway.networking.k8s.io";
 
 /// One kind as a cluster has it.
 pub struct Listed {
@@ -59,7 +63,8 @@ pub async fn list(context: &str, namespaces: &BTreeSet<String>) -> anyhow::Resul
         for api in apis {
             match pages(&api).await {
                 Ok(found) => items.extend(found),
-                Err(reason) => failed = Some(reason),
+                Err(Silence::NotServed(_)) if group == GATEWAYS => {}
+                Err(Silence::NotServed(reason) | Silence::Failed(reason)) => failed = Some(reason),
             }
         }
         // Without them what the cluster would refuse is anybody's guess; parties and people only inform.
@@ -90,14 +95,21 @@ pub async fn list(context: &str, namespaces: &BTreeSet<String>) -> anyhow::Resul
     Ok(all)
 }
 
-async fn pages(api: &Api<DynamicObject>) -> Result<Vec<DynamicObject>, String> {
+/// Why there is no list.
+enum Silence {
+    NotServed(String),
+    Failed(String),
+}
+
+async fn pages(api: &Api<DynamicObject>) -> Result<Vec<DynamicObject>, Silence> {
     let mut found = Vec::new();
     let mut params = ListParams::default().limit(PAGE);
     loop {
         let page = match tokio::time::timeout(CALL, api.list(&params)).await {
             Ok(Ok(page)) => page,
-            Ok(Err(error)) => return Err(said(&error)),
-            Err(_) => return Err("no answer within 10 s".to_owned()),
+            Ok(Err(error)) if matches!(&error, kube::Error::Api(status) if status.code == 404) => return Err(Silence::NotServed(said(&error))),
+            Ok(Err(error)) => return Err(Silence::Failed(said(&error))),
+            Err(_) => return Err(Silence::Failed("no answer within 10 s".to_owned())),
         };
         found.extend(page.items);
         match page.metadata.continue_ {
