@@ -31,6 +31,7 @@ mod mfa_enforced;
 mod network_policy_present;
 mod node_version_supported;
 mod owner_is_active;
+mod parties;
 mod penetration_test_current;
 mod people;
 mod pod_security_standard;

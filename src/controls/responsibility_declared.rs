@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{
     Applies, Check, Control, Declared, Notes,
     declared::{Duty, party},
+    parties,
 };
 use crate::api::ownership::{Enforcement, OwnerClass, Severity};
 
@@ -24,9 +25,11 @@ pub const CONTROL: Control = Control {
     ],
     why: "What everybody is responsible for nobody does, and after an incident each points at the other.",
     checked: "Each control that is asked for has an accountable party: its entry's, or the one that spec.parties names for its owner class. Every accountable and performedBy \
-              stands in spec.parties; the mssp performs, and answers only where the owner is ThirdParty.",
-    unknown: "Never: all of it stands in the Ownership.",
-    fix: "name the party in spec.parties of the Ownership",
+              stands in spec.parties; the mssp performs, and answers only where the owner is ThirdParty. What is owned by one side alone is performed by one party. Where \
+              there are Parties, each that is named is there, of a role that answers, and has a contact if it answers; what a provider or third party owes stands in its Party's \
+              provides, and its agreement has not ended.",
+    unknown: "Parties cannot be read, or are not among the files.",
+    fix: "name the party in spec.parties of the Ownership, and let its Party say what it promises and where it is reached",
     kinds: &[],
     root_only: false,
     confidential: false,
@@ -57,6 +60,7 @@ fn check(cx: &Declared<'_>, out: &mut Notes) -> Applies {
         let controls = if count == 1 { "1 control".to_owned() } else { format!("{count} controls") };
         out.violated("spec.parties", format!("nobody is named as {role}, who owes {controls}"), format!("set spec.parties.{role} in the Ownership"));
     }
+    parties::judge(cx, out);
     Applies::Yes
 }
 
