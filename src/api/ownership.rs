@@ -104,7 +104,7 @@ pub struct OwnershipStatus {
     /// The generation of the spec that this status speaks of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready, Stalled and Reconciling as kstatus has them; Compliant, Enforcing, ReviewDue, UnknownControl, BelowBaseline and OwnersMoved as Demarc has them.
+    /// Ready, Stalled and Reconciling as kstatus has them; Compliant, Enforcing, ReviewDue, UnknownControl, BelowBaseline, LeftBaseline and OwnersMoved as Demarc has them.
     #[schemars(length(max = 16))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

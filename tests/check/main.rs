@@ -6,6 +6,7 @@
 #[allow(dead_code)] // Its `main`.
 #[path = "../../examples/docs.rs"]
 mod docs;
+mod examples;
 mod pipelines;
 
 use std::{io::Cursor, time::Instant};

@@ -16,6 +16,7 @@ mod doctor;
 mod drift;
 mod enrolment;
 mod estate;
+mod examples;
 mod gateways;
 mod grace;
 mod guard;
