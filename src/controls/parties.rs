@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Declared, Notes,
-    declared::{Duty, day, party},
+    declared::{Duty, party},
 };
 use crate::{
     api::{
@@ -42,7 +42,7 @@ pub(super) fn judge(cx: &Declared<'_>, out: &mut Notes) {
             let message = format!("{} answers for controls, and its Party has no contact", party(name));
             out.violated(format!("parties[{}].contacts", party(name)), message, format!("add spec.contacts to Party {}", party(name)));
         }
-        inherited(cx, name, spec, &duties, out);
+        inherited(name, spec, &duties, out);
     }
 }
 
@@ -60,8 +60,8 @@ fn performed_by_one(duty: &Duty<'_>, out: &mut Notes) {
     }
 }
 
-/// What is owed by a provider or a third party is inherited by what it promises, and for as long as the agreement holds.
-fn inherited(cx: &Declared<'_>, name: &str, spec: &PartySpec, duties: &[&Duty<'_>], out: &mut Notes) {
+/// What is owed by a provider or a third party is inherited by what it promises.
+fn inherited(name: &str, spec: &PartySpec, duties: &[&Duty<'_>], out: &mut Notes) {
     let claimed: Vec<&str> = duties.iter().filter(|d| matches!(d.owner, OwnerClass::Provider | OwnerClass::ThirdParty)).map(|d| d.control).collect();
     if claimed.is_empty() {
         return;
@@ -72,17 +72,7 @@ fn inherited(cx: &Declared<'_>, name: &str, spec: &PartySpec, duties: &[&Duty<'_
         let fix = format!("add them to spec.provides of Party {}, or give them another owner", party(name));
         out.violated(format!("parties[{}].provides", party(name)), message, fix);
     }
-    if let Some(until) = spec.agreement.as_ref().and_then(|a| a.valid_until.as_ref()).map(|t| t.0) {
-        out.due(format!("agreement with {}", party(name)), until, NOTICE);
-        if until <= cx.now {
-            let message = format!("the agreement with {} ended {}", party(name), day(until));
-            out.violated(format!("parties[{}].agreement", party(name)), message, format!("renew it, and record validUntil in Party {}", party(name)));
-        }
-    }
 }
-
-/// An agreement is announced so many days before it ends.
-const NOTICE: i64 = 60;
 
 /// The fields of `spec.parties` and whom they name.
 fn named<'c>(cx: &Declared<'c>) -> impl Iterator<Item = (&'static str, &'c str)> {
@@ -118,10 +108,7 @@ mod tests {
     use std::sync::Arc;
 
     use crate::{
-        controls::{
-            declared::testing::{notes, stand},
-            responsibility_declared::CONTROL,
-        },
+        controls::{declared::testing::stand, responsibility_declared::CONTROL},
         model::facts::Facts,
     };
 
@@ -133,15 +120,15 @@ mod tests {
     const ACME: (&str, &str) = ("acme", "{role: Customer, contacts: [{address: soc@acme.example}]}");
     const GUARD: (&str, &str) = ("guard", "{role: MSSP, contacts: [{address: soc@guard.example}]}");
 
-    /// A provider that promises whatever PaaS leaves to it, and `rest`.
-    fn azure(rest: &str) -> String {
+    /// A provider that promises whatever PaaS leaves to it.
+    fn azure() -> String {
         let ids: Vec<&str> = crate::controls::CATALOG.iter().filter(|c| c.owner(crate::api::ownership::ServiceModel::PaaS) == super::OwnerClass::Provider).map(|c| c.id).collect();
-        format!("{{role: Provider, contacts: [{{address: a@azure.example}}], provides: [{}]{rest}}}", [&ids[..], &["mfa-enforced"]].concat().join(", "))
+        format!("{{role: Provider, contacts: [{{address: a@azure.example}}], provides: [{}]}}", [&ids[..], &["mfa-enforced"]].concat().join(", "))
     }
 
     #[test]
     fn who_is_named_is_there_reachable_and_of_a_role_that_answers() {
-        let azure = azure("");
+        let azure = azure();
         let azure = ("azure", azure.as_str());
         let all = "parties: {customer: acme, provider: azure, mssp: guard}";
         for (spec, parties, said) in [
@@ -164,20 +151,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_inherited_is_promised_for_as_long_as_the_agreement_holds() {
+    fn what_is_inherited_is_promised() {
         let spec = "parties: {customer: acme, provider: azure}, controls: [{control: mfa-enforced, owner: Provider}]";
         let said = |azure: &str| stand(&CONTROL, spec, &facts(&[ACME, ("azure", azure)]));
-        assert_eq!(said(&azure("")), Vec::<String>::new());
+        assert_eq!(said(&azure()), Vec::<String>::new());
         assert_eq!(
-            said(&azure("").replace(", mfa-enforced]", "]").replace("[mfa-enforced]", "[]")),
+            said(&azure().replace(", mfa-enforced]", "]").replace("[mfa-enforced]", "[]")),
             ["Violated parties[azure].provides: azure does not promise what is inherited from it: mfa-enforced"]
         );
         let nothing = said("{role: Provider, contacts: [{address: a}]}");
         assert!(nothing.len() == 1 && nothing[0].contains("inherited from it: ") && nothing[0].contains("mfa-enforced"), "{nothing:?}");
-        assert_eq!(said(&azure(", agreement: {ref: a, validUntil: '2026-04-01T00:00:00Z'}")), ["Violated parties[azure].agreement: the agreement with azure ended 2026-04-01"]);
-        let held = azure(", agreement: {ref: a, validUntil: '2026-04-01T00:00:01Z'}");
-        assert_eq!(said(&held), Vec::<String>::new());
-        assert_eq!(notes(&CONTROL, spec, &facts(&[ACME, ("azure", &held)])).unwrap().dates.len(), 1);
         // Of what the customer owes itself nothing need be promised.
         assert_eq!(stand(&CONTROL, "parties: {customer: acme}, controls: [{control: mfa-enforced, owner: Customer}]", &facts(&[ACME])), Vec::<String>::new());
     }

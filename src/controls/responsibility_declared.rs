@@ -27,7 +27,7 @@ pub const CONTROL: Control = Control {
     checked: "Each control that is asked for has an accountable party: its entry's, or the one that spec.parties names for its owner class. Every accountable and performedBy \
               stands in spec.parties; the mssp performs, and answers only where the owner is ThirdParty. What is owned by one side alone is performed by one party. Where \
               there are Parties, each that is named is there, of a role that answers, and has a contact if it answers; what a provider or third party owes stands in its Party's \
-              provides, and its agreement has not ended.",
+              provides.",
     unknown: "Parties cannot be read, or are not among the files.",
     fix: "name the party in spec.parties of the Ownership, and let its Party say what it promises and where it is reached",
     kinds: &[],
