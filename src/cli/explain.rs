@@ -5,7 +5,7 @@ use std::io::Write;
 
 use serde_json::{Value, json};
 
-use super::Output;
+use super::{Output, context::is_label};
 use crate::{
     api::ownership::OwnerClass,
     controls::{self, CATALOG, Control},
@@ -20,7 +20,9 @@ Examples:
 
 Where it comes from: the catalog in this binary, so it says what this version does. Nothing asks a cluster or a file.
 
-Exit codes: 0 explained, 2 there is no such control: the error names the nearest.";
+Of a control of your own: kubectl get control NAME -o yaml. kubectl get controls lists both.
+
+Exit codes: 0 explained, 2 the catalog has no such control: the error names the nearest.";
 
 /// Arguments of `demarc explain`.
 #[derive(clap::Args, Debug)]
@@ -46,7 +48,12 @@ pub fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> anyhow::Res
         return Ok(0);
     };
     let Some(control) = controls::find(id).map(|i| &CATALOG[i]) else {
-        writeln!(err, "error: control \"{}\" is not known; did you mean {}? demarc explain lists them", shown(id, 100), controls::nearest(id))?;
+        let (said, nearest) = (shown(id, 100), controls::nearest(id));
+        writeln!(err, "error: control \"{said}\" is not one of the catalog; did you mean {nearest}? demarc explain lists them")?;
+        // One of people's own stands in a cluster or in a file, and says the same of itself.
+        if is_label(id) {
+            writeln!(err, "if it is one of your own: kubectl get control {id} -o yaml")?;
+        }
         return Ok(2);
     };
     match args.output {

@@ -489,7 +489,9 @@ fn explain_lists_and_explains() {
     }
     let (code, out, err) = explained(&["encryption-decalred\u{1b}"]);
     assert_eq!((code, out.as_str()), (2, ""));
-    assert_eq!(err, "error: control \"encryption-decalred\\u{1b}\" is not known; did you mean encryption-declared? demarc explain lists them\n");
+    assert_eq!(err, "error: control \"encryption-decalred\\u{1b}\" is not one of the catalog; did you mean encryption-declared? demarc explain lists them\n");
+    let (_, _, err) = explained(&["two-replicas"]);
+    assert!(err.ends_with("\nif it is one of your own: kubectl get control two-replicas -o yaml\n"), "{err}");
     let (_, all, _) = explained(&["-o", "json"]);
     assert_eq!(serde_json::from_str::<serde_json::Value>(&all).unwrap().as_array().unwrap().len(), demarc::controls::CATALOG.len());
 }
