@@ -1,5 +1,6 @@
 //! The whole HTTP path of the webhook (TLS, keep-alive) beside a fixed reply by the same server, in the same run: W1 and W2 as ratios.
-//! Last the memory of the records (W8), as a share of the objects that they stand for. Figures are this machine's; the ratios are the claim.
+//! Then what controls of users' own add to a decision (W4, W5), and last the memory of the records (W8), as a share of the objects that they stand for.
+//! Figures are this machine's; the ratios are the claim.
 
 #![allow(clippy::unwrap_used, clippy::cast_precision_loss)]
 
@@ -12,7 +13,8 @@ use axum::{Router, body::Bytes, http::header, routing::post};
 use criterion::Criterion;
 use demarc::{
     admission::{
-        answer::Answer,
+        answer::{self, Answer},
+        review,
         server::{self, Edge},
         tls::{self, Pair},
     },
@@ -21,6 +23,7 @@ use demarc::{
         index::{Index, Source},
         watch::Change,
     },
+    controls::custom::MAX_CUSTOM,
     model::subject::Kind,
 };
 use http_body_util::{BodyExt, Full};
@@ -37,7 +40,7 @@ const IMAGE: &str = "ghcr.io/acme/payments:1@sha256:0123456789abcdef0123456789ab
 const BUILT: &str = "2026-01-01T00:00:00Z";
 
 /// A review of a compliant Deployment, padded with environment variables to about `bytes`.
-fn review(bytes: usize, update: bool) -> Vec<u8> {
+fn asked(bytes: usize, update: bool) -> Vec<u8> {
     let build = |env: usize| {
         let env: Vec<Value> = (0..env).map(|i| json!({"name": format!("SETTING_{i}"), "value": "some-value-of-usual-length"})).collect();
         let labels = json!({"app": "payments", "app.kubernetes.io/name": "payments", "team": "shop"});
@@ -57,7 +60,18 @@ fn review(bytes: usize, update: bool) -> Vec<u8> {
 }
 
 fn index() -> Index {
+    index_with(0, "")
+}
+
+/// With so many controls of users' own about a kind.
+fn index_with(own: usize, kind: &str) -> Index {
     let index = Index::default();
+    for i in 0..own {
+        let spec =
+            json!({"title": "it runs", "severity": "low", "enforcement": "Deny", "kinds": [kind], "validations": [{"expression": "object.spec.replicas >= 1", "message": "none"}]});
+        let control = json!({"apiVersion": "demarc.dev/v1alpha1", "kind": "Control", "metadata": {"name": format!("own-{i}"), "uid": format!("c{i}")}, "spec": spec});
+        index.take(Source::Declared(Declaration::Control), &Change::Applied(Box::new(serde_json::from_value(control).unwrap())));
+    }
     for (source, object) in [
         (Source::Namespaces, json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop", "uid": "n", "labels": {"data-classification": "internal"}}})),
         (
@@ -90,7 +104,7 @@ fn resident() -> f64 {
 
 /// W8: what a workload costs in memory, from the ten thousandth to the fifty thousandth.
 fn memory() {
-    let review: Value = serde_json::from_slice(&review(3_600, false)).unwrap();
+    let review: Value = serde_json::from_slice(&asked(3_600, false)).unwrap();
     let object = &review["request"]["object"];
     let index = index();
     let mut before = 0.0;
@@ -108,6 +122,57 @@ fn memory() {
     let each = (resident() - before) / f64::from(to - from);
     let ratio = each * 1024.0 / object.to_string().len() as f64;
     line("W8 records", ratio, "1.5 KiB each", each <= 1.5, &format!("of the object's JSON; {each:.2} KiB an additional workload"));
+}
+
+/// Microseconds of a decision with so many controls of users' own about a kind, and without any, in turns.
+fn decision(criterion: &mut Criterion, id: &str, own: usize, kind: &str, body: &[u8]) -> (f64, f64) {
+    let (with, without) = (index_with(own, kind), index());
+    let now = jiff::Timestamp::now();
+    let decide = |index: &Index| {
+        let book = index.shared.book.load();
+        let answer = answer::decide(&review::parse(body).unwrap(), &book, &index.shared.objects(), &[], &index.shared.tally, now);
+        assert!(answer.allowed, "the review that is measured is admitted");
+    };
+    let (mut ours, mut none) = (Vec::new(), Vec::new());
+    criterion.bench_function(id, |bencher| {
+        bencher.iter_custom(|rounds| {
+            let timed = |index: &Index| {
+                let start = Instant::now();
+                (0..rounds).for_each(|_| decide(index));
+                start.elapsed()
+            };
+            let (with, without) = (timed(&with), timed(&without));
+            ours.push(with.as_secs_f64() * 1e6 / rounds as f64);
+            none.push(without.as_secs_f64() * 1e6 / rounds as f64);
+            with
+        });
+    });
+    (median(ours), median(none))
+}
+
+/// W4: controls that all match, of which the first has the object read whole. W5: as many as may be declared, of which none matches.
+fn own_controls(criterion: &mut Criterion, body: &[u8]) {
+    let mut first = 0.0;
+    for own in [1, 10, 50] {
+        let id = format!("W4 {own} of one's own");
+        let (ours, none) = decision(criterion, &id, own, "Deployment", body);
+        if own == 1 {
+            first = ours;
+            line(&id, ours / none, "none", true, &format!("p50 {ours:.1} us, without {none:.1} us: the object is read whole, once"));
+        } else {
+            let slope = (ours - first) / (own - 1) as f64;
+            line(&id, ours / none, "slope <= 1 us", slope <= 1.0, &format!("p50 {ours:.1} us, without {none:.1} us; slope {slope:.2} us a control"));
+        }
+    }
+    let (ours, none) = decision(criterion, "W5 1000 of one's own", 1_000, "Service", body);
+    let more = ours - none;
+    line(
+        "W5 1000 of one's own",
+        ours / none,
+        "<= 2 us more",
+        more <= 2.0,
+        &format!("p50 {ours:.1} us, without {none:.1} us, {more:.2} us more; {MAX_CUSTOM} of them count, none matches"),
+    );
 }
 
 struct Client {
@@ -224,13 +289,7 @@ fn serve() -> Server {
         tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async move {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             port_sender.send(listener.local_addr().unwrap().port()).unwrap();
-            let edge = Edge {
-                shared: index().shared.clone(),
-                trusted: Arc::new(Vec::new()),
-                replica: "one".into(),
-                assigns: demarc::admission::assign::nobody(),
-                now: jiff::Timestamp::now,
-            };
+            let edge = Edge { shared: index().shared.clone(), trusted: Arc::new(Vec::new()), replica: "one".into(), now: jiff::Timestamp::now };
             let routes = server::routes(edge).merge(Router::new().route("/fixed", post(fixed).layer(axum::extract::DefaultBodyLimit::disable())));
             let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(pair.server_config().unwrap()));
             server::serve(listener, acceptor, routes, std::future::pending(), Duration::ZERO).await.unwrap();
@@ -242,7 +301,7 @@ fn serve() -> Server {
 fn main() {
     let server = serve();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let (small, middle) = (review(3_600, false), review(23_500, true));
+    let (small, middle) = (asked(3_600, false), asked(23_500, true));
     let said = runtime.block_on(async { Client::connect(&server).await.ask("/workloads", &Bytes::from(small.clone())).await });
     let said: Value = serde_json::from_slice(&said).unwrap();
     assert_eq!(said["response"]["allowed"], true, "the review that is measured is admitted: {said}");
@@ -253,5 +312,6 @@ fn main() {
         throughput(&mut criterion, &runtime, &server, "S", connections, small.clone());
     }
     throughput(&mut criterion, &runtime, &server, "M", 8, middle);
+    own_controls(&mut criterion, &small);
     memory();
 }
