@@ -289,7 +289,13 @@ fn serve() -> Server {
         tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async move {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             port_sender.send(listener.local_addr().unwrap().port()).unwrap();
-            let edge = Edge { shared: index().shared.clone(), trusted: Arc::new(Vec::new()), replica: "one".into(), now: jiff::Timestamp::now };
+            let edge = Edge {
+                shared: index().shared.clone(),
+                trusted: Arc::new(Vec::new()),
+                replica: "one".into(),
+                assigns: demarc::admission::assign::nobody(),
+                now: jiff::Timestamp::now,
+            };
             let routes = server::routes(edge).merge(Router::new().route("/fixed", post(fixed).layer(axum::extract::DefaultBodyLimit::disable())));
             let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(pair.server_config().unwrap()));
             server::serve(listener, acceptor, routes, std::future::pending(), Duration::ZERO).await.unwrap();
