@@ -62,10 +62,6 @@ pub struct BaselineSpec {
     /// How long waivers may last in these namespaces.
     #[serde(default)]
     pub waivers: WaiverLimits,
-    /// Third-party controllers that make Pods themselves, and may go on making what they made before.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32))]
-    pub controllers: Vec<Controller>,
     /// Namespaces to enrol although the cluster depends on them; without it an outage of Demarc cannot hold them up.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(min = 1, max = 63), regex(pattern = CONTROL_ID)))]
@@ -110,28 +106,6 @@ pub struct WaiverLimits {
     // Spelled out: of `uint16` the API server warns that it does not know it.
     #[schemars(extend("type" = "integer", "format" = "int32", "minimum" = 1, "maximum" = 3650))]
     pub max_days: Option<u16>,
-}
-
-/// A third-party controller that makes Pods without a parent that Kubernetes knows, such as an operator.
-#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Controller {
-    /// As whom it asks.
-    pub service_account: ServiceAccountRef,
-    /// Kinds of the custom resources that it makes Pods for, such as Cluster; their Pods inherit from their siblings.
-    #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 63)))]
-    pub kinds: Vec<String>,
-}
-
-/// A ServiceAccount.
-#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
-pub struct ServiceAccountRef {
-    /// Its namespace.
-    #[schemars(length(min = 1, max = 63))]
-    pub namespace: String,
-    /// Its name.
-    #[schemars(length(min = 1, max = 253))]
-    pub name: String,
 }
 
 /// What the leader has seen; written by it alone.

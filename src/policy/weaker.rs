@@ -153,9 +153,6 @@ pub fn baseline(old: Option<&Baseline>, new: Option<&Baseline>, custom: &Customs
     if is.waivers.max_days.unwrap_or(MAX_DAYS) > was.waivers.max_days.unwrap_or(MAX_DAYS) {
         tell("spec.waivers.maxDays", "waivers would last longer");
     }
-    if is.controllers.iter().any(|c| !was.controllers.contains(c)) {
-        tell("spec.controllers", "another controller would be believed");
-    }
     if was.critical_namespaces.iter().any(|n| !is.critical_namespaces.contains(n)) {
         tell("spec.criticalNamespaces", "a namespace would not be enrolled any more");
     }
@@ -168,14 +165,11 @@ pub fn baseline(old: Option<&Baseline>, new: Option<&Baseline>, custom: &Customs
     found
 }
 
-/// A new Baseline asks for more, but it may say who answers where nobody did, and whom to believe.
+/// A new Baseline asks for more, but it may say who answers where nobody did.
 fn first(spec: &BaselineSpec) -> Vec<Weaker> {
     let mut found = Vec::new();
     if spec.parties != Parties::default() || spec.controls.iter().any(|e| e.accountable.is_some()) {
         found.push(one("spec.parties", "it says who answers where nobody does", None));
-    }
-    if !spec.controllers.is_empty() {
-        found.push(one("spec.controllers", "another controller would be believed", None));
     }
     found
 }
