@@ -22,10 +22,10 @@ fn plane() -> ControlPlane {
     plane
 }
 
-/// A kind of cert-manager's, as a name: here it is only seen that the API server finds it.
-fn foreign(kind: &str, plural: &str) -> String {
-    json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": format!("{plural}.cert-manager.io")}, "spec": {
-        "group": "cert-manager.io", "scope": "Namespaced", "names": {"kind": kind, "plural": plural},
+/// Another project's kind, as a name: here it is only seen that the API server finds it.
+fn foreign(group: &str, kind: &str, plural: &str) -> String {
+    json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": format!("{plural}.{group}")}, "spec": {
+        "group": group, "scope": "Namespaced", "names": {"kind": kind, "plural": plural},
         "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}}]}})
     .to_string()
 }
@@ -33,9 +33,15 @@ fn foreign(kind: &str, plural: &str) -> String {
 #[test]
 fn the_api_server_takes_every_object_as_it_is() {
     let plane = plane();
-    for (kind, plural) in [("Certificate", "certificates"), ("Issuer", "issuers")] {
-        plane.kubectl(&["apply", "-f", "-"], Some(&foreign(kind, plural))).result().unwrap();
-        plane.kubectl(&["wait", "--for=condition=Established", &format!("crd/{plural}.cert-manager.io"), "--timeout=30s"], None).result().unwrap();
+    let (certificates, monitoring) = ("cert-manager.io", "monitoring.coreos.com");
+    for (group, kind, plural) in [
+        (certificates, "Certificate", "certificates"),
+        (certificates, "Issuer", "issuers"),
+        (monitoring, "ServiceMonitor", "servicemonitors"),
+        (monitoring, "PrometheusRule", "prometheusrules"),
+    ] {
+        plane.kubectl(&["apply", "-f", "-"], Some(&foreign(group, kind, plural))).result().unwrap();
+        plane.kubectl(&["wait", "--for=condition=Established", &format!("crd/{plural}.{group}"), "--timeout=30s"], None).result().unwrap();
     }
     for values in FILES {
         for object in rendered(values) {
