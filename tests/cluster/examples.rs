@@ -37,7 +37,9 @@ fn each_example_is_taken_as_it_is() {
             text = text.replace(by, "requestedBy: admin").replace(expires, &format!("expires: \"{soon}\""));
         }
         let said = world.plane.kubectl(&["apply", "-f", "-"], Some(&text));
-        assert!(said.ok && said.err.is_empty(), "{}: {said:?}", file.display());
+        // A replica may hear of an Ownership before it hears of the Parties beside it, and says so.
+        let other = said.err.lines().find(|line| !line.starts_with("Warning: there is no Party "));
+        assert!(said.ok && other.is_none(), "{}: {said:?}", file.display());
         assert!(!said.out.contains("unchanged") && !said.out.contains("configured"), "two declare the same: {said:?}");
     }
     // A customer of two providers is one Party.
