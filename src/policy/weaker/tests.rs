@@ -90,7 +90,6 @@ fn a_change_of_a_baseline_is_told_where_it_asks_for_less() {
         ("controls: [{control: encryption-declared, enforcement: Warn}]", "controls: [{control: encryption-declared, enforcement: Deny}]", &[]),
         ("undeclared: Deny", "undeclared: Deny, controls: [{control: encryption-declared, enforcement: 'Off'}]", &["spec.controls by shield"]),
         ("serviceModel: IaaS", "serviceModel: PaaS", &["spec.controls by shield", "spec.serviceModel by shield"]),
-        ("", "controllers: [{serviceAccount: {namespace: a, name: b}, kinds: [C]}]", &["spec.controllers by shield"]),
         ("criticalNamespaces: [a]", "", &["spec.criticalNamespaces by shield"]),
     ] {
         let found = told(&baseline(Some(&baseline_of(&format!("{mssp}, {old}"))), Some(&baseline_of(&format!("{mssp}, {new}"))), &Arc::default()));
