@@ -52,8 +52,8 @@ Examples:
 
 Where context comes from: the same files, files of --against, and with --context a cluster, in this order. An Ownership (named
 default) declares its namespace, -n where it names none; what is declared nowhere is not judged. Namespaces, StorageClasses,
-PersistentVolumes, claims, ServiceAccounts, bindings and NetworkPolicies are what checks look up; what none of them shows is unknown
-(--show-unknown), and a cluster admits it. An object is taken as the child of another when its controller's uid is among the files.
+PersistentVolumes, claims, ServiceAccounts, bindings, NetworkPolicies and Gateways are what checks look up; what none of them shows is
+unknown (--show-unknown), and a cluster admits it. An object is taken as the child of another when its controller's uid is among the files.
 Without --context nothing asks a cluster; with it no Secret, ConfigMap or workload is read.
 
 Exit codes: 0 nothing would be refused, 1 a cluster would refuse something, 2 the input is bad: the error says where.

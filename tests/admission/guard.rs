@@ -1,4 +1,5 @@
 //! Who may weaken what: reviews of declarations by several users, through the router, with somebody to ask for the verb `assign`.
+//! Nothing is stored: each review is judged by itself, as the API server would send it.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
 //! The floor: what an Ownership under a Baseline may say, and what holds where there is none.
+//! Namespaces are made by the hundred where a race could leak one; the audit log says what was stored.
 
 use serde_json::{Value, json};
 

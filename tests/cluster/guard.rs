@@ -1,4 +1,5 @@
 //! Who may weaken a declaration: real users with the same RBAC, of whom one acts for the party that answers, and one later holds the verb `assign`.
+//! What the one is refused the other does, so that a refusal is never for another reason.
 
 use serde_json::{Value, json};
 

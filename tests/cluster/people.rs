@@ -1,4 +1,5 @@
 //! Who has left is bound to nothing new, and owns nothing: the Roster says who, and nothing that Demarc writes repeats a name.
+//! The names in these tests are looked for in every status, Event and message that comes out.
 
 use serde_json::{Value, json};
 

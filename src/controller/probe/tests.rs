@@ -1,3 +1,6 @@
+//! Tables of the probe: what an answer of the API server proves, and when what is told.
+//! The ledger is given its clock, and never a client.
+
 use kube::core::Status;
 use serde_json::{Value, json};
 

@@ -1,4 +1,5 @@
 //! The corpus that tests/cluster/cel.rs runs through a real API server, and what is hostile.
+//! A line that is answered otherwise than the API server answers it fails here, unless it is refused or an error.
 
 use std::{fs, path::Path};
 

@@ -1,4 +1,5 @@
 //! Tables of what weakens and what does not, with the party that answers for it.
+//! What asks for the same or for more must be told of nobody.
 
 use super::*;
 
