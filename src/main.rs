@@ -60,7 +60,7 @@ fn dispatch(command: Command) -> anyhow::Result<u8> {
             Ok(0)
         }
         Command::Waiver(args) => wait(cli::waiver::run(args, &mut Out(stdout()), jiff::Timestamp::now())),
-        Command::Cleanup(args) => wait(async { cli::cleanup::run(&args, &connect().await?, &mut Out(stdout())).await }),
+        Command::Cleanup(args) => wait(cli::cleanup::run(&args, &mut Out(stdout()))),
         Command::Doctor(args) => doctor(&args),
         Command::Explain(args) => cli::explain::run(&args, &mut Out(stdout()), &mut stderr()),
     }
@@ -132,20 +132,16 @@ fn no_cluster(error: &kube::config::InferConfigError) -> anyhow::Error {
     anyhow::anyhow!("no cluster: {cause}; set KUBECONFIG to a kubeconfig that can be read, or run in a pod with a service account")
 }
 
-async fn connect() -> anyhow::Result<kube::Client> {
-    use anyhow::Context;
-    let mut config = kube::Config::infer().await.map_err(|error| no_cluster(&error))?;
-    config.connect_timeout = Some(std::time::Duration::from_secs(5));
-    kube::Client::try_from(config).context("the certificates or credentials in KUBECONFIG cannot be used")
-}
-
 #[tokio::main]
 async fn controller(args: run::Args) -> anyhow::Result<u8> {
+    use anyhow::Context;
     use tokio::signal::unix::{SignalKind, signal};
     // kube's client logs every failed call; here each is told once, by whoever made it.
     let filter = tracing_subscriber::EnvFilter::try_from_env("DEMARC_LOG").unwrap_or_else(|_| "info,kube_client::client::builder=off".into());
     tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(stderr).init();
-    let client = connect().await?;
+    let mut config = kube::Config::infer().await.map_err(|error| no_cluster(&error))?;
+    config.connect_timeout = Some(std::time::Duration::from_secs(5));
+    let client = kube::Client::try_from(config).context("the certificates or credentials in KUBECONFIG cannot be used")?;
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let (once, first) = tokio::sync::oneshot::channel();
     tokio::spawn(async move {

@@ -2,7 +2,7 @@
 //! It takes the Lease, so that no replica puts back what it takes away, and then removes its labels from every namespace, the gate's bindings and the
 //! Controls of the catalog: Helm knows nothing of what the leader made, and keeps the definitions.
 
-use std::{io::Write, time::Duration};
+use std::io::Write;
 
 use anyhow::Context;
 use k8s_openapi::api::{
@@ -11,14 +11,14 @@ use k8s_openapi::api::{
     core::v1::{Namespace, Secret},
 };
 use kube::{
-    Api, Client,
+    Api,
     api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams},
     core::{ApiResource, GroupVersionKind},
 };
 use serde_json::json;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
-use super::said;
+use super::connect::{Unanswered, Where, asked};
 use crate::{
     api::{Declaration, ENROLLED_LABEL, GROUP, MEMBER_PREFIX},
     controller::{
@@ -28,7 +28,6 @@ use crate::{
     model::text::shown,
 };
 
-const CALL: Duration = Duration::from_secs(10);
 /// Who holds the Lease meanwhile.
 const HOLDER: &str = "cleanup";
 
@@ -59,7 +58,8 @@ pub struct Args {
 ///
 /// # Errors
 /// A call failed; what was removed before stays removed.
-pub async fn run(args: &Args, client: &Client, out: &mut dyn Write) -> anyhow::Result<u8> {
+pub async fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<u8> {
+    let client = Where { namespace: None, context: None }.connect().await?.client;
     let leases: Api<Lease> = Api::namespaced(client.clone(), &args.namespace);
     if hold(&leases).await? {
         writeln!(out, "the Lease is held: waiting {} s for the last writes of the replica that led", lease::DEADLINE.as_secs())?;
@@ -68,7 +68,7 @@ pub async fn run(args: &Args, client: &Client, out: &mut dyn Write) -> anyhow::R
         sleep(lease::DEADLINE / 2).await;
     }
     let namespaces: Api<Namespace> = Api::all(client.clone());
-    let listed = answered(namespaces.list_metadata(&ListParams::default())).await.context("namespaces cannot be listed")?;
+    let listed = asked(namespaces.list_metadata(&ListParams::default())).await.context("namespaces cannot be listed")?;
     let mut touched = 0;
     for meta in listed.items.iter().map(|n| &n.metadata) {
         let (name, labels) = (meta.name.as_deref().unwrap_or_default(), meta.labels.iter().flat_map(|l| l.keys()));
@@ -77,15 +77,15 @@ pub async fn run(args: &Args, client: &Client, out: &mut dyn Write) -> anyhow::R
         for label in ours {
             // One by one: a person may take one Baseline's mark off in a request.
             let patch = Patch::Merge(json!({"metadata": {"labels": {label: null}}}));
-            answered(namespaces.patch_metadata(name, &PatchParams::default(), &patch)).await.with_context(|| format!("namespace {name} keeps its label {label}"))?;
+            asked(namespaces.patch_metadata(name, &PatchParams::default(), &patch)).await.with_context(|| format!("namespace {name} keeps its label {label}"))?;
             writeln!(out, "namespace {name}: {}", if label == ENROLLED_LABEL { "no longer enrolled" } else { "no longer marked as under a Baseline" })?;
         }
     }
     if let Some(name) = &args.tls_secret {
         let secrets: Api<Secret> = Api::namespaced(client.clone(), &args.namespace);
-        match answered(secrets.delete(name, &DeleteParams::default())).await {
+        match asked(secrets.delete(name, &DeleteParams::default())).await {
             Ok(_) => writeln!(out, "Secret {}: deleted", shown(name, 253))?,
-            Err(Unanswered::Api(kube::Error::Api(status))) if status.code == 404 => {}
+            Err(Unanswered::Missing(_)) => {}
             Err(error) => return Err(error).with_context(|| format!("Secret {} cannot be deleted", shown(name, 253))),
         }
     }
@@ -113,9 +113,9 @@ async fn made<K>(api: &Api<K>, of: impl Fn(&K) -> bool) -> Result<Vec<String>, U
 where
     K: kube::Resource + Clone + serde::de::DeserializeOwned + std::fmt::Debug,
 {
-    match answered(api.list(&ListParams::default().labels(&format!("{MANAGED_BY}={MANAGER}")))).await {
+    match asked(api.list(&ListParams::default().labels(&format!("{MANAGED_BY}={MANAGER}")))).await {
         Ok(list) => Ok(list.items.into_iter().filter(|object| of(object)).filter_map(|object| object.meta().name.clone()).collect()),
-        Err(Unanswered::Api(kube::Error::Api(status))) if status.code == 404 => Ok(Vec::new()),
+        Err(Unanswered::Missing(_)) => Ok(Vec::new()),
         Err(error) => Err(error),
     }
 }
@@ -125,9 +125,8 @@ where
     K: Clone + serde::de::DeserializeOwned + std::fmt::Debug,
 {
     for name in names {
-        match answered(api.delete(&name, &DeleteParams::default())).await {
-            Ok(_) => {}
-            Err(Unanswered::Api(kube::Error::Api(status))) if status.code == 404 => {}
+        match asked(api.delete(&name, &DeleteParams::default())).await {
+            Ok(_) | Err(Unanswered::Missing(_)) => {}
             Err(error) => return Err(error).with_context(|| format!("{kind} {} cannot be deleted", shown(&name, 253))),
         }
     }
@@ -137,22 +136,9 @@ where
 /// Takes the Lease from whoever has it; false where there is none, and so nobody leads.
 async fn hold(leases: &Api<Lease>) -> anyhow::Result<bool> {
     let spec = json!({"spec": {"holderIdentity": HOLDER, "renewTime": k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime(jiff::Timestamp::now())}});
-    match answered(leases.patch(lease::NAME, &PatchParams::default(), &Patch::Merge(&spec))).await {
+    match asked(leases.patch(lease::NAME, &PatchParams::default(), &Patch::Merge(&spec))).await {
         Ok(_) => Ok(true),
-        Err(Unanswered::Api(kube::Error::Api(status))) if status.code == 404 => Ok(false),
+        Err(Unanswered::Missing(_)) => Ok(false),
         Err(error) => Err(error).context("the Lease cannot be taken, and the replica that leads would put labels back"),
     }
-}
-
-#[derive(Debug, thiserror::Error)]
-enum Unanswered {
-    // No source: its words would be told again behind its own.
-    #[error("{}", said(.0))]
-    Api(kube::Error),
-    #[error("no answer within 10 s")]
-    Silent,
-}
-
-async fn answered<T>(call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Unanswered> {
-    timeout(CALL, call).await.map_err(|_| Unanswered::Silent)?.map_err(Unanswered::Api)
 }

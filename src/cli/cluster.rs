@@ -1,23 +1,16 @@
 //! What `demarc check --context` looks up in a cluster: declarations, namespaces, storage, bindings and policies, by the user's own kubeconfig.
 //! It only lists, and never a Secret, a ConfigMap or a workload; what the user may not list is told as the reason why a control is unknown.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
 
-use anyhow::Context;
 use kube::{
-    Api, Client,
+    Api,
     api::{DynamicObject, ListParams},
-    config::{Config, KubeConfigOptions},
     core::{ApiResource, GroupVersionKind},
 };
 
-use super::said;
+use super::connect::{Unanswered, Where, pages};
 use crate::api::{Declaration, GROUP};
-
-/// A call that is not answered by then is not waited for.
-const CALL: Duration = Duration::from_secs(10);
-/// Objects a page.
-const PAGE: u32 = 500;
 
 /// What is listed: group, version, kind, and whether it lives in a namespace.
 const KINDS: &[(&str, &str, &str, bool)] = &[
@@ -48,10 +41,7 @@ pub struct Listed {
 /// # Errors
 /// There is no such context, its cluster does not answer, or its declarations cannot be listed: without them nothing could be judged.
 pub async fn list(context: &str, namespaces: &BTreeSet<String>) -> anyhow::Result<Vec<Listed>> {
-    let options = KubeConfigOptions { context: (!context.is_empty()).then(|| context.to_owned()), ..KubeConfigOptions::default() };
-    let mut config = Config::from_kubeconfig(&options).await.context("this kubeconfig cannot be used; set KUBECONFIG, and see kubectl config get-contexts")?;
-    config.connect_timeout = Some(Duration::from_secs(5));
-    let client = Client::try_from(config).context("the certificates or credentials of the kubeconfig cannot be used")?;
+    let client = Where { namespace: None, context: (!context.is_empty()).then(|| context.to_owned()) }.connect().await?.client;
     let mut all = Vec::new();
     let ours = Declaration::ALL.iter().map(|d| (GROUP, "v1alpha1", d.kind(), d.namespaced()));
     for (group, version, kind, namespaced) in ours.chain(KINDS.iter().copied()) {
@@ -61,10 +51,10 @@ pub async fn list(context: &str, namespaces: &BTreeSet<String>) -> anyhow::Resul
         let apis: Vec<Api<DynamicObject>> =
             if namespaced { namespaces.iter().map(|n| Api::namespaced_with(client.clone(), n, &resource)).collect() } else { vec![Api::all_with(client.clone(), &resource)] };
         for api in apis {
-            match pages(&api).await {
+            match pages(&api, &ListParams::default()).await {
                 Ok(found) => items.extend(found),
-                Err(Silence::NotServed(_)) if group == GATEWAYS => {}
-                Err(Silence::NotServed(reason) | Silence::Failed(reason)) => failed = Some(reason),
+                Err(Unanswered::Missing(_)) if group == GATEWAYS => {}
+                Err(reason) => failed = Some(reason),
             }
         }
         // Without them what the cluster would refuse is anybody's guess; parties and people only inform.
@@ -93,28 +83,4 @@ pub async fn list(context: &str, namespaces: &BTreeSet<String>) -> anyhow::Resul
         all.push(Listed { kind, found });
     }
     Ok(all)
-}
-
-/// Why there is no list.
-enum Silence {
-    NotServed(String),
-    Failed(String),
-}
-
-async fn pages(api: &Api<DynamicObject>) -> Result<Vec<DynamicObject>, Silence> {
-    let mut found = Vec::new();
-    let mut params = ListParams::default().limit(PAGE);
-    loop {
-        let page = match tokio::time::timeout(CALL, api.list(&params)).await {
-            Ok(Ok(page)) => page,
-            Ok(Err(error)) if matches!(&error, kube::Error::Api(status) if status.code == 404) => return Err(Silence::NotServed(said(&error))),
-            Ok(Err(error)) => return Err(Silence::Failed(said(&error))),
-            Err(_) => return Err(Silence::Failed("no answer within 10 s".to_owned())),
-        };
-        found.extend(page.items);
-        match page.metadata.continue_ {
-            Some(token) if !token.is_empty() => params = params.continue_token(&token),
-            Some(_) | None => return Ok(found),
-        }
-    }
 }

@@ -7,13 +7,16 @@ use anyhow::{Context, bail};
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use kube::{
     Api, Client, Config,
-    api::PostParams,
+    api::{DynamicObject, ListParams, PostParams},
     config::{KubeConfigOptions, Kubeconfig},
 };
 
 use crate::model::text::shown;
 
+/// A call that is not answered by then is not waited for.
 const CALL: Duration = Duration::from_secs(10);
+/// Objects a page of a list.
+const PAGE: u32 = 500;
 
 /// Which cluster, and where in it.
 #[derive(clap::Args, Clone, Debug)]
@@ -54,7 +57,51 @@ impl Where {
     }
 }
 
-/// The answer to one call, in time.
+/// Why one call has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Unanswered {
+    /// What was asked for is not there, in the API server's words.
+    #[error("{0}")]
+    Missing(String),
+    /// What the API server says otherwise, or why it cannot be asked.
+    #[error("{0}")]
+    Refused(String),
+    /// Nothing came in time.
+    #[error("no answer within {} s", CALL.as_secs())]
+    Silent,
+}
+
+/// The answer to one call, in time, for whoever goes on without one.
+///
+/// # Errors
+/// Why there is none; no library's words are told again behind the API server's own.
+pub async fn asked<T>(call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Unanswered> {
+    match tokio::time::timeout(CALL, call).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(kube::Error::Api(status))) if status.code == 404 => Err(Unanswered::Missing(shown(&status.message, 300))),
+        Ok(Err(kube::Error::Api(status))) => Err(Unanswered::Refused(shown(&status.message, 300))),
+        Ok(Err(error)) => Err(Unanswered::Refused(shown(&error.to_string(), 300))),
+        Err(_) => Err(Unanswered::Silent),
+    }
+}
+
+/// A whole list, page by page.
+///
+/// # Errors
+/// Why there is none.
+pub async fn pages(api: &Api<DynamicObject>, params: &ListParams) -> Result<Vec<DynamicObject>, Unanswered> {
+    let (mut all, mut params) = (Vec::new(), params.clone().limit(PAGE));
+    loop {
+        let page = asked(api.list(&params)).await?;
+        all.extend(page.items);
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(next) => params = params.continue_token(&next),
+            None => return Ok(all),
+        }
+    }
+}
+
+/// The answer to one call, in time, for whoever ends without one.
 ///
 /// # Errors
 /// What the API server says, in its own words, or that it says nothing.

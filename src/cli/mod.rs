@@ -18,8 +18,6 @@ mod show;
 mod tree;
 pub mod waiver;
 
-use crate::model::text::shown;
-
 /// How to say it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Output {
@@ -28,12 +26,4 @@ pub enum Output {
     Text,
     /// For programs; the keys are stable.
     Json,
-}
-
-/// What an API server said, or why it said nothing, in one sentence.
-fn said(error: &kube::Error) -> String {
-    match error {
-        kube::Error::Api(status) => shown(&status.message, 300),
-        other => shown(&other.to_string(), 300),
-    }
 }

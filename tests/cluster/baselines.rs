@@ -1,5 +1,5 @@
 //! The floor: what an Ownership under a Baseline may say, and what holds where there is none.
-//! Namespaces are made by the hundred where a race could leak one; the audit log says what was stored.
+//! Namespaces are made by the hundred where a race could leak one; what the API server holds afterwards says it.
 
 use serde_json::{Value, json};
 

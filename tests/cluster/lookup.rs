@@ -32,7 +32,7 @@ fn files_are_judged_by_what_the_cluster_has() {
     assert!(code == 0 && out.contains("no Ownership"), "{out}{err}");
 
     let (code, out, err) = check(&kubeconfig, &["-f", file, "--context", "no-such"]);
-    assert!((code, out.as_str()) == (2, "") && err.starts_with("error: context no-such: this kubeconfig cannot be used"), "{err}");
+    assert!((code, out.as_str()) == (2, "") && err.starts_with("error: context no-such: --context no-such: kubectl config get-contexts lists them"), "{err}");
     let stranger = world.plane.kubeconfig_of("stranger", "no-token");
     let (code, out, err) = check(&stranger, &["-f", file, "-n", "shop", "--context"]);
     assert!((code, out.as_str()) == (2, "") && err.contains("s cannot be listed: Unauthorized") && err.contains("auth can-i"), "{err}");

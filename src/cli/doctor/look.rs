@@ -1,7 +1,7 @@
 //! What `demarc doctor` looks at in a cluster, by the user's own kubeconfig. It reads, and asks one question by dry run; it changes nothing.
 //! What may not be read is told as such, and is neither well nor ill.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use k8s_openapi::api::{
     authentication::v1::SelfSubjectReview,
@@ -16,18 +16,13 @@ use serde_json::Value;
 
 use crate::{
     api::{Declaration, ENROLLED_LABEL, ENROLLED_VALUE, GROUP, ownership::Ownership},
+    cli::connect::{asked, pages},
     controller::{
         install::SYSTEM_NAMESPACES,
         probe::{self, Outcome},
     },
-    model::{
-        proof::{LEASE, WEBHOOK},
-        text::shown,
-    },
+    model::proof::{LEASE, WEBHOOK},
 };
-
-/// A call that is not answered by then is not waited for.
-const CALL: Duration = Duration::from_secs(10);
 
 /// Something that was looked at, or why it cannot be seen.
 pub type Seen<T> = Result<T, String>;
@@ -57,13 +52,8 @@ pub struct Found {
     pub tried: Option<(String, Outcome)>,
 }
 
-async fn call<T>(asked: impl Future<Output = Result<T, kube::Error>>) -> Seen<T> {
-    match tokio::time::timeout(CALL, asked).await {
-        Ok(Ok(found)) => Ok(found),
-        Ok(Err(kube::Error::Api(status))) => Err(shown(&status.message, 200)),
-        Ok(Err(error)) => Err(shown(&error.to_string(), 200)),
-        Err(_) => Err("no answer within 10 s".to_owned()),
-    }
+async fn call<T>(question: impl Future<Output = Result<T, kube::Error>>) -> Seen<T> {
+    asked(question).await.map_err(|error| error.to_string())
 }
 
 fn resource(group: &str, version: &str, kind: &str) -> ApiResource {
@@ -72,15 +62,7 @@ fn resource(group: &str, version: &str, kind: &str) -> ApiResource {
 
 async fn list(client: &Client, group: &str, version: &str, kind: &str, params: &ListParams) -> Seen<Vec<DynamicObject>> {
     let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource(group, version, kind));
-    let (mut all, mut params) = (Vec::new(), params.clone().limit(500));
-    loop {
-        let page = call(api.list(&params)).await?;
-        all.extend(page.items);
-        match page.metadata.continue_.filter(|c| !c.is_empty()) {
-            Some(next) => params = params.continue_token(&next),
-            None => return Ok(all),
-        }
-    }
+    pages(&api, params).await.map_err(|error| error.to_string())
 }
 
 fn by_name(objects: Vec<DynamicObject>) -> BTreeMap<String, Value> {
