@@ -8,6 +8,52 @@ macro_rules! workloads_and {
     };
 }
 
+/// A whole control about a duty that recurs: what is said of it alone, and the row, the check and the table that follow from that.
+macro_rules! recurring {
+    (
+        id: $id:literal, title: $title:literal, group: $group:literal, severity: $severity:ident, owners: [$($owner:ident),*], references: $references:expr, why: $why:literal,
+        what: $what:literal, field: $field:literal = $review:ident, days: $days:literal $(,)?
+    ) => {
+        pub const CONTROL: super::Control = super::Control {
+            id: $id,
+            title: $title,
+            group: $group,
+            severity: crate::api::ownership::Severity::$severity,
+            enforcement: crate::api::ownership::Enforcement::Audit,
+            owners: [$(crate::api::ownership::OwnerClass::$owner),*],
+            references: $references,
+            why: $why,
+            checked: concat!(
+                "spec.reviews.", $field, ".lastCompleted of the Ownership is not longer ago than its period, P", $days,
+                "D unless it says otherwise, and none of its findings is open past its dueDate."
+            ),
+            unknown: concat!(
+                "No date is recorded, it lies ahead, or the period is no number of days; a finding is open without a due date. Record spec.reviews.", $field, "."
+            ),
+            fix: concat!("do it, and record spec.reviews.", $field, ".lastCompleted in the Ownership"),
+            kinds: &[],
+            root_only: false,
+            confidential: false,
+            check: super::Check::Namespace(check),
+        };
+
+        const DUTY: super::declared::Duties = super::declared::Duties { field: $field, what: $what, days: $days };
+
+        fn check(cx: &super::Declared<'_>, out: &mut super::Notes) -> super::Applies {
+            super::declared::review(cx, &DUTY, cx.reviews.$review.as_ref(), out);
+            super::Applies::Yes
+        }
+
+        #[cfg(test)]
+        mod tests {
+            #[test]
+            fn it_recurs() {
+                super::super::declared::testing::recurs(&super::CONTROL, &super::DUTY);
+            }
+        }
+    };
+}
+
 mod access_review_current;
 mod anonymous_access_forbidden;
 mod audit_logging_attested;
