@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{
-    check::Finding,
     manifest::{Bad, MAX_FILE},
+    report::Finding,
 };
 use crate::model::text::shown;
 

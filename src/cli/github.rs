@@ -4,7 +4,7 @@
 use std::io::Write;
 
 use super::{
-    check::{Finding, Level, Report},
+    report::{Finding, Level, Report},
     show,
 };
 

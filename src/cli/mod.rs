@@ -12,6 +12,7 @@ pub mod doctor;
 pub mod explain;
 mod github;
 mod manifest;
+mod report;
 mod sarif;
 mod schema;
 mod show;

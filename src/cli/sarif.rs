@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::check::{Finding, Level, Report};
+use super::report::{Finding, Report};
 use crate::{
     api::ownership::Severity,
     controls::{CATALOG, Control},
@@ -48,14 +48,9 @@ fn score(severity: Severity) -> &'static str {
 }
 
 fn result(finding: &Finding) -> Value {
-    let level = match finding.level {
-        Level::Error => "error",
-        Level::Warning => "warning",
-        Level::Note => "note",
-    };
     let mut result = json!({
         "ruleId": finding.control,
-        "level": level,
+        "level": finding.level.word(),
         "message": {"text": format!("{}: {} (owed by {}; fix: {})", finding.object, finding.message, finding.owed_by, finding.fix)},
         "locations": [{
             "physicalLocation": {

@@ -4,8 +4,9 @@
 use std::io::Write;
 
 use super::{
-    check::{Args, Finding, Level, Report, Waived},
+    check::Args,
     manifest::Input,
+    report::{Finding, Level, Report, Waived},
 };
 use crate::api::ownership::Enforcement;
 
