@@ -14,7 +14,10 @@ use kube::{
     runtime::events::{Event, EventType, Recorder, Reporter},
 };
 
-use crate::{api::ownership::OwnershipStatus, model::text::shown};
+use crate::{
+    api::{Declaration, ownership::OwnershipStatus},
+    model::text::shown,
+};
 
 /// Between two Events about one condition of one object (H92).
 const DISTANCE: SignedDuration = SignedDuration::from_mins(1);
@@ -117,15 +120,7 @@ impl Teller {
                 action: "Judge".to_owned(),
                 secondary: None,
             };
-            let about = ObjectReference {
-                api_version: Some("demarc.dev/v1alpha1".to_owned()),
-                kind: Some("Ownership".to_owned()),
-                name: Some("default".to_owned()),
-                namespace: Some(namespace.to_owned()),
-                uid: Some(uid.to_owned()),
-                ..ObjectReference::default()
-            };
-            self.publish(&event, &about, patience).await;
+            self.publish(&event, &about(Declaration::Ownership, namespace, "default", uid), patience).await;
         }
         tidings.then
     }
@@ -135,6 +130,18 @@ impl Teller {
         if let Ok(Err(error)) = tokio::time::timeout(patience, self.recorder.publish(event, about)).await {
             tracing::debug!(namespace = about.namespace, name = about.name, %error, "event not written");
         }
+    }
+}
+
+/// One of ours, for an Event to be about.
+pub fn about(declaration: Declaration, namespace: &str, name: &str, uid: &str) -> ObjectReference {
+    ObjectReference {
+        api_version: Some("demarc.dev/v1alpha1".to_owned()),
+        kind: Some(declaration.kind().to_owned()),
+        name: Some(name.to_owned()),
+        namespace: Some(namespace.to_owned()),
+        uid: Some(uid.to_owned()),
+        ..ObjectReference::default()
     }
 }
 

@@ -2,12 +2,11 @@
 //! No Event and no condition names a person: who asked and who approved stands in the Waiver alone.
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Api;
 use kube::runtime::events::{Event, EventType};
 
 use super::{
-    events::Teller,
+    events::{Teller, about},
     reconcile::{Reconciler, WriteError},
 };
 use crate::{
@@ -57,14 +56,9 @@ impl Reconciler {
         }
         let note = status.conditions.iter().find(|c| c.type_ == kind).map(|c| c.message.clone());
         let event = Event { type_: EventType::Warning, reason: state.to_string(), note, action: "Judge".to_owned(), secondary: None };
-        let about = ObjectReference {
-            api_version: Some("demarc.dev/v1alpha1".to_owned()),
-            kind: Some(Declaration::Waiver.kind().to_owned()),
-            name: waiver.metadata.name.clone(),
-            namespace: waiver.metadata.namespace.clone(),
-            uid: waiver.metadata.uid.clone(),
-            ..ObjectReference::default()
-        };
+        let meta = &waiver.metadata;
+        let text = |field: &Option<String>| field.clone().unwrap_or_default();
+        let about = about(Declaration::Waiver, &text(&meta.namespace), &text(&meta.name), &text(&meta.uid));
         teller.publish(&event, &about, self.patience()).await;
     }
 }

@@ -1,13 +1,11 @@
 //! What stood before enforcement keeps running, and gets no worse.
 //! Real controllers make the children; what they may make follows from the root above them.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use crate::{
     support::eventually,
-    world::{SOON, World, binary, class, nothing_slipped_in, rejected, spec, workload},
+    world::{SOON, World, binary, class, in_the_next_second, nothing_slipped_in, rejected, spec, workload},
 };
 
 #[test]
@@ -29,8 +27,7 @@ fn what_stood_before_keeps_running_and_gets_no_worse() {
     let count = |selector: &str, n: usize| eventually(&format!("{n} pods of {selector}"), SOON, || if pods(selector).lines().count() == n { Ok(()) } else { Err(pods(selector)) });
     count("app=web", 1);
     count("app=db", 1);
-    // `forbiddenSince` has whole seconds: what is spared is older than that.
-    std::thread::sleep(Duration::from_millis(1100));
+    in_the_next_second();
     world.redeclare("old", &json!({"policy": policy}));
 
     // Delete, scale, restart: everything comes back.
@@ -119,8 +116,7 @@ fn every_built_in_controller_makes_children_of_what_stood_before() {
     let before = eventually("a pod of each", SOON, || made_beside(&[]));
     let claims = || children("persistentvolumeclaims").len();
     eventually("the claims", SOON, || if claims() == 2 { Ok(()) } else { Err(claims().to_string()) });
-    // `forbiddenSince` has whole seconds: what is spared is older than that.
-    std::thread::sleep(Duration::from_millis(1100));
+    in_the_next_second();
     world.redeclare("old", &json!({}));
 
     // All pods go, the set grows, and the clock strikes for the CronJob: it has missed an hour.
@@ -158,7 +154,7 @@ fn what_is_forbidden_later_keeps_running_too_and_nobody_makes_up_a_parent() {
     world.accepts("live", &set);
     let exists = |what: &str| eventually(what, SOON, || world.plane.kubectl(&["get", what, "-n", "live"], None).result());
     exists("pod/db-0");
-    std::thread::sleep(Duration::from_millis(1100));
+    in_the_next_second();
     world.redeclare("live", &json!({"policy": {"images": {"allowedPrefixes": ["ghcr.io/acme"]}}}));
 
     // The volume binder finishes what the set's controller began.
@@ -177,7 +173,7 @@ fn what_is_forbidden_later_keeps_running_too_and_nobody_makes_up_a_parent() {
     world.accepts("live", &workload("Deployment", "web", &spec("ghcr.io/acme/web:1", false)));
     let pods = || world.plane.kubectl(&["get", "pods", "-n", "live", "-l", "app=web", "-o", "jsonpath={.items[*].metadata.uid}"], None).result().unwrap_or_default();
     let first = eventually("the pod", SOON, || if pods().is_empty() { Err(String::new()) } else { Ok(pods()) });
-    std::thread::sleep(Duration::from_millis(1100));
+    in_the_next_second();
     world
         .plane
         .kubectl(&["patch", "ownership", "default", "-n", "live", "--type=merge", "-p", r#"{"spec":{"policy":{"podSecurity":{"level":"Restricted"}}}}"#], None)

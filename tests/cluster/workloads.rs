@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::{
     support::eventually,
-    world::{SOON, World, claim, class, named, nothing_slipped_in, rejected, spec, workload},
+    world::{SOON, World, claim, class, in_the_next_second, named, nothing_slipped_in, rejected, spec, workload},
 };
 
 #[test]
@@ -111,7 +111,7 @@ fn what_cannot_change_a_pod_is_never_asked_about_and_what_can_always_is() {
         world.accepts("shop", &zero(kind, "sized"));
     }
     let sizes = ["replicaset/sized", "replicationcontroller/sized", "statefulset/sized", "deployment/sized"];
-    std::thread::sleep(Duration::from_millis(1100));
+    in_the_next_second();
     world.redeclare("shop", &json!({}));
 
     let before = asked(&world, "");

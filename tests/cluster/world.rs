@@ -16,6 +16,12 @@ pub struct World {
     pub plane: ControlPlane,
 }
 
+/// Waits until the clock has struck. `forbiddenSince` has whole seconds: what is there now is older than what is forbidden afterwards.
+pub fn in_the_next_second() {
+    let second = jiff::Timestamp::now().as_second();
+    eventually("the next second", SOON, || if jiff::Timestamp::now().as_second() > second { Ok(()) } else { Err(String::new()) });
+}
+
 pub fn binary() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_demarc"))
 }
