@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use super::{
-    matrix::Matrix,
+    matrix::{Entry, Matrix},
     objects::{Record, Room},
     verdict::{Door, Told, evaluate, evaluate_namespace},
     waiver::{self, Permit, waived},
@@ -131,22 +131,19 @@ pub fn report(namespace: &Namespace, matrix: &Matrix, room: &Room, facts: &Facts
     }
     drift.extend(facts.unseen.iter().filter(|(kind, _)| kind.namespaced()).flat_map(|(kind, why)| asked_of(*kind, matrix, kind.plural(), &format!("cannot be read: {why}"))));
     drift.sort_unstable();
-    let verdicts = matrix
-        .entries
-        .iter()
-        .enumerate()
-        .map(|(control, entry)| {
-            // The verdicts stand in order, the worst last.
-            let worst = drift.iter().filter(|d| d.control == control).map(Drift::verdict).max();
-            match (entry.owner, worst) {
-                (OwnerClass::NotApplicable, _) => Verdict::NotApplicable,
-                (_, Some(worst)) => worst,
-                (OwnerClass::Provider, None) => Verdict::Inherited,
-                (_, None) if applied[control] => Verdict::Satisfied,
-                (_, None) => Verdict::NotApplicable,
-            }
-        })
-        .collect();
+    // The verdicts stand in order, the worst last.
+    let mut worst: Vec<Option<Verdict>> = vec![None; matrix.entries.len()];
+    for found in &drift {
+        worst[found.control] = worst[found.control].max(Some(found.verdict()));
+    }
+    let verdict = |((entry, worst), applied): ((&Entry, Option<Verdict>), bool)| match (entry.owner, worst) {
+        (OwnerClass::NotApplicable, _) => Verdict::NotApplicable,
+        (_, Some(worst)) => worst,
+        (OwnerClass::Provider, None) => Verdict::Inherited,
+        (_, None) if applied => Verdict::Satisfied,
+        (_, None) => Verdict::NotApplicable,
+    };
+    let verdicts = matrix.entries.iter().zip(worst).zip(applied).map(verdict).collect();
     Report { verdicts, drift, dates: declared.dates, turns }
 }
 
