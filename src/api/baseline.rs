@@ -33,7 +33,8 @@ use super::{
     printcolumn(name = "Declared", type_ = "integer", json_path = ".status.declared"),
     printcolumn(name = "Without", type_ = "integer", json_path = ".status.undeclared", description = "namespaces that it selects and that declare nothing"),
     printcolumn(name = "Drifting", type_ = "integer", json_path = ".status.drifting"),
-    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(name = "Enforcing", type_ = "string", json_path = ".status.conditions[?(@.type==\"Enforcing\")].status", description = "whether the API server asks Demarc about every namespace under it that asks for admission, as was proven"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status", priority = "1"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
@@ -115,7 +116,8 @@ pub struct BaselineStatus {
     /// The generation of the spec that this status speaks of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready as kstatus has it; ClusterCompliant: how the cluster's own roles and bindings stand.
+    /// Ready as kstatus has it; Enforcing: what is proven of the namespaces under it that ask for admission; ClusterCompliant: how the cluster's own
+    /// roles and bindings stand.
     #[schemars(length(max = 16))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

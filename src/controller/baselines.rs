@@ -1,7 +1,7 @@
 //! The lease holder's writes about Baselines: how their namespaces and the cluster's own objects stand, and the gate, one binding for each Baseline that denies the undeclared.
 //! A binding belongs to its Baseline, so that it goes with it whether or not Demarc runs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
 use kube::{
@@ -18,14 +18,15 @@ use super::{
 };
 use crate::{
     api::{
-        ENROLLED_LABEL,
+        ENROLLED_LABEL, ENROLLED_VALUE,
         baseline::{Baseline, Undeclared},
     },
     policy::{
-        book::Book,
+        book::{Book, Promise},
         cluster,
+        enforcing::{Said, enforcing, fold, stands},
         objects::CLUSTER,
-        status::{Members, plan_baseline},
+        status::{Members, Observed, plan_baseline},
     },
 };
 
@@ -41,6 +42,7 @@ impl Reconciler {
         }
         let book = self.index.shared.book.load_full();
         let (now, of_cluster) = (Timestamp::now(), self.index.shared.objects().room(CLUSTER).cloned().unwrap_or_default());
+        let enforced = self.enforced(&book);
         let mut wanted = BTreeMap::new();
         for baseline in &baselines {
             let name = baseline.metadata.name.as_deref().unwrap_or_default();
@@ -49,13 +51,19 @@ impl Reconciler {
             let declared = count(&|n| self.index.stored(n).is_some());
             let mut left: Vec<&str> = members.iter().filter(|n| book.floors.get(**n).is_some_and(|f| f.left.iter().any(|b| b == name))).map(|n| n.as_str()).collect();
             left.sort_unstable();
-            let counts = Members { left: &left, declared, undeclared: i32::try_from(members.len()).unwrap_or(i32::MAX) - declared, drifting: count(&|n| drifting.contains(n)) };
+            let counts = Members {
+                left: &left,
+                declared,
+                undeclared: i32::try_from(members.len()).unwrap_or(i32::MAX) - declared,
+                drifting: count(&|n| drifting.contains(n)),
+                enforcing: fold(members.iter().filter_map(|n| Some((n.as_str(), enforced.get(n.as_str())?)))),
+            };
             if let Some((policy, _)) = gate.as_ref().filter(|_| baseline.spec.undeclared == Undeclared::Deny) {
                 wanted.insert(format!("{policy}-{name}"), self.gate_of(&book, baseline, policy, &members));
             }
             let matrix = cluster::matrix(baseline);
             let drift = cluster::report(&matrix, &of_cluster, &book.facts, now);
-            if let Some(status) = plan_baseline(baseline, counts, &matrix, &drift, now) {
+            if let Some(status) = plan_baseline(baseline, &counts, &matrix, &drift, now) {
                 let version = baseline.metadata.resource_version.as_deref().unwrap_or_default();
                 self.write_status(&Api::<Baseline>::all(self.client.clone()), name, version, &status).await?;
             }
@@ -64,6 +72,37 @@ impl Reconciler {
             Some((_, stored)) => self.bind(wanted, &stored).await,
             None => Ok(()),
         }
+    }
+
+    /// What is proven of each namespace under a Baseline that asks for admission.
+    fn enforced<'b>(&self, book: &'b Book) -> HashMap<&'b str, Said> {
+        let tried = self.index.tried();
+        let told = |name: &'b str| {
+            let (enrolls, unreadable) = match book.promises.get(name)? {
+                Promise::Declared(matrix) | Promise::Broken { last_good: Some(matrix), .. } => (matrix.mode.enrolled(), false),
+                Promise::Broken { last_good: None, .. } => (true, true),
+            };
+            let namespace = book.namespaces.get(name).filter(|_| enrolls)?;
+            let labelled = namespace.labels.get(ENROLLED_LABEL).is_some_and(|v| v == ENROLLED_VALUE);
+            let (critical, standing) = (self.spared(book, name, labelled), self.index.standing(namespace));
+            let stood = match self.index.stored(name) {
+                Some(stored) => stored.ownership.as_ref().and_then(|o| o.status.as_ref()).is_some_and(|s| stands(&s.conditions)),
+                // Nothing else tells of it, and a new leader tries at once.
+                None => !tried && self.index.told_of(name),
+            };
+            let observed = Observed {
+                generation: 0,
+                enrolled: labelled,
+                broken: None,
+                critical: critical.as_deref(),
+                fault: standing.fault.as_ref(),
+                proof: &standing.proof,
+                ending: standing.ending,
+                note: standing.note.as_deref(),
+            };
+            Some((name, enforcing(&observed, enrolls, unreadable, stood)))
+        };
+        book.floors.keys().filter_map(|name| told(name)).collect()
     }
 
     /// The binding of the gate for one Baseline. What is never enrolled would wait at it for ever.

@@ -317,12 +317,14 @@ impl Prober {
                 self.index.shared.tally.forget_findings();
                 continue;
             }
+            let first = ledger.is_none();
             let ledger = ledger.get_or_insert_with(|| {
                 // What was told before is told anew, or not at all.
                 self.index.forget_proofs();
                 Ledger::new(self.every, Instant::now())
             });
-            ledger.enrolled(Instant::now(), self.index.enrolled().into_iter().map(|e| (e.namespace, e.generation, e.proven)));
+            // A Baseline tells of the namespaces that were there: of one that comes later it tells nothing.
+            ledger.enrolled(Instant::now(), self.index.enrolled().into_iter().map(|e| (e.namespace, e.generation, e.proven && (e.declared || first))));
             if self.index.stirred() {
                 ledger.hurry(Instant::now());
             }

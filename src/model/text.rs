@@ -67,6 +67,15 @@ pub fn shown(text: &str, max: usize) -> String {
     out
 }
 
+/// `a, b and 3 more`: the first so many of a list.
+pub fn listed(names: &[&str], most: usize) -> String {
+    let first = names.iter().take(most).copied().collect::<Vec<_>>().join(", ");
+    match names.len().checked_sub(most) {
+        None | Some(0) => first,
+        Some(more) => format!("{first} and {more} more"),
+    }
+}
+
 /// The first `n` bytes of a hash, as text.
 pub fn hex(hash: &[u8], n: usize) -> String {
     hash.iter().take(n).map(|b| format!("{b:02x}")).collect()

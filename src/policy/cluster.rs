@@ -64,6 +64,7 @@ mod tests {
     use crate::{
         model::subject::Kind,
         policy::{
+            enforcing::fold,
             objects::{CLUSTER, Objects},
             status::{Members, plan_baseline},
         },
@@ -122,16 +123,16 @@ mod tests {
     fn the_status_of_a_baseline_says_it_once() {
         let mut floor = baseline("serviceModel: PaaS");
         let (matrix, objects) = (matrix(&floor), cluster());
-        let members = Members { left: &[], declared: 1, undeclared: 2, drifting: 0 };
+        let members = Members { left: &[], declared: 1, undeclared: 2, drifting: 0, enforcing: fold([]) };
         let at = |s: &str| s.parse::<Timestamp>().unwrap();
         let drift = |objects: &Objects| objects.room(CLUSTER).map(|room| report(&matrix, room, &Facts::empty(), Timestamp::UNIX_EPOCH)).unwrap_or_default();
         let state = |floor: &Baseline| floor.status.as_ref().unwrap().conditions.iter().find(|c| c.type_ == "ClusterCompliant").map(|c| format!("{} {}", c.status, c.reason));
-        floor.status = plan_baseline(&floor, members, &matrix, &drift(&objects), at("2026-01-01T00:00:00Z"));
+        floor.status = plan_baseline(&floor, &members, &matrix, &drift(&objects), at("2026-01-01T00:00:00Z"));
         let status = floor.status.as_ref().unwrap();
         assert_eq!((status.findings_total, status.findings.len(), status.findings[0].owed_by.as_str()), (5, 5, "acme (customer)"));
         assert_eq!(state(&floor).as_deref(), Some("False Drift"));
-        assert_eq!(plan_baseline(&floor, members, &matrix, &drift(&objects), at("2026-02-01T00:00:00Z")), None);
-        floor.status = plan_baseline(&floor, members, &matrix, &drift(&Objects::default()), at("2026-02-01T00:00:00Z"));
+        assert_eq!(plan_baseline(&floor, &members, &matrix, &drift(&objects), at("2026-02-01T00:00:00Z")), None);
+        floor.status = plan_baseline(&floor, &members, &matrix, &drift(&Objects::default()), at("2026-02-01T00:00:00Z"));
         assert_eq!((state(&floor).as_deref(), floor.status.as_ref().unwrap().findings_total), (Some("True AllHold"), 0));
     }
 }

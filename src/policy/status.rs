@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     drift::{Drift, Report},
-    enforcing::{Fault, Proof, enforcing},
+    enforcing::{Fault, Proof, Said, enforcing, stands},
     expiry::Ending,
     matrix::Matrix,
 };
@@ -17,7 +17,7 @@ use crate::{
     api::MEMBER_PREFIX,
     api::baseline::{Baseline, BaselineStatus},
     api::ownership::{Counts, Enforcement, FindingRow, MatrixRow, OwnershipStatus, Verdict},
-    model::text::{hex, shown},
+    model::text::{hex, listed, shown},
 };
 
 /// The most findings that a status lists; the total says how many there are (H91).
@@ -64,7 +64,7 @@ pub fn plan_unreadable(old: Option<&OwnershipStatus>, reason: &str, observed: &O
     let mut new = old.cloned().unwrap_or_default();
     new.observed_generation = Some(observed.generation);
     let why = shown(&format!("the stored declaration cannot be read: {reason}"), 500);
-    let enforcing = enforcing(observed, true, true, &new.conditions);
+    let enforcing = enforcing(observed, true, true, stands(&new.conditions));
     let states = [
         ("Ready", Some(("False", "Unreadable", why.clone()))),
         ("Stalled", Some(("True", "Unreadable", why))),
@@ -168,7 +168,7 @@ fn digest(status: &OwnershipStatus) -> String {
 }
 
 /// A condition's type, and its status, reason and message; `None` when it does not stand.
-pub(super) type State = (&'static str, Option<(&'static str, &'static str, String)>);
+pub(super) type State = (&'static str, Option<Said>);
 
 fn conditions(before: &OwnershipStatus, matrix: &Matrix, report: &Report, observed: &Observed<'_>, now: Timestamp) -> Vec<Condition> {
     let violated = report.verdicts.iter().filter(|v| **v == Verdict::Violated).count();
@@ -179,7 +179,7 @@ fn conditions(before: &OwnershipStatus, matrix: &Matrix, report: &Report, observ
         (0, n) => ("Unknown", "NotVisible", format!("nothing is violated; controls that cannot be seen: {n}")),
         (v, n) => ("False", "Drift", format!("controls violated: {v}, not visible: {n}")),
     };
-    let enforcing = enforcing(observed, matrix.mode.enrolled(), false, &before.conditions);
+    let enforcing = enforcing(observed, matrix.mode.enrolled(), false, stands(&before.conditions));
     let (ready, stalled) = match observed.broken {
         None => (("True", "Resolved", "the declaration is read and judged".to_owned()), None),
         Some(why) => {
@@ -212,7 +212,7 @@ fn conditions(before: &OwnershipStatus, matrix: &Matrix, report: &Report, observ
 }
 
 /// How the namespaces under a Baseline stand.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Members<'a> {
     /// Those that it no longer selects and has not released, by name.
     pub left: &'a [&'a str],
@@ -222,11 +222,13 @@ pub struct Members<'a> {
     pub undeclared: i32,
     /// With something violated.
     pub drifting: i32,
+    /// What is proven of those that ask for admission.
+    pub enforcing: Said,
 }
 
 /// The status of a Baseline as it should be, or `None` when the stored one says all of it. `cluster` is what does not hold of the cluster's own, by
 /// the matrix that the Baseline makes of it.
-pub fn plan_baseline(baseline: &Baseline, members: Members<'_>, matrix: &Matrix, cluster: &[Drift], now: Timestamp) -> Option<BaselineStatus> {
+pub fn plan_baseline(baseline: &Baseline, members: &Members<'_>, matrix: &Matrix, cluster: &[Drift], now: Timestamp) -> Option<BaselineStatus> {
     let old = baseline.status.clone().unwrap_or_default();
     let generation = baseline.metadata.generation.unwrap_or_default();
     let of = |verdict| cluster.iter().filter(|d| d.verdict() == verdict).count();
@@ -235,15 +237,15 @@ pub fn plan_baseline(baseline: &Baseline, members: Members<'_>, matrix: &Matrix,
         (0, n) => ("Unknown", "NotVisible", format!("nothing of the cluster's own roles and bindings is violated; findings that cannot be seen: {n}")),
         (v, n) => ("False", "Drift", format!("findings about the cluster's own roles and bindings: {v} violated, {n} not visible")),
     };
-    let Members { left, declared, undeclared, drifting } = members;
+    let Members { left, declared, undeclared, drifting, enforcing } = members;
     let ready = ("True", "Resolved", "it is read, and holds in the namespaces that it selects".to_owned());
-    let states = [("Ready", Some(ready)), ("LeftBaseline", left_by(left)), ("ClusterCompliant", Some(compliant))];
+    let states = [("Ready", Some(ready)), ("Enforcing", Some(enforcing.clone())), ("LeftBaseline", left_by(left)), ("ClusterCompliant", Some(compliant))];
     let new = BaselineStatus {
         observed_generation: Some(generation),
         conditions: merged(&old.conditions, states, generation, now),
-        declared,
-        undeclared,
-        drifting,
+        declared: *declared,
+        undeclared: *undeclared,
+        drifting: *drifting,
         findings: findings(&old.findings, matrix, cluster, now),
         findings_total: i64::try_from(cluster.len()).unwrap_or(i64::MAX),
     };
@@ -270,12 +272,7 @@ fn left_baseline(matrix: &Matrix) -> Option<(&'static str, &'static str, String)
 
 /// The namespaces that a Baseline no longer selects and holds in all the same.
 fn left_by(namespaces: &[&str]) -> Option<(&'static str, &'static str, String)> {
-    let total = namespaces.len();
-    (total > 0).then(|| {
-        let names = namespaces.iter().take(10).copied().collect::<Vec<_>>().join(", ");
-        let more = if total > 10 { format!(" and {} more", total - 10) } else { String::new() };
-        ("True", "NotReleased", format!("no longer selected, and not released: {names}{more}"))
-    })
+    (!namespaces.is_empty()).then(|| ("True", "NotReleased", format!("no longer selected, and not released: {}", listed(namespaces, 10))))
 }
 
 /// What has lapsed, or will before long. Days and no countdown: the same state is written once.
@@ -326,7 +323,7 @@ pub(super) fn merged<const N: usize>(before: &[Condition], ours: [State; N], gen
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::enforcing::fold, *};
     use crate::{
         api::ownership::Ownership,
         model::{
@@ -361,14 +358,14 @@ mod tests {
         let names: Vec<String> = (0..12).map(|i| format!("n{i:02}")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let matrix = super::super::cluster::matrix(&baseline);
-        let members = |left| Members { left, declared: 0, undeclared: 12, drifting: 0 };
-        let status = plan_baseline(&baseline, members(&names), &matrix, &[], now).unwrap();
+        let members = |left| Members { left, declared: 0, undeclared: 12, drifting: 0, enforcing: fold([]) };
+        let status = plan_baseline(&baseline, &members(&names), &matrix, &[], now).unwrap();
         let left = |status: &BaselineStatus| status.conditions.iter().find(|c| c.type_ == "LeftBaseline").map(|c| c.message.clone());
         let said = left(&status).unwrap();
         assert!(said.contains("n00, n01") && said.ends_with("n09 and 2 more"), "{said}");
         baseline.status = Some(status);
-        assert_eq!(plan_baseline(&baseline, members(&names), &matrix, &[], now), None, "it is written once");
-        assert_eq!(left(&plan_baseline(&baseline, members(&[]), &matrix, &[], now).unwrap()), None);
+        assert_eq!(plan_baseline(&baseline, &members(&names), &matrix, &[], now), None, "it is written once");
+        assert_eq!(left(&plan_baseline(&baseline, &members(&[]), &matrix, &[], now).unwrap()), None);
     }
 
     #[test]

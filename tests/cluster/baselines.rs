@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::{
+    proof,
     support::{Said, eventually},
     world::{SOON, World, only, rejected, spec, workload},
 };
@@ -289,4 +290,62 @@ items:
     marked("stays", "gold");
     eventually("nothing to tell", SOON, || if condition("ownership/default", "status").is_empty() { Ok(()) } else { Err(condition("ownership/default", "message")) });
     world.plane.kubectl(&["patch", "ownership", "default", "-n", "shop", "--type=merge", "-p", &weaker.to_string()], None).result().unwrap();
+}
+
+#[test]
+fn a_baseline_tells_what_is_proven_of_the_namespaces_under_it_and_only_when_that_changes() {
+    let mut world = proof::start();
+    let selector = json!({"matchLabels": {"tier": "gold"}});
+    apply(&world, &baseline("gold", &json!({"namespaceSelector": selector, "undeclared": "Warn"}))).result().unwrap();
+    apply(&world, &baseline("calm", &json!({"namespaceSelector": selector}))).result().unwrap();
+    let condition = |world: &World, name: &str| world.field("default", &format!("baseline/{name}"), ".status.conditions[?(@.type==\"Enforcing\")]['status','reason','message']");
+    let says = |world: &World, name: &str, expected: &str| {
+        eventually(expected, SOON, || match condition(world, name) {
+            said if said.starts_with(expected) => Ok(()),
+            said => Err(said),
+        });
+    };
+    says(&world, "gold", "False NothingAsked");
+    // One that declares, one that does not, and one that the cluster depends on.
+    for name in ["bare", "hooks"] {
+        namespace(&world, name, "gold");
+    }
+    let hook = json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration", "metadata": {"name": "somebodys"}, "webhooks": [{
+        "name": "a.somebody.example", "admissionReviewVersions": ["v1"], "sideEffects": "None", "failurePolicy": "Ignore", "clientConfig": {"service": {"namespace": "hooks", "name": "a"}}}]});
+    apply(&world, &hook).result().unwrap();
+    world.declare("shop", &json!({}));
+    world.plane.kubectl(&["label", "namespace", "shop", "tier=gold"], None).result().unwrap();
+    says(&world, "gold", "True Proven 2 of 2 namespaces: Proven: ");
+    assert!(condition(&world, "gold").ends_with("left out, for the cluster depends on them: hooks"), "{}", condition(&world, "gold"));
+    // The floor is under both, and what the other asks counts here too.
+    says(&world, "calm", "True Proven 2 of 2 namespaces");
+    let shown = world.plane.kubectl(&["get", "baseline", "gold"], None).result().unwrap();
+    assert!(shown.lines().next().is_some_and(|head| head.contains("ENFORCING")), "{shown}");
+    // Proven each second, and written once.
+    world.writes_nothing();
+    let version = |world: &World| world.field("default", "baseline/gold", ".metadata.resourceVersion");
+    let before = version(&world);
+    world.demarc.take().unwrap().kill();
+    world.demarc = Some(world.plane.demarc_with(crate::world::binary(), "two", &world.plane.kubeconfig(), &["--probe-every", "1"]));
+    let holder = || world.field("kube-system", "lease/demarc-proof", ".spec.holderIdentity");
+    eventually("the proof by another", SOON, || if holder() == "two" { Ok(()) } else { Err(holder()) });
+    world.writes_nothing();
+    assert_eq!(version(&world), before, "whoever leads next has nothing to say of it");
+
+    let webhook = world.plane.kubectl(&["get", "validatingwebhookconfiguration", "demarc", "-o", "json"], None).result().unwrap();
+    world.plane.kubectl(&["delete", "validatingwebhookconfiguration", "demarc"], None).result().unwrap();
+    says(&world, "gold", "False WebhookMissing 2 of 2 namespaces: WebhookMissing: ");
+    let mut webhook: Value = serde_json::from_str(&webhook).unwrap();
+    webhook["metadata"] = json!({"name": "demarc"});
+    world.plane.kubectl(&["create", "-f", "-"], Some(&webhook.to_string())).result().unwrap();
+    says(&world, "gold", "True Proven 2 of 2 namespaces");
+    // One of them alone, by a label of its own.
+    let excludes = json!([{"op": "add", "path": "/webhooks/0/namespaceSelector/matchExpressions/-", "value": {"key": "control-plane", "operator": "DoesNotExist"}}]);
+    world.plane.kubectl(&["patch", "validatingwebhookconfiguration", "demarc", "--type=json", "-p", &excludes.to_string()], None).result().unwrap();
+    world.plane.kubectl(&["label", "namespace", "bare", "control-plane=true"], None).result().unwrap();
+    says(&world, "gold", "False NamespaceExcluded 1 of 2 namespaces: NamespaceExcluded (bare): ");
+    world.plane.kubectl(&["label", "namespace", "bare", "control-plane-"], None).result().unwrap();
+    says(&world, "gold", "True Proven 2 of 2 namespaces");
+    namespace(&world, "late", "gold");
+    says(&world, "gold", "True Proven 3 of 3 namespaces");
 }

@@ -91,6 +91,18 @@ fn the_doctor_names_each_illness_and_what_to_do() {
     world.plane.kubectl(&["create", "-f", "-"], Some(&webhook.to_string())).result().unwrap();
     well();
 
+    // Under a Baseline alone there is no Ownership to tell it.
+    let gold = json!({"apiVersion": "demarc.dev/v1alpha1", "kind": "Baseline", "metadata": {"name": "gold"}, "spec": {"namespaceSelector": {"matchLabels": {"tier": "gold"}}, "undeclared": "Warn"}});
+    world.plane.kubectl(&["apply", "-f", "-"], Some(&gold.to_string())).result().unwrap();
+    world.plane.kubectl(&["create", "-f", "-"], Some(r#"{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "bare", "labels": {"tier": "gold"}}}"#)).result().unwrap();
+    tells(&world.plane, &[], 0, &["2 namespaces enrolled, 0 problems"]);
+    kubectl(&["delete", "validatingwebhookconfiguration", "demarc"]);
+    tells(&world.plane, &[], 1, &["FAIL  baseline gold: 1 of 1 namespace: WebhookMissing: ", "do: kubectl describe baseline gold"]);
+    world.plane.kubectl(&["create", "-f", "-"], Some(&webhook.to_string())).result().unwrap();
+    kubectl(&["delete", "namespace", "bare", "--wait=false"]);
+    kubectl(&["delete", "baseline", "gold"]);
+    well();
+
     // The label goes while Demarc is gone, so that nobody puts it back.
     world.demarc.take().unwrap().kill();
     tells(&world.plane, &[], 1, &["the API server cannot ask Demarc, so nothing new is admitted", "enforcement was last proven", "somebody must lead"]);

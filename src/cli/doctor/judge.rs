@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::DynamicObject;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::look::{Found, home, ownership, proven};
+use super::look::{Found, home, proven, read};
 use crate::{
-    api::{Declaration, GROUP},
+    api::{Declaration, GROUP, baseline::Baseline, ownership::Ownership},
     controller::{
         audit::{self, Expected, Reached},
         authority,
@@ -76,6 +77,7 @@ pub fn lines(found: &Found, now: Timestamp) -> Vec<Line> {
     lines.push(proof(found, now));
     lines.extend(tried(found));
     lines.extend(namespaces(found, now));
+    lines.extend(baselines(found, now));
     lines
 }
 
@@ -280,12 +282,10 @@ fn namespace(object: &DynamicObject, enrolled: &[String], now: Timestamp) -> Opt
     let name = object.metadata.namespace.clone().unwrap_or_default();
     let shown_name = shown(&name, 63);
     let describe = format!("kubectl -n {shown_name} describe ownership default");
-    let Some(ownership) = ownership(object) else {
+    let Some(ownership) = read::<Ownership>(object) else {
         return Some(Line::fail(ABOUT, format!("the declaration of namespace {shown_name} cannot be read by this version of {GROUP}"), describe));
     };
-    let condition = ownership.status.as_ref().and_then(|s| s.conditions.iter().find(|c| c.type_ == "Enforcing"));
-    let since = condition.map(|c| c.last_transition_time.0).or_else(|| ownership.metadata.creation_timestamp.as_ref().map(|t| t.0)).unwrap_or(now);
-    let age = span(now.as_second().saturating_sub(since.as_second()).max(0));
+    let (condition, age) = enforcing(ownership.status.as_ref().map(|s| &*s.conditions), object, now);
     let is_enrolled = enrolled.contains(&name);
     match condition {
         // Its own choice, or the cluster's.
@@ -300,6 +300,37 @@ fn namespace(object: &DynamicObject, enrolled: &[String], now: Timestamp) -> Opt
         Some(c) => Some(Line::fail(ABOUT, format!("namespace {shown_name}: {} ({}, for {age})", shown(&c.message, 300), shown(&c.reason, 63)), describe)),
         None => Some(Line::fail(ABOUT, format!("namespace {shown_name} is declared, and nobody has written its status for {age}"), describe)),
     }
+}
+
+fn baselines(found: &Found, now: Timestamp) -> Vec<Line> {
+    const ABOUT: &str = "baseline";
+    match &found.baselines {
+        Err(why) => vec![Line::unseen(ABOUT, "Baselines", why)],
+        Ok(objects) => objects.iter().filter_map(|object| baseline(object, now)).collect(),
+    }
+}
+
+/// A Baseline as it is told: also of the namespaces under it that declare nothing.
+fn baseline(object: &DynamicObject, now: Timestamp) -> Option<Line> {
+    const ABOUT: &str = "baseline";
+    let name = shown(object.metadata.name.as_deref().unwrap_or_default(), 63);
+    let describe = format!("kubectl describe baseline {name}");
+    let Some(baseline) = read::<Baseline>(object) else {
+        return Some(Line::fail(ABOUT, format!("baseline {name} cannot be read by this version of {GROUP}"), describe));
+    };
+    let (condition, age) = enforcing(baseline.status.as_ref().map(|s| &*s.conditions), object, now);
+    match condition {
+        Some(c) if c.status == "True" || c.reason == "NothingAsked" => None,
+        Some(c) => Some(Line::fail(ABOUT, format!("baseline {name}: {} (for {age})", shown(&c.message, 400)), describe)),
+        None => Some(Line::fail(ABOUT, format!("nobody has written the status of baseline {name} for {age}"), describe)),
+    }
+}
+
+/// The condition, and for how long it has been so.
+fn enforcing<'c>(conditions: Option<&'c [Condition]>, object: &DynamicObject, now: Timestamp) -> (Option<&'c Condition>, String) {
+    let condition = conditions.unwrap_or_default().iter().find(|c| c.type_ == "Enforcing");
+    let since = condition.map(|c| c.last_transition_time.0).or_else(|| object.metadata.creation_timestamp.as_ref().map(|t| t.0)).unwrap_or(now);
+    (condition, span(now.as_second().saturating_sub(since.as_second()).max(0)))
 }
 
 fn span(seconds: i64) -> String {
@@ -326,6 +357,7 @@ mod tests {
             policies: none(),
             bindings: none(),
             ownerships: Ok(Vec::new()),
+            baselines: Ok(Vec::new()),
             enrolled: Ok(Vec::new()),
             proof: Ok(None),
             tried: None,
@@ -345,6 +377,30 @@ mod tests {
         assert_eq!(told(&blind, "webhook").unwrap().0, Level::Unseen, "not seen is not missing");
         let hostile = Found { user: "\u{1b}[31mroot".into(), ..found() };
         assert!(!told(&hostile, "api-server").unwrap().1.contains('\u{1b}'));
+    }
+
+    #[test]
+    fn a_baseline_is_told_that_is_not_enforced_everywhere() {
+        let now = "2026-04-01T00:10:00Z".parse().unwrap();
+        let baseline = |status: &str, reason: &str| {
+            let conditions =
+                serde_json::json!([{"type": "Enforcing", "status": status, "reason": reason, "message": "1 of 2 namespaces: x", "lastTransitionTime": "2026-04-01T00:00:00Z"}]);
+            let object = serde_json::json!({"apiVersion": "demarc.dev/v1alpha1", "kind": "Baseline", "metadata": {"name": "gold", "creationTimestamp": "2026-04-01T00:05:00Z"},
+                "spec": {"namespaceSelector": {}}, "status": if status.is_empty() { serde_json::json!(null) } else { serde_json::json!({"conditions": conditions}) }});
+            serde_json::from_value::<DynamicObject>(object).unwrap()
+        };
+        for (status, reason, expected) in [
+            ("True", "Proven", None),
+            ("False", "NothingAsked", None),
+            ("False", "NotEnrolled", Some("baseline gold: 1 of 2 namespaces: x (for 10 min)")),
+            ("Unknown", "ProofOld", Some("baseline gold: 1 of 2 namespaces: x (for 10 min)")),
+            ("", "", Some("nobody has written the status of baseline gold for 5 min")),
+        ] {
+            let told = super::baselines(&Found { baselines: Ok(vec![baseline(status, reason)]), ..found() }, now);
+            assert_eq!(told.first().map(|l| l.message.as_str()), expected, "{status} {reason}");
+            assert!(told.iter().all(|l| l.level == Level::Fail));
+        }
+        assert_eq!(super::baselines(&Found { baselines: Err("forbidden".into()), ..found() }, now)[0].level, Level::Unseen);
     }
 
     #[test]

@@ -12,10 +12,11 @@ use kube::{
     api::{DynamicObject, ListParams, PostParams},
     core::{ApiResource, GroupVersionKind},
 };
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::{
-    api::{Declaration, ENROLLED_LABEL, ENROLLED_VALUE, GROUP, ownership::Ownership},
+    api::{Declaration, ENROLLED_LABEL, ENROLLED_VALUE, GROUP},
     cli::connect::{asked, pages},
     controller::{
         install::SYSTEM_NAMESPACES,
@@ -44,6 +45,8 @@ pub struct Found {
     pub bindings: Seen<BTreeMap<String, Value>>,
     /// Ownerships, each with its namespace.
     pub ownerships: Seen<Vec<DynamicObject>>,
+    /// Baselines.
+    pub baselines: Seen<Vec<DynamicObject>>,
     /// Namespaces that carry the label.
     pub enrolled: Seen<Vec<String>>,
     /// The Lease of the last proof; `None` is missing.
@@ -109,6 +112,7 @@ pub async fn look(client: &Client, step: &mut dyn FnMut(&str)) -> anyhow::Result
 
     step("namespaces");
     let ownerships = list(client, GROUP, "v1alpha1", "Ownership", &all).await;
+    let baselines = list(client, GROUP, "v1alpha1", "Baseline", &all).await;
     let labelled = ListParams::default().labels(&format!("{ENROLLED_LABEL}={ENROLLED_VALUE}"));
     let enrolled = list(client, "", "v1", "Namespace", &labelled).await.map(|found| found.into_iter().filter_map(|o| o.metadata.name).collect::<Vec<_>>());
 
@@ -119,11 +123,11 @@ pub async fn look(client: &Client, step: &mut dyn FnMut(&str)) -> anyhow::Result
         Some(namespace) => Some((namespace.clone(), probe::ask(client, namespace, 0).await)),
         None => None,
     };
-    Ok(Found { version: (version.git_version, minor), user, definitions, webhooks, policies, bindings, ownerships, enrolled, proof, tried })
+    Ok(Found { version: (version.git_version, minor), user, definitions, webhooks, policies, bindings, ownerships, baselines, enrolled, proof, tried })
 }
 
-/// An Ownership as this version reads it.
-pub fn ownership(object: &DynamicObject) -> Option<Ownership> {
+/// An object of ours as this version reads it.
+pub fn read<K: DeserializeOwned>(object: &DynamicObject) -> Option<K> {
     serde_json::to_value(object).ok().and_then(|value| serde_json::from_value(value).ok())
 }
 

@@ -21,6 +21,7 @@ use crate::{
     model::{facts::Namespace, selector::Selector, subject::Kind},
     policy::{
         book::{Book, Promise},
+        enforcing::stands,
         floor::Floor,
         matrix::Matrix,
     },
@@ -124,6 +125,12 @@ impl Declared {
             (Some(ownership), None) => Promise::Declared(matrix(ownership)),
             (last_good, reason) => Promise::Broken { last_good: last_good.as_deref().map(matrix), reason: reason.clone().unwrap_or_default() },
         })
+    }
+
+    /// Whether a Baseline over a namespace tells that enforcement is proven of all that is under it.
+    pub fn told_of(&self, namespace: &str) -> bool {
+        let over = self.floors.get(namespace).map(|floor| &*floor.baselines).unwrap_or_default();
+        over.iter().filter_map(|name| self.baselines.get(name)?.0.status.as_ref()).any(|status| stands(&status.conditions))
     }
 
     /// The kinds that controls of users' own are about: their whole objects are kept.

@@ -15,7 +15,7 @@ use crate::{
     },
     model::{facts::Namespace, proof::WEBHOOK, selector::Selector},
     policy::{
-        enforcing::{Fault, Proof},
+        enforcing::{Fault, Proof, stands},
         expiry::{Ending, Validity},
     },
 };
@@ -36,8 +36,10 @@ pub struct Enrolled {
     pub namespace: String,
     /// Of its Ownership; 0 when that cannot be read.
     pub generation: i64,
-    /// Its status says that enforcement is proven.
+    /// Its status says that enforcement is proven; where nothing is declared, that of a Baseline.
     pub proven: bool,
+    /// It has an Ownership.
+    pub declared: bool,
 }
 
 /// Whether a namespace's promise is enforced, as far as was looked at and tried.
@@ -152,14 +154,15 @@ impl State {
     fn enrolled(&self) -> Vec<Enrolled> {
         let proven = |stored: &Stored| {
             let status = stored.ownership.as_ref().and_then(|o| o.status.as_ref());
-            status.is_some_and(|s| s.conditions.iter().any(|c| c.type_ == "Enforcing" && c.status == "True"))
+            status.is_some_and(|s| stands(&s.conditions))
         };
         let generation = |stored: &Stored| stored.ownership.as_ref().and_then(|o| o.metadata.generation).unwrap_or_default();
         let labelled = self.namespaces.values().filter(|n| n.labels.get(ENROLLED_LABEL).is_some_and(|v| v == ENROLLED_VALUE));
         let of = |namespace: &std::sync::Arc<Namespace>| {
-            // Under a Baseline alone there is no status to tell it in, and it is proven all the same.
-            let stored = self.declared.ownerships.get(&namespace.name);
-            Enrolled { namespace: namespace.name.clone(), generation: stored.map_or(0, generation), proven: stored.is_some_and(proven) }
+            let name = &namespace.name;
+            let stored = self.declared.ownerships.get(name);
+            let proven = stored.map_or_else(|| self.declared.told_of(name), proven);
+            Enrolled { namespace: name.clone(), generation: stored.map_or(0, generation), proven, declared: stored.is_some() }
         };
         labelled.map(of).collect()
     }
@@ -210,6 +213,16 @@ impl Index {
     /// Whether the webhook configuration has changed since this was last asked.
     pub fn stirred(&self) -> bool {
         std::mem::take(&mut self.state().guarded.stirred)
+    }
+
+    /// Whether this mandate's tries have said anything yet.
+    pub fn tried(&self) -> bool {
+        !self.state().guarded.proofs.is_empty()
+    }
+
+    /// Whether a Baseline over a namespace tells that enforcement is proven of all that is under it.
+    pub fn told_of(&self, namespace: &str) -> bool {
+        self.state().declared.told_of(namespace)
     }
 
     /// Forgets what an earlier mandate's tries said.
