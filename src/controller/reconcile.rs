@@ -27,15 +27,15 @@ use super::{
 };
 use crate::{
     api::{
-        ENROLLED_LABEL, ENROLLED_VALUE, MEMBER_PREFIX, MEMBER_VALUE,
+        ENROLLED_LABEL, ENROLLED_VALUE, MEMBER_PREFIX,
         ownership::{OwnerClass, Ownership, OwnershipStatus, Verdict},
     },
     model::facts::Namespace,
     policy::{
         book::{Book, Promise},
-        drift, floor,
+        drift, mark,
         objects::Room,
-        status::{Observed, plan, plan_unreadable},
+        status::{Observed, plan, plan_unreadable, whole_second},
     },
 };
 
@@ -160,11 +160,14 @@ impl Reconciler {
             (Some(matrix), None) => Some(matrix.mode.enrolled() && critical.is_none()),
             (None, None) => Some(false),
         };
-        let mut labels = self.marks(&book, namespace);
+        // Where nothing is declared the marks alone can tell since when, and not before the API server asks.
+        let denied = matrix.as_ref().filter(|m| !m.declared && m.mode.enrolled() && labelled && critical.is_none()).and_then(|m| mark::denied(m));
+        let now = Timestamp::now();
+        let mut labels = self.marks(&book, namespace, denied.as_deref(), now);
         if let Some(wanted) = wanted.filter(|wanted| *wanted != labelled)
             && (wanted || namespace.labels.contains_key(ENROLLED_LABEL))
         {
-            labels.insert(ENROLLED_LABEL.to_owned(), wanted.then_some(ENROLLED_VALUE));
+            labels.insert(ENROLLED_LABEL.to_owned(), wanted.then(|| ENROLLED_VALUE.to_owned()));
         }
         let mut enrolment = Ok(());
         if !labels.is_empty() {
@@ -174,7 +177,6 @@ impl Reconciler {
                 return Ok(None);
             }
         }
-        let now = Timestamp::now();
         // A copy of the references: what is judged for long holds up no decision.
         let room = self.index.shared.objects().room(name).cloned().unwrap_or_default();
         let report = matrix.as_ref().map(|matrix| drift::report(namespace, matrix, &room, &book.facts, now));
@@ -251,17 +253,19 @@ impl Reconciler {
         left.min(CALL)
     }
 
-    /// The marks that a namespace lacks of the Baselines that hold in it, and those that it has of Baselines that are gone.
-    fn marks(&self, book: &Book, namespace: &Namespace) -> BTreeMap<String, Option<&'static str>> {
+    /// The marks that a namespace lacks of the Baselines that hold in it or that say something else, and those that it has of Baselines that are
+    /// gone. `denied` is what is denied there by Baselines alone.
+    fn marks(&self, book: &Book, namespace: &Namespace, denied: Option<&str>, now: Timestamp) -> BTreeMap<String, Option<String>> {
         let holding = book.floors.get(&namespace.name).map(|f| &*f.baselines).unwrap_or_default();
         let key = |baseline: &str| format!("{MEMBER_PREFIX}{baseline}");
-        let lacks = holding.iter().map(|b| key(b)).filter(|mark| !namespace.labels.contains_key(mark)).map(|mark| (mark, Some(MEMBER_VALUE)));
-        let gone = floor::members(&namespace.labels).filter(|b| !self.index.has_baseline(b)).map(|b| (key(b), None));
+        let value = mark::value(denied.map(|denied| (mark::since(&namespace.labels, denied).unwrap_or(whole_second(now)), denied)));
+        let lacks = holding.iter().map(|b| key(b)).filter(|mark| namespace.labels.get(mark).is_none_or(|v| *v != value)).map(|mark| (mark, Some(value.clone())));
+        let gone = mark::members(&namespace.labels).filter(|b| !self.index.has_baseline(b)).map(|b| (key(b), None));
         lacks.chain(gone).collect()
     }
 
     /// Sets labels of a namespace, and takes away those without a value.
-    async fn label(&self, name: &str, labels: &BTreeMap<String, Option<&str>>) -> Result<(), WriteError> {
+    async fn label(&self, name: &str, labels: &BTreeMap<String, Option<String>>) -> Result<(), WriteError> {
         if !leading(&self.mandate) {
             return Err(WriteError::Unled);
         }

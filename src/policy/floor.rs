@@ -6,10 +6,12 @@ use std::{
     sync::Arc,
 };
 
-use super::matrix::{Matrix, party_of, row};
+use super::{
+    mark::members,
+    matrix::{Matrix, party_of, row},
+};
 use crate::{
     api::{
-        MEMBER_PREFIX,
         baseline::{Baseline, Undeclared},
         ownership::{ControlEntry, Enforcement, Mode, OwnerClass, Ownership, OwnershipSpec, Parties, ServiceModel},
     },
@@ -188,11 +190,6 @@ impl Floor {
     fn stamp(&self, matrix: Matrix) -> Matrix {
         Matrix { baselines: self.baselines.clone(), left: self.left.clone(), waiver_days: self.waiver_days.unwrap_or(matrix.waiver_days), ..matrix }
     }
-}
-
-/// The Baselines of which a namespace of these labels is marked as a member.
-pub fn members<'l>(labels: &'l Map<'_>) -> impl Iterator<Item = &'l str> {
-    labels.iter().filter_map(|(key, _)| key.strip_prefix(MEMBER_PREFIX))
 }
 
 /// The first's, and where it names none the second's.

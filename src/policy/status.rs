@@ -111,7 +111,7 @@ fn settings(matrix: &Matrix) -> String {
 }
 
 /// `metav1.Time` has whole seconds. Rounded up, so that an object made in this very second still counts as existing.
-fn whole_second(now: Timestamp) -> Timestamp {
+pub fn whole_second(now: Timestamp) -> Timestamp {
     Timestamp::from_second(now.as_second() + i64::from(now.subsec_nanosecond() > 0)).unwrap_or(now)
 }
 

@@ -222,7 +222,7 @@ items:
     world.declare("shop", &json!({"controls": only(&["pod-security-standard"])}));
     let marks = |name: &str| {
         let labels = world.field(name, &format!("namespace/{name}"), ".metadata.labels");
-        ["gold", "silver"].into_iter().filter(|b| labels.contains(&format!("\"baseline.demarc.dev/{b}\":\"member\""))).collect::<Vec<_>>().join(" ")
+        ["gold", "silver"].into_iter().filter(|b| labels.contains(&format!("\"baseline.demarc.dev/{b}\":\"member"))).collect::<Vec<_>>().join(" ")
     };
     let marked = |name: &str, wanted: &str| {
         eventually(&format!("{name} is marked: {wanted}"), SOON, || {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::{
     support::eventually,
-    world::{SOON, World, binary, class, in_the_next_second, nothing_slipped_in, rejected, spec, workload},
+    world::{SOON, World, binary, class, in_the_next_second, nothing_slipped_in, only, rejected, spec, workload},
 };
 
 #[test]
@@ -191,5 +191,82 @@ fn what_is_forbidden_later_keeps_running_too_and_nobody_makes_up_a_parent() {
     let forged = json!({"metadata": {"ownerReferences": [{"apiVersion": "v1", "kind": "PersistentVolumeClaim", "name": "data-db-0", "uid": uid, "controller": true}]}});
     world.plane.kubectl(&["patch", "deployment", "web", "-n", "live", "--type=merge", "-p", &forged.to_string()], None).result().unwrap();
     rejected(&world.plane.kubectl(&["annotate", "deployment", "web", "-n", "live", "a8r.io/owner-"], None), "workload-named-owner");
+    nothing_slipped_in(&world);
+}
+
+#[test]
+fn where_nothing_is_declared_what_stood_before_the_baseline_keeps_running_and_what_slipped_in_is_not_spared() {
+    let mut world = World::start();
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "bare", "labels": {"tier": "gold"}}});
+    world.plane.kubectl(&["create", "-f", "-"], Some(&namespace.to_string())).result().unwrap();
+    eventually("the service account", SOON, || world.plane.kubectl(&["get", "serviceaccount", "default", "-n", "bare"], None).result());
+    let pods = |world: &World, app: &str| {
+        let listed = world.plane.kubectl(&["get", "pods", "-n", "bare", "-l", &format!("app={app}"), "-o", "json"], None).result().unwrap();
+        let listed: Value = serde_json::from_str(&listed).unwrap();
+        let there = listed["items"].as_array().unwrap().iter().filter(|o| o["metadata"]["deletionTimestamp"].is_null());
+        there.map(|o| o["metadata"]["uid"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let comes_back = |world: &World, app: &str| {
+        let before = eventually("a pod", SOON, || Some(pods(world, app)).filter(|p| p.len() == 1).ok_or_else(String::new));
+        world.plane.kubectl(&["delete", "pods", "-n", "bare", "-l", &format!("app={app}"), "--wait=false"], None).result().unwrap();
+        eventually("another in its place", SOON, || Some(()).filter(|()| pods(world, app).iter().any(|p| !before.contains(p))).ok_or_else(String::new));
+    };
+    let refused = |world: &World, app: &str| {
+        let before = eventually("a pod", SOON, || Some(pods(world, app)).filter(|p| p.len() == 1).ok_or_else(String::new));
+        world.plane.kubectl(&["delete", "pods", "-n", "bare", "-l", &format!("app={app}"), "--wait=false"], None).result().unwrap();
+        let said = || {
+            let sets = world.plane.kubectl(&["get", "replicasets", "-n", "bare", "-l", &format!("app={app}"), "-o", "json"], None).result().unwrap();
+            sets.lines().filter(|l| l.contains("\"message\"")).map(str::to_owned).collect::<String>()
+        };
+        eventually("the controller's word that its pod is refused", SOON, || if said().contains("pod-security-standard") { Ok(()) } else { Err(said()) });
+        assert!(pods(world, app).iter().all(|p| before.contains(p)));
+    };
+    world.accepts("bare", &workload("Deployment", "old", &spec("nginx", true)));
+    let volume = json!({"containers": [{"name": "web", "image": "nginx"}], "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]});
+    eventually("its pod", SOON, || if pods(&world, "old").len() == 1 { Ok(()) } else { Err(String::new()) });
+    in_the_next_second();
+
+    let gold = |asked: &[&str]| {
+        let mut controls = only(asked);
+        controls.as_array_mut().unwrap().extend(asked.iter().map(|control| json!({"control": control, "enforcement": "Deny"})));
+        json!({"apiVersion": "demarc.dev/v1alpha1", "kind": "Baseline", "metadata": {"name": "gold"},
+            "spec": {"namespaceSelector": {"matchLabels": {"tier": "gold"}}, "undeclared": "Deny", "controls": controls}})
+    };
+    let mark = |world: &World| world.field("bare", "namespace/bare", ".metadata.labels.baseline\\.demarc\\.dev/gold");
+    let apply = |world: &World, asked: &[&str]| {
+        let before = mark(world);
+        world.plane.kubectl(&["apply", "-f", "-"], Some(&gold(asked).to_string())).result().unwrap();
+        eventually("the mark tells since when", SOON, || match mark(world) {
+            now if now.starts_with("member.") && now != before => Ok(()),
+            now => Err(format!("{now} {}", world.demarc.as_ref().unwrap().log())),
+        });
+    };
+    apply(&world, &["pod-security-standard"]);
+    world.rejects("bare", &workload("Deployment", "violator", &spec("nginx", true)), "pod-security-standard");
+    comes_back(&world, "old");
+    world.accepts("bare", &workload("Deployment", "later", &volume));
+
+    // What slipped in while nobody was asked is not spared: not by the next replica either.
+    let since = mark(&world);
+    world.demarc.take().unwrap().kill();
+    world.plane.kubectl(&["delete", "validatingwebhookconfiguration", "demarc"], None).result().unwrap();
+    in_the_next_second();
+    world.accepts("bare", &workload("Deployment", "slipped", &spec("nginx", true)));
+    eventually("its pod", SOON, || if pods(&world, "slipped").len() == 1 { Ok(()) } else { Err(String::new()) });
+    world.demarc = Some(world.plane.demarc(binary(), "two"));
+    world.rejects("bare", &workload("Deployment", "violator", &spec("nginx", true)), "pod-security-standard");
+    assert_eq!(mark(&world), since, "the next leader has nothing to say of it");
+    refused(&world, "slipped");
+    comes_back(&world, "old");
+
+    // A control more is forbidden from then on: what ran without it goes on.
+    apply(&world, &["pod-security-standard", "encryption-declared"]);
+    world.rejects("bare", &workload("Deployment", "violator", &volume), "encryption-declared");
+    comes_back(&world, "later");
+    comes_back(&world, "old");
+    world.writes_nothing();
+    // Whoever declares has a status, and it is told there.
+    world.declare("bare", &json!({"mode": "Enforce"}));
+    eventually("a mark like any other", SOON, || if mark(&world) == "member" { Ok(()) } else { Err(mark(&world)) });
     nothing_slipped_in(&world);
 }

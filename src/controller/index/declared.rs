@@ -18,11 +18,12 @@ use crate::{
         publish::{self, Found},
     },
     controls::custom::Custom,
-    model::{facts::Namespace, selector::Selector, subject::Kind},
+    model::{facts::Namespace, map::Map, selector::Selector, subject::Kind},
     policy::{
         book::{Book, Promise},
         enforcing::stands,
         floor::Floor,
+        mark,
         matrix::Matrix,
     },
 };
@@ -85,7 +86,7 @@ impl Declared {
         }
         for namespace in std::mem::take(&mut self.stale) {
             let floor = book.namespaces.get(&namespace).and_then(|n| self.floor(n));
-            let promise = self.promise(&namespace, floor.as_ref());
+            let promise = self.promise(&namespace, book.namespaces.get(&namespace).map(|n| &n.labels), floor.as_ref());
             match floor {
                 Some(floor) => drop(self.floors.insert(namespace.clone(), Arc::new(floor))),
                 None => drop(self.floors.remove(&namespace)),
@@ -114,9 +115,12 @@ impl Declared {
         Floor::over(&namespace.labels, self.baselines.values().map(|(baseline, selector)| (&**baseline, selector.as_ref())), &self.controls)
     }
 
-    fn promise(&self, namespace: &str, floor: Option<&Floor>) -> Option<Promise> {
+    fn promise(&self, namespace: &str, labels: Option<&Map<'_>>, floor: Option<&Floor>) -> Option<Promise> {
         let waivers = || self.waivers.get(namespace).into_iter().flat_map(BTreeMap::values).map(|w| &**w);
-        let Some(stored) = self.ownerships.get(namespace) else { return floor.map(|floor| Promise::Declared(Arc::new(floor.alone().with_waivers(waivers())))) };
+        let Some(stored) = self.ownerships.get(namespace) else {
+            let (floor, labels) = floor.zip(labels)?;
+            return Some(Promise::Declared(Arc::new(mark::recorded(floor.alone(), labels).with_waivers(waivers()))));
+        };
         let matrix = |ownership: &Ownership| {
             let resolved = floor.map_or_else(|| Matrix::resolve_with(ownership, &self.controls), |floor| floor.under(ownership));
             Arc::new(resolved.with_waivers(waivers()))

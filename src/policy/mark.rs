@@ -1,0 +1,90 @@
+//! The leader's marks on a namespace, one for each Baseline that holds in it. Where nothing is declared there is no status, and the marks tell as
+//! well since when what is denied is denied; nobody else may write them.
+
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+
+use super::matrix::Matrix;
+use crate::{
+    api::{MEMBER_PREFIX, MEMBER_VALUE, ownership::Enforcement},
+    model::{map::Map, text::hex},
+};
+
+/// The Baselines of which a namespace of these labels is marked as a member.
+pub fn members<'l>(labels: &'l Map<'_>) -> impl Iterator<Item = &'l str> {
+    labels.iter().filter_map(|(key, _)| key.strip_prefix(MEMBER_PREFIX))
+}
+
+/// What is denied, in short: where that is another, it is forbidden anew, for what ran under the other must go on (P16). `None` where nothing is.
+pub fn denied(matrix: &Matrix) -> Option<String> {
+    let denied: Vec<_> = (0..matrix.entries.len()).filter(|i| matrix.entries[*i].enforcement == Enforcement::Deny).map(|i| (matrix.row(i).id, matrix.asks(i))).collect();
+    // Plain data always serializes; were it not to, the empty text is as good as any.
+    let text = serde_json::to_string(&(&denied, &matrix.policy, &matrix.default_owner)).unwrap_or_default();
+    (!denied.is_empty()).then(|| hex(&Sha256::digest(text), 6))
+}
+
+/// A mark that says since when that is denied; without it, that the namespace is a member.
+pub fn value(since: Option<(Timestamp, &str)>) -> String {
+    since.map_or_else(|| MEMBER_VALUE.to_owned(), |(since, denied)| format!("{MEMBER_VALUE}.{}.{denied}", since.as_second()))
+}
+
+/// Since when just that is denied, by the marks.
+pub fn since(labels: &Map<'_>, denied: &str) -> Option<Timestamp> {
+    let read = |value: &str| {
+        let (since, what) = value.strip_prefix(MEMBER_VALUE)?.strip_prefix('.')?.split_once('.')?;
+        Timestamp::from_second(since.parse().ok()?).ok().filter(|_| what == denied)
+    };
+    labels.iter().filter(|(key, _)| key.starts_with(MEMBER_PREFIX)).filter_map(|(_, value)| read(value)).max()
+}
+
+/// The matrix of a namespace that declares nothing, with what its marks say.
+#[must_use]
+pub fn recorded(mut matrix: Matrix, labels: &Map<'_>) -> Matrix {
+    let since = denied(&matrix).and_then(|denied| since(labels, &denied));
+    for entry in matrix.entries.iter_mut().filter(|e| e.enforcement == Enforcement::Deny) {
+        entry.forbidden_since = since;
+    }
+    matrix
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::ownership::Ownership;
+
+    #[test]
+    fn a_mark_tells_since_when_for_as_long_as_the_same_is_denied() {
+        let matrix = |spec: &str| Matrix::resolve(&Ownership::new("default", serde_saphyr::from_str(&format!("{{serviceModel: PaaS, {spec}}}")).unwrap()));
+        let of = matrix("");
+        let same = denied(&of).unwrap();
+        let at = Timestamp::from_second(1_800_000_000).unwrap();
+        assert_eq!(value(Some((at, &same))), format!("member.1800000000.{same}"));
+        for (spec, stays) in [
+            ("parties: {customer: acme}", true),
+            ("controls: [{control: image-pinned-by-digest, enforcement: Deny}]", false),
+            ("controls: [{control: encryption-declared, enforcement: Warn}]", false),
+            ("policy: {podSecurity: {level: Restricted}}", false),
+        ] {
+            assert_eq!(denied(&matrix(spec)).unwrap() == same, stays, "{spec}");
+        }
+        assert_eq!(denied(&matrix("mode: Warn")), None);
+        let long = "9".repeat(40);
+        for (mark, expected) in [
+            (value(Some((at, &same))), Some(at)),
+            (value(Some((at, "another"))), None),
+            (value(None), None),
+            (String::new(), None),
+            ("member.".to_owned(), None),
+            (format!("member.soon.{same}"), None),
+            (format!("member.{long}.{same}"), None),
+            (format!("member.1800000000.{same}.x"), None),
+        ] {
+            let marked = |key: &str| [(key.to_owned(), mark.clone())].into_iter().collect::<Map<'static>>();
+            assert_eq!(since(&marked("baseline.demarc.dev/gold"), &same), expected, "{mark:?}");
+            assert_eq!(since(&marked("tier"), &same), None, "it is no mark");
+            let recorded = recorded(of.clone(), &marked("baseline.demarc.dev/gold"));
+            let since = |enforcement| recorded.entries.iter().filter(move |e| e.enforcement == enforcement).map(|e| e.forbidden_since);
+            assert!(since(Enforcement::Deny).all(|since| since == expected) && since(Enforcement::Warn).all(|since| since.is_none()), "{mark:?}");
+        }
+    }
+}
