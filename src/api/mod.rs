@@ -3,6 +3,7 @@
 
 pub mod baseline;
 pub mod control;
+mod history;
 pub mod ownership;
 pub mod party;
 mod reviews;

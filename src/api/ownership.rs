@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::words::word;
-pub use super::{reviews::*, settings::*, terms::*, words::*};
+pub use super::{history::*, reviews::*, settings::*, terms::*, words::*};
 
 /// Declares, for one namespace, who owns each security control, and what the checks need to know about it.
 /// There is one in a namespace and it is named `default`, so two declarations can never disagree.
@@ -127,6 +127,11 @@ pub struct OwnershipStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub settings: Option<String>,
+    /// The last change of each control's owner, accountable party and enforcement, and of what moves many, newest first. What is not listed is as it
+    /// was when Demarc first saw the Ownership.
+    #[schemars(length(max = 400))]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub history: Vec<Change>,
 }
 
 /// How many controls stand how.

@@ -99,6 +99,7 @@ impl Reconciler {
                 proof: &standing.proof,
                 ending: standing.ending,
                 note: standing.note.as_deref(),
+                written: None,
             };
             Some((name, enforcing(&observed, enrolls, unreadable, stood)))
         };

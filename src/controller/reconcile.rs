@@ -33,7 +33,9 @@ use crate::{
     model::facts::Namespace,
     policy::{
         book::{Book, Promise},
-        drift, mark,
+        drift,
+        history::Written,
+        mark,
         objects::Room,
         status::{Observed, plan, plan_unreadable, whole_second},
     },
@@ -203,6 +205,7 @@ impl Reconciler {
             proof: &standing.proof,
             ending: standing.ending,
             note: standing.note.as_deref(),
+            written: stored.ownership.as_deref().map(|ownership| Written { spec: &ownership.spec, managers: &stored.managers }),
         };
         let (new, turns) = match (matrix.as_ref().zip(report.as_ref()), &broken) {
             (Some((matrix, report)), _) => (plan(old.as_ref(), matrix, report, &observed, now), report.turns),

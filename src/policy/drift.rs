@@ -262,8 +262,17 @@ mod tests {
     #[test]
     fn what_falls_due_is_told_in_time_and_once() {
         let matrix = matrix("reviews: {riskAssessment: {lastCompleted: '2026-01-01T00:00:00Z', period: P90D}}");
-        let observed =
-            Observed { generation: 1, enrolled: true, broken: None, critical: None, fault: None, proof: &crate::policy::enforcing::Proof::Held, ending: None, note: None };
+        let observed = Observed {
+            generation: 1,
+            enrolled: true,
+            broken: None,
+            critical: None,
+            fault: None,
+            proof: &crate::policy::enforcing::Proof::Held,
+            ending: None,
+            note: None,
+            written: None,
+        };
         let mut status: Option<OwnershipStatus> = None;
         for (now, said, written) in [
             ("2026-02-01T00:00:00Z", "False NothingDue nothing that was recorded lapses soon", true),

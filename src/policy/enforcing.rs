@@ -131,7 +131,7 @@ mod tests {
     fn what_is_wrong_comes_first_and_true_needs_a_proof() {
         let (gone, masked) = (Fault::wrong("WebhookMissing", "gone"), Fault::unknown("ProbeMasked", "another"));
         let missing = Proof::Missing(masked.clone());
-        let base = Observed { generation: 1, enrolled: true, broken: None, critical: None, fault: None, proof: &Proof::Held, ending: None, note: None };
+        let base = Observed { generation: 1, enrolled: true, broken: None, critical: None, fault: None, proof: &Proof::Held, ending: None, note: None, written: None };
         let now: jiff::Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
         let near = Some(Ending { whose: Whose::Authority, until: now, days: 7 });
         let over = Some(Ending { whose: Whose::Certificate, until: now, days: 0 });

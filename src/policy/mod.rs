@@ -7,6 +7,7 @@ pub mod drift;
 pub mod enforcing;
 pub mod expiry;
 pub mod floor;
+pub mod history;
 pub mod mark;
 pub mod matrix;
 pub mod objects;

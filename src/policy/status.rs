@@ -11,6 +11,7 @@ use super::{
     drift::{Drift, Report},
     enforcing::{Fault, Proof, Said, enforcing, stands},
     expiry::Ending,
+    history::{Written, history},
     matrix::Matrix,
 };
 use crate::{
@@ -42,6 +43,8 @@ pub struct Observed<'a> {
     pub ending: Option<Ending>,
     /// What is worth telling beside a proof.
     pub note: Option<&'a str>,
+    /// The declaration as it is stored, where it can be read.
+    pub written: Option<Written<'a>>,
 }
 
 /// The status to write, or `None` when the stored one says all of it.
@@ -55,6 +58,7 @@ pub fn plan(old: Option<&OwnershipStatus>, matrix: &Matrix, report: &Report, obs
     new.findings = findings(&before.findings, matrix, &report.drift, now);
     new.digest = Some(digest(&new));
     new.conditions = conditions(before, matrix, report, observed, now);
+    new.history = observed.written.map_or_else(|| before.history.clone(), |written| history(before, &new, written, &Time(whole_second(now))));
     (old != Some(&new)).then_some(new)
 }
 
@@ -333,7 +337,8 @@ mod tests {
         policy::{drift, objects::Objects},
     };
 
-    const ENROLLED: Observed<'static> = Observed { generation: 0, enrolled: true, broken: None, critical: None, fault: None, proof: &Proof::Held, ending: None, note: None };
+    const ENROLLED: Observed<'static> =
+        Observed { generation: 0, enrolled: true, broken: None, critical: None, fault: None, proof: &Proof::Held, ending: None, note: None, written: None };
 
     fn at(s: &str) -> Timestamp {
         s.parse().unwrap()

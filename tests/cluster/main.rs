@@ -20,6 +20,7 @@ mod examples;
 mod gateways;
 mod grace;
 mod guard;
+mod history;
 mod limits;
 mod lookup;
 mod people;

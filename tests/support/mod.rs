@@ -221,11 +221,22 @@ impl ControlPlane {
 
     /// Real kubectl, as one of the test users.
     pub fn kubectl_as(&self, user: &str, args: &[&str], stdin: Option<&str>) -> Said {
+        self.run_kubectl(user, args, stdin, "false")
+    }
+
+    /// `kubectl edit`, by somebody whose editor is this expression of sed, without spaces.
+    pub fn kubectl_edit(&self, user: &str, args: &[&str], sed: &str) -> Said {
+        self.run_kubectl(user, &[&["edit"], args].concat(), None, &format!("sed -i {sed}"))
+    }
+
+    fn run_kubectl(&self, user: &str, args: &[&str], stdin: Option<&str>, editor: &str) -> Said {
         let mut child = Command::new(self.assets.join("kubectl"))
             .args(["--context", user, "--request-timeout=20s"])
             .args(args)
             .env("KUBECONFIG", self.kubeconfig())
             .env("HOME", self.dir.path())
+            .env("TMPDIR", self.dir.path())
+            .env("KUBE_EDITOR", editor)
             .stdin(if stdin.is_some() { Stdio::piped() } else { Stdio::null() })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

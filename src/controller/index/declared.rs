@@ -23,6 +23,7 @@ use crate::{
         book::{Book, Promise},
         enforcing::stands,
         floor::Floor,
+        history::Managers,
         mark,
         matrix::Matrix,
     },
@@ -37,6 +38,8 @@ pub struct Stored {
     pub version: String,
     /// Its uid, for Events.
     pub uid: String,
+    /// Which tool wrote what of it.
+    pub managers: Arc<Managers>,
     /// The last that could be read, and what is wrong with what is stored since.
     held: (Option<Arc<Ownership>>, Option<String>),
 }
@@ -157,8 +160,11 @@ impl Declared {
                     }
                 };
                 let last_good = ownership.clone().or_else(|| self.ownerships.get(&namespace)?.held.0.clone());
+                let fields = object.metadata.managed_fields.as_deref().unwrap_or_default();
+                let managers = Arc::new(ownership.as_ref().map(|o| Managers::read(fields, &o.spec)).unwrap_or_default());
                 let stored = Stored {
                     ownership,
+                    managers,
                     version: object.metadata.resource_version.clone().unwrap_or_default(),
                     uid: object.metadata.uid.clone().unwrap_or_default(),
                     held: (last_good, broken),
