@@ -1,5 +1,5 @@
 //! Waivers: what they let pass, and until when. [`live`] is the one rule; the webhook, drift, `check` and the command line all ask it.
-//! Where several are for the same violation they intersect: it passes only while all of them are live.
+//! Each counts while it is live, whatever else was asked for or is over: a renewal takes over where the old one ends.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -115,22 +115,18 @@ pub fn live(waiver: &Permit, now: Timestamp) -> WaiverState {
     }
 }
 
-/// The Waiver by which a violation passes now, the one that ends first; `None` when there is none, or when one of those that were approved for it
-/// is over. `root` is asked for only where some Waiver is for the control.
+/// The Waiver by which a violation passes now; of several that are live the one that ends first, so that nobody is told a longer time than the
+/// shortest that was given. `root` is asked for only where some Waiver is for the control.
 pub fn waived<'w, 's>(waivers: &'w [Permit], control: usize, subject: &Subject<'_>, root: impl FnOnce() -> Option<Subject<'s>>, now: Timestamp) -> Option<&'w Permit> {
     if !waivers.iter().any(|w| w.control == Some(control)) {
         return None;
     }
     let root = root();
-    let mut first: Option<&Permit> = None;
-    for waiver in waivers.iter().filter(|w| w.approved && w.is_for(control, subject, root.as_ref())) {
-        match live(waiver, now) {
-            WaiverState::Live | WaiverState::Expiring => first = Some(first.map_or(waiver, |other| if waiver.ends < other.ends { waiver } else { other })),
-            WaiverState::Expired => return None,
-            WaiverState::Requested | WaiverState::Void => {}
-        }
-    }
-    first
+    let counts = |waiver: &&Permit| match live(waiver, now) {
+        WaiverState::Live | WaiverState::Expiring => waiver.is_for(control, subject, root.as_ref()),
+        WaiverState::Requested | WaiverState::Expired | WaiverState::Void => false,
+    };
+    waivers.iter().filter(counts).min_by_key(|waiver| waiver.ends)
 }
 
 /// When time alone changes what one of these lets pass.
@@ -160,7 +156,7 @@ pub fn plan(waiver: &Waiver, permit: &Permit, now: Timestamp) -> Option<WaiverSt
     let (status, reason, message) = match state {
         WaiverState::Live | WaiverState::Expiring => ("True", "Approved", format!("it counts until and including {}{capped}", permit.last_day())),
         WaiverState::Requested => ("False", "NotApproved", "somebody who may approve it, and did not ask for it, has to: demarc waiver approve".to_owned()),
-        WaiverState::Expired => ("False", "Expired", format!("its last day was {}{capped}; while it is there, another Waiver for the same does not count", permit.last_day())),
+        WaiverState::Expired => ("False", "Expired", format!("its last day was {}{capped}", permit.last_day())),
         WaiverState::Void => {
             let (reason, why) = permit.void.unwrap_or_default();
             ("False", reason, why.to_owned())
@@ -239,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_for_what_it_names_and_several_intersect() {
+    fn it_is_for_what_it_names_and_each_counts_while_it_is_live() {
         let subject = |json: &'static str| Subject::parse(Kind::Deployment, json).unwrap();
         let web =
             subject(r#"{"metadata": {"name": "web", "labels": {"app": "web"}}, "spec": {"template": {"metadata": {"labels": {"tier": "front"}}, "spec": {"containers": []}}}}"#);
@@ -262,8 +258,9 @@ mod tests {
         assert!(waived(&[approved("{kind: Deployment, name: web}", until)], control + 1, &web, || None, at("2026-01-02T00:00:00Z")).is_none(), "another control");
         let both = [approved("{selector: {matchLabels: {app: web}}}", long), approved("{kind: Deployment, name: web}", until)];
         assert_eq!(passes(&both, "2026-01-02T00:00:00Z").unwrap(), "2026-01-31", "the one that ends first is told");
-        assert_eq!(passes(&both, "2026-02-01T00:00:00Z"), None, "what is over for one is over");
-        assert_eq!(passes(&both[..1], "2026-02-01T00:00:00Z").unwrap(), "2026-02-28");
+        assert_eq!(passes(&both, "2026-02-01T00:00:00Z").unwrap(), "2026-02-28", "what was renewed goes on when the old one is over");
+        assert_eq!(passes(&both[1..], "2026-02-01T00:00:00Z"), None);
+        assert_eq!(passes(&both, "2026-03-01T00:00:00Z"), None);
         let asked = permit(&format!("control: {CONTROL}, target: {{kind: Deployment, name: web}}, {until}"));
         assert_eq!(passes(std::slice::from_ref(&asked), "2026-01-02T00:00:00Z"), None);
         assert!(passes(&[both[0].clone(), asked], "2026-02-02T00:00:00Z").is_some(), "what was only asked for takes nothing away");
