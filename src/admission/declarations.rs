@@ -96,7 +96,8 @@ fn declared(request: &Request<'_>, kind: Declaration, book: &Book, now: Timestam
         Declaration::Waiver => {
             let (new, stored) = read::<Waiver>(request)?;
             let asked = Asked { user: &request.username, days: waiver_days(book, &request.namespace), now };
-            waiver_objections(&new, stored.as_ref(), Some(&asked), &custom).into()
+            let objections = waiver_objections(&new, stored.as_ref(), Some(&asked), &custom);
+            Found { objections, weaker: approved(book, &request.namespace, &new, stored.as_ref()), ..Found::default() }
         }
         Declaration::Control => {
             let (new, _) = read::<Control>(request)?;
@@ -215,6 +216,18 @@ fn waiver_days(book: &Book, namespace: &str) -> u16 {
         Some(Promise::Declared(matrix) | Promise::Broken { last_good: Some(matrix), .. }) => matrix.waiver_days,
         Some(Promise::Broken { last_good: None, .. }) | None => MAX_DAYS,
     }
+}
+
+/// What an approval lets pass. Where nothing is declared and no Baseline holds, nothing is asked that could be.
+fn approved(book: &Book, namespace: &str, new: &Waiver, stored: Option<&Waiver>) -> Vec<Weaker> {
+    let matrix = match book.promises.get(namespace) {
+        Some(Promise::Declared(matrix) | Promise::Broken { last_good: Some(matrix), .. }) => Some(&**matrix),
+        Some(Promise::Broken { last_good: None, .. }) => None,
+        None => return Vec::new(),
+    };
+    // Of Parties that cannot be read nobody knows whom they name: whoever approves must be able to assign.
+    let names_somebody = |party: &str| book.facts.parties.as_ref().map_or(true, |all| all.get(party).is_some_and(|p| !p.subjects.is_empty()));
+    weaker::waiver(stored, new, matrix, names_somebody).into_iter().collect()
 }
 
 /// All that speaks against a Waiver in a file.

@@ -17,6 +17,7 @@ use crate::{
         baseline::{Baseline, BaselineSpec},
         ownership::{ControlEntry, Ownership, OwnershipSpec, Parties},
         party::PartySpec,
+        waiver::Waiver,
     },
     controls::custom::Custom,
 };
@@ -176,6 +177,20 @@ fn first(spec: &BaselineSpec) -> Vec<Weaker> {
 
 fn asks_as_much(was: &ControlEntry, is: &ControlEntry) -> bool {
     is.owner.map(strictness) >= was.owner.map(strictness) && is.enforcement >= was.enforcement && is.accountable == was.accountable && is.params == was.params
+}
+
+/// What an approval lets pass of what a party answers for, where that party names who acts for it; `None` where it is unknown what is promised.
+/// Who may approve at all is for RBAC to say.
+pub fn waiver(old: Option<&Waiver>, new: &Waiver, matrix: Option<&Matrix>, names_somebody: impl Fn(&str) -> bool) -> Option<Weaker> {
+    let spec = &new.spec;
+    if spec.approval.is_none() || old.is_some_and(|o| o.spec.approval == spec.approval) {
+        return None;
+    }
+    let answers = match matrix {
+        Some(matrix) => Some(matrix.entries[matrix.find(&spec.control)?].accountable.clone().filter(|party| names_somebody(party))?),
+        None => None,
+    };
+    Some(one("spec.approval", format!("lets {} be violated", spec.control), answers))
 }
 
 /// Whom a Party lets act for it that it did not before; `named` is whether something names it already, so that they could say something.

@@ -3,9 +3,13 @@
 
 use std::sync::Arc;
 
-use demarc::admission::{
-    assign::{self, Assigns},
-    server::routes,
+use demarc::{
+    admission::{
+        assign::{self, Assigns},
+        server::routes,
+    },
+    api::Declaration,
+    controller::index::Source,
 };
 use serde_json::{Value, json};
 
@@ -23,6 +27,12 @@ const STORED: &str = "
 {apiVersion: demarc.dev/v1alpha1, kind: Baseline, metadata: {name: gold}, spec: {namespaceSelector: {matchLabels: {tier: gold}}, undeclared: Deny, parties: {customer: acme, mssp: shield}}}
 ---
 {apiVersion: demarc.dev/v1alpha1, kind: Ownership, metadata: {name: default, namespace: shop}, spec: {serviceModel: PaaS, parties: {customer: acme, provider: azure}}}
+---
+{apiVersion: demarc.dev/v1alpha1, kind: Party, metadata: {name: quiet}, spec: {role: Customer}}
+---
+{apiVersion: demarc.dev/v1alpha1, kind: Ownership, metadata: {name: default, namespace: quiet}, spec: {serviceModel: PaaS, parties: {customer: quiet}}}
+---
+{apiVersion: demarc.dev/v1alpha1, kind: Ownership, metadata: {name: default, namespace: absent}, spec: {serviceModel: PaaS, parties: {customer: absent}}}
 ";
 
 fn review(operation: &str, (kind, namespace, name): (&str, &str, &str), user: &str, old: &str, new: &str) -> String {
@@ -54,6 +64,10 @@ const ACME: (&str, &str, &str) = ("Party", "", "acme");
 const MEMBERS: &str = "{role: Customer, subjects: [{kind: User, name: alice}]}";
 const MORE: &str = "{role: Customer, subjects: [{kind: User, name: alice}, {kind: User, name: mallory}]}";
 
+const WAIVER: (&str, &str, &str) = ("Waiver", "shop", "w");
+const ASKED: &str = "{control: pod-security-standard, target: {kind: Pod, name: web}, reason: a, requestedBy: jo, expires: '2999-01-01T00:00:00Z'}";
+const GIVEN: &str =
+    "{control: pod-security-standard, target: {kind: Pod, name: web}, reason: a, requestedBy: jo, expires: '2999-01-01T00:00:00Z', approval: {by: x, at: '2026-01-01T00:00:00Z'}}";
 #[tokio::test]
 async fn what_weakens_is_for_those_who_answer_or_may_assign() {
     let mut edge = edge(&index(STORED));
@@ -90,6 +104,18 @@ async fn what_weakens_is_for_those_who_answer_or_may_assign() {
         ("DELETE", ACME, MEMBERS, "", "gitops", "party acme is named in Baseline gold; name another there first"),
         ("DELETE", ("Party", "", "azure"), MEMBERS, "", "gitops", "party azure is named in the Ownership of namespace shop"),
         ("DELETE", ("Party", "", "free"), MEMBERS, "", "mallory", ""),
+        ("UPDATE", WAIVER, ASKED, GIVEN, "mallory", "spec.approval: lets pod-security-standard be violated; a subject of party acme, which answers for it today"),
+        ("UPDATE", WAIVER, ASKED, GIVEN, "bob", "or whoever holds the verb assign on waivers.demarc.dev may say so"),
+        ("UPDATE", WAIVER, ASKED, GIVEN, "alice", ""),
+        ("UPDATE", WAIVER, ASKED, GIVEN, "sam/acme-admins", ""),
+        ("UPDATE", WAIVER, ASKED, GIVEN, "gitops", ""),
+        ("UPDATE", WAIVER, GIVEN, GIVEN, "mallory", ""),
+        ("UPDATE", WAIVER, GIVEN, ASKED, "mallory", ""),
+        // Where nobody has said who acts for the party, the verb approve is for the API server to ask for.
+        ("UPDATE", ("Waiver", "quiet", "w"), ASKED, GIVEN, "mallory", ""),
+        ("UPDATE", ("Waiver", "absent", "w"), ASKED, GIVEN, "mallory", ""),
+        ("UPDATE", ("Waiver", "gold", "w"), ASKED, GIVEN, "mallory", "a subject of party acme"),
+        ("UPDATE", ("Waiver", "undeclared", "w"), ASKED, GIVEN, "mallory", ""),
     ] {
         let body = review(operation, at, by, old, new);
         let (_, answer) = post(&router, "/declarations", "application/json", body.clone()).await;
@@ -113,6 +139,18 @@ async fn whom_nobody_can_vouch_for_is_refused_and_told_why() {
     blind.assigns = assigns();
     let (_, answer) = post(&routes(blind), "/declarations", "application/json", review("UPDATE", OWN, "alice", PLAIN, AUDIT)).await;
     assert_eq!(answer["response"]["allowed"], false, "{answer}");
+    // Nor where they cannot be read: then they may well say who acts for it.
+    let unread = index(STORED);
+    unread.set_unreadable(vec![(Source::Declared(Declaration::Party), "RBAC forbids reading them")]);
+    for (at, old, new) in [(OWN, PLAIN, AUDIT), (WAIVER, ASKED, GIVEN), (("Waiver", "quiet", "w"), ASKED, GIVEN)] {
+        let mut edge = edge(&unread);
+        edge.assigns = assigns();
+        let router = routes(edge);
+        for (user, allowed) in [("alice", false), ("gitops", true)] {
+            let (_, answer) = post(&router, "/declarations", "application/json", review("UPDATE", at, user, old, new)).await;
+            assert_eq!(answer["response"]["allowed"], allowed, "{answer}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -80,7 +80,17 @@ fn one_asks_another_approves_and_what_was_approved_passes_until_its_day() {
     let both = json!({"spec": {"reason": "b", "approval": {"by": "bob", "at": "2026-01-01T00:00:00Z"}}});
     refused(&patch("bob", "web", &both), "changed by whoever asked for it");
     refused(&patch("bob", "web", &json!({"spec": {"requestedBy": "sam"}})), "stays its requester");
-    patch("bob", "web", &approval("bob")).result().unwrap();
+    // Where the party that answers names who acts for it, one of them has to.
+    let acme = |user: &str| json!({"apiVersion": "demarc.dev/v1alpha1", "kind": "Party", "metadata": {"name": "acme"}, "spec": {"role": "Customer", "subjects": [{"kind": "User", "name": user}]}});
+    world.accepts("shop", &acme("sam"));
+    eventually("acme names sam alone", SOON, || {
+        let said = world.plane.kubectl_as("bob", &["patch", "waiver", "web", "-n", "shop", "--type=merge", "--dry-run=server", "-p", &approval("bob").to_string()], None);
+        let refused =
+            said.err.contains("spec.approval: lets pod-security-standard be violated; a subject of party acme, which answers for it today, or whoever holds the verb assign");
+        if refused { Ok(()) } else { Err(format!("{said:?}")) }
+    });
+    world.accepts("shop", &acme("bob"));
+    eventually("acme names bob", SOON, || patch("bob", "web", &approval("bob")).result());
     state("web", "Live");
 
     // It counts, in the webhook and in drift, for what it names.

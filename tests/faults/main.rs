@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod api;
+mod assigns;
 mod certificates;
 mod edge;
 mod leases;
