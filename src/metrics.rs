@@ -92,6 +92,9 @@ impl Collector for Metrics {
         for (tried, times) in tries {
             family.encode_family(&[("result", tried.as_str())])?.encode_counter::<NoLabelSet, _, u64>(&times, None)?;
         }
+        encoder
+            .encode_descriptor("ownerships_deleted", "Ownerships that were deleted from namespaces that stay, as told while this replica led", None, MetricType::Counter)?
+            .encode_counter::<NoLabelSet, _, u64>(&tally.departures(), None)?;
         let mut family = encoder.encode_descriptor("enforcement_fault", "1 with the reason, while what stands in the API server is not as it must be", None, MetricType::Gauge)?;
         if let Some(reason) = self.index.fault() {
             family.encode_family(&[("reason", reason)])?.encode_gauge(&1_i64)?;

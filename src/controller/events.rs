@@ -139,7 +139,7 @@ pub fn about(declaration: Declaration, namespace: &str, name: &str, uid: &str) -
         api_version: Some("demarc.dev/v1alpha1".to_owned()),
         kind: Some(declaration.kind().to_owned()),
         name: Some(name.to_owned()),
-        namespace: Some(namespace.to_owned()),
+        namespace: Some(namespace.to_owned()).filter(|_| declaration.namespaced()),
         uid: Some(uid.to_owned()),
         ..ObjectReference::default()
     }

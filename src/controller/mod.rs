@@ -7,6 +7,7 @@ mod baselines;
 pub mod certificates;
 pub mod ends;
 mod events;
+mod farewells;
 pub mod index;
 pub mod install;
 pub mod lease;

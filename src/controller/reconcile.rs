@@ -103,6 +103,7 @@ impl Reconciler {
                     }
                 }
             }
+            self.farewells(&teller).await;
             if let Err(error) = self.baselines(&drifting).await {
                 tracing::debug!(%error, "write of a baseline failed, trying again");
                 let index = self.index.clone();

@@ -106,6 +106,7 @@ pub struct Tally {
     buckets: [AtomicU64; BUCKETS.len() + 1],
     nanoseconds: AtomicU64,
     books: AtomicU64,
+    departed: AtomicU64,
     tries: [AtomicU64; Tried::ALL.len()],
     proven: AtomicI64,
     /// Of each namespace as it was last judged; touched by the reconciler and by whoever asks, never by a review.
@@ -122,6 +123,7 @@ impl Default for Tally {
             buckets: Default::default(),
             nanoseconds: AtomicU64::new(0),
             books: AtomicU64::new(0),
+            departed: AtomicU64::new(0),
             tries: Default::default(),
             proven: AtomicI64::new(0),
             findings: Mutex::default(),
@@ -150,6 +152,16 @@ impl Tally {
     /// A new book was made.
     pub fn booked(&self) {
         self.books.fetch_add(1, Relaxed);
+    }
+
+    /// An Ownership was deleted, and its namespace stays.
+    pub fn departed(&self) {
+        self.departed.fetch_add(1, Relaxed);
+    }
+
+    /// How many were.
+    pub fn departures(&self) -> u64 {
+        self.departed.load(Relaxed)
     }
 
     /// Enforcement was tried; `now` in seconds.

@@ -12,6 +12,7 @@ mod catalog;
 mod cel;
 mod certificates;
 mod cleanup;
+mod departures;
 mod doctor;
 mod drift;
 mod enrolment;

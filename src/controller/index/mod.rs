@@ -3,6 +3,7 @@
 
 mod backing;
 mod declared;
+mod deleted;
 mod estate;
 mod facts;
 mod guarded;
@@ -19,12 +20,14 @@ use tokio::sync::Notify;
 pub use self::{
     backing::Backing,
     declared::Stored,
+    deleted::Deleted,
     estate::Kept,
     guarded::{Enrolled, Guard, Standing},
 };
 use self::{
     backing::Backings,
     declared::Declared,
+    deleted::Departures,
     estate::Estate,
     facts::{Stores, Unreadable},
     guarded::Guarded,
@@ -90,6 +93,7 @@ struct State {
     estate: Estate,
     backing: Backings,
     guarded: Guarded,
+    departures: Departures,
     namespaces: HashMap<String, Arc<Namespace>>,
     dirty: BTreeSet<String>,
     unreadable: Unreadable,
@@ -380,6 +384,7 @@ impl State {
                 };
                 self.dirty.insert(name.clone());
                 self.declared.namespace(&name);
+                self.departures.namespace(&name, object.metadata.deletion_timestamp.is_some());
                 self.namespaces.insert(name, Arc::new(namespace));
             }
             Source::Backing(kind) => {
@@ -404,10 +409,14 @@ impl State {
         let touched = match source {
             Source::Declared(kind) => {
                 self.mark_selected(kind);
+                if let Some(stored) = self.declared.ownerships.get(namespace).filter(|_| kind == Declaration::Ownership) {
+                    self.departures.ownership(namespace, &stored.uid);
+                }
                 self.declared.forget(kind, name, namespace)
             }
             Source::Namespaces => {
                 self.namespaces.remove(name);
+                self.departures.namespace(name, false);
                 self.declared.namespace(name);
                 return;
             }

@@ -1,0 +1,70 @@
+//! An Ownership that is deleted is told, whoever deleted it and whatever holds afterwards; nobody is refused, and a namespace that goes takes its own along unsaid.
+//! The Event, the count and the log line are what an operator has once the object is gone.
+
+use serde_json::{Value, json};
+
+use crate::{
+    support::eventually,
+    world::{SOON, World, only},
+};
+
+const RIGHTS: &str = "
+apiVersion: v1
+kind: List
+items:
+- {apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: declares}, rules: [{apiGroups: [demarc.dev], resources: [ownerships], verbs: ['*']}]}
+- {apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBinding, metadata: {name: declares}, roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: declares}, subjects: [{apiGroup: rbac.authorization.k8s.io, kind: Group, name: teams}]}
+";
+
+/// Events of deleted Ownerships: about what, and the words.
+fn told(world: &World, namespace: &str) -> Vec<String> {
+    let path = "jsonpath={range .items[*]}{.reason} {.involvedObject.kind}/{.involvedObject.name} {.message}{\"\\n\"}{end}";
+    let events = world.plane.kubectl(&["get", "events", "-n", namespace, "-o", path], None).result().unwrap_or_default();
+    events.lines().filter_map(|line| line.strip_prefix("OwnershipDeleted ").map(str::to_owned)).collect()
+}
+
+fn counted(world: &World) -> u64 {
+    let metrics = world.demarc.as_ref().unwrap().get("/metrics");
+    metrics.lines().find_map(|line| line.strip_prefix("demarc_ownerships_deleted_total ")).and_then(|n| n.parse().ok()).unwrap_or_else(|| panic!("{metrics}"))
+}
+
+#[test]
+fn who_deletes_an_ownership_is_not_refused_and_not_unheard() {
+    let world = World::start();
+    world.plane.kubectl(&["apply", "-f", "-"], Some(RIGHTS)).result().unwrap();
+    let gold = json!({"apiVersion": "demarc.dev/v1alpha1", "kind": "Baseline", "metadata": {"name": "gold"},
+        "spec": {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "vault"}}, "undeclared": "Warn"}});
+    world.accepts("default", &gold);
+    let spec = json!({"controls": only(&["pod-security-standard"])});
+    for namespace in ["shop", "vault", "brief", "busy"] {
+        world.declare(namespace, &spec);
+    }
+    let delete = |namespace: &str| world.plane.kubectl_as("bob", &["delete", "ownership", "default", "-n", namespace], None).result();
+    let says = |namespace: &str, wanted: &str| {
+        eventually(wanted, SOON, || match told(&world, namespace).as_slice() {
+            [one] if one == wanted => Ok(()),
+            other => Err(format!("{other:?}\n{}", world.demarc.as_ref().unwrap().log())),
+        });
+    };
+    let before = counted(&world);
+    eventually("bob's rights", SOON, || delete("shop"));
+    says("shop", "Ownership/default the Ownership was deleted; no Baseline holds here, so nothing is asked any more");
+    assert_eq!(counted(&world), before + 1);
+    delete("vault").unwrap();
+    says("vault", "Ownership/default the Ownership was deleted; what holds here now is asked by gold");
+    says("default", "Baseline/gold the Ownership of namespace vault was deleted; what holds here now is asked by gold");
+    assert_eq!(world.field("default", "baseline/gold", ".status.undeclared"), "1");
+    // One that is made anew at once could ask for anything: that it is another one is told as well.
+    let another: Value =
+        json!({"apiVersion": "demarc.dev/v1alpha1", "kind": "Ownership", "metadata": {"name": "default", "namespace": "busy"}, "spec": {"serviceModel": "SaaS", "mode": "Audit"}});
+    world.plane.kubectl_as("bob", &["replace", "--force", "-f", "-"], Some(&another.to_string())).result().unwrap();
+    says("busy", "Ownership/default the Ownership was deleted; another was made since");
+    // With its namespace it goes unsaid.
+    world.plane.kubectl(&["delete", "namespace", "brief"], None).result().unwrap();
+    delete("busy").unwrap();
+    eventually("the last is told", SOON, || if told(&world, "busy").len() == 2 { Ok(()) } else { Err(format!("{:?}", told(&world, "busy"))) });
+    assert_eq!((counted(&world), told(&world, "default").len()), (before + 4, 1));
+    let log = world.demarc.as_ref().unwrap().log();
+    assert_eq!(log.lines().filter(|l| l.contains("an ownership was deleted")).count(), 4, "{log}");
+    assert!(!log.contains("\"bob\""), "nobody is named: {log}");
+}
