@@ -15,13 +15,13 @@ use crate::{
     model::text::shown,
 };
 
-/// Judges the Parties by what is declared. Where the cluster has none at all, names are but names, and nothing is asked of them.
+/// Judges the Parties by what is declared. Where the cluster has none at all, names are but names: nothing is violated, and nothing is known.
 pub(super) fn judge(cx: &Declared<'_>, out: &mut Notes) {
     for duty in cx.duties {
         performed_by_one(duty, out);
     }
     let parties = match &cx.facts.parties {
-        Ok(parties) if parties.is_empty() => return,
+        Ok(parties) if parties.is_empty() => return nobody_known(cx, out),
         Ok(parties) => parties,
         Err(reason) => return out.unknown("spec.parties", format!("the Parties are not seen: {reason}"), "let Demarc read parties, or give their files as well"),
     };
@@ -44,6 +44,18 @@ pub(super) fn judge(cx: &Declared<'_>, out: &mut Notes) {
         }
         inherited(name, spec, &duties, out);
     }
+}
+
+/// Nobody keeps Parties here, so a name that is misspelt cannot be told from one that is right.
+fn nobody_known(cx: &Declared<'_>, out: &mut Notes) {
+    let names: BTreeSet<&str> = named(cx).map(|(_, name)| name).collect();
+    if names.is_empty() {
+        return;
+    }
+    let list: Vec<String> = names.iter().take(5).map(|name| party(name)).collect();
+    let more = if names.len() > 5 { format!(" and {} more", names.len() - 5) } else { String::new() };
+    let message = format!("there is no Party at all: who acts for {}{more}, and how they are reached, is not known", list.join(", "));
+    out.unknown("spec.parties", message, "apply a Party for each that is named");
 }
 
 /// A control that is one side's alone is performed by one party: of two, each takes it for the other's.
@@ -132,7 +144,12 @@ mod tests {
         let azure = ("azure", azure.as_str());
         let all = "parties: {customer: acme, provider: azure, mssp: guard}";
         for (spec, parties, said) in [
-            (all, vec![], vec![]),
+            (all, vec![], vec!["Unknown spec.parties: there is no Party at all: who acts for acme, azure, guard, and how they are reached, is not known"]),
+            (
+                "parties: {customer: a, thirdParties: [b, c, d, e, f, a]}",
+                vec![],
+                vec!["Unknown spec.parties: there is no Party at all: who acts for a, b, c, d, e and 1 more, and how they are reached, is not known"],
+            ),
             (all, vec![ACME, GUARD, azure], vec![]),
             (all, vec![ACME, azure], vec!["Violated spec.parties.mssp: there is no Party guard"]),
             (all, vec![("acme", "{role: Customer}"), GUARD, azure], vec!["Violated parties[acme].contacts: acme answers for controls, and its Party has no contact"]),
@@ -171,7 +188,7 @@ mod tests {
             let spec = format!(
                 "parties: {{customer: acme, provider: azure, mssp: guard, thirdParties: [co]}}, controls: [{{control: mfa-enforced, owner: {owner}, performedBy: [guard, acme, guard]}}]"
             );
-            stand(&CONTROL, &spec, &Facts::empty())
+            stand(&CONTROL, &spec, &Facts::empty()).into_iter().filter(|said| !said.starts_with("Unknown")).collect::<Vec<_>>()
         };
         for owner in ["Provider", "Customer", "ThirdParty"] {
             assert_eq!(two(owner), [format!("Violated spec.controls[mfa-enforced].performedBy: mfa-enforced is owned by {owner} alone, and several perform it: acme, guard")]);

