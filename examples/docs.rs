@@ -33,6 +33,9 @@ fn page(c: &Control) -> String {
         Check::Object(_) => format!("{} unless the Ownership says otherwise", c.enforcement),
         Check::Existing(_) => "reported as drift, never refused: what is asked of an object can only come to be after it does".to_owned(),
         Check::Namespace(_) => "reported as drift, never refused: it is about a namespace, not about an object".to_owned(),
+        Check::Cluster(..) => "reported as drift, never refused: it is about the cluster. It is judged once for each Baseline, by its entry and its spec.cluster, and \
+                              stands in its status; a namespace refers to that, unless it declares these settings in its policy or evidence of its own, or no Baseline holds there"
+            .to_owned(),
     };
     let mut text = format!(
         "{MARK}# {}\n\n{}.\n\n{}\n\n| | |\n|--|--|\n| group | {} |\n| severity | {} |\n| a violation is | {met} |\n| judges | {} |\n| whose | {iaas} under IaaS, {paas} under PaaS, {saas} under SaaS |\n",

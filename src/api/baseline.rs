@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub use super::selector::*;
 use super::{
     ownership::FindingRow,
-    settings::Admins,
+    settings::{Admins, Platform, Tooling},
     terms::{CONTROL_ID, ControlEntry, Parties},
     words::{Enforcement, ServiceModel, word},
 };
@@ -53,7 +53,7 @@ pub struct BaselineSpec {
     #[schemars(length(max = 128))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["control".to_string()]))]
     pub controls: Vec<ControlEntry>,
-    /// How the cluster's own roles and bindings are judged, which are in no namespace.
+    /// How what is the cluster's is judged, and in no namespace: its roles and bindings, nodes, and agents on them.
     #[serde(default)]
     pub cluster: ClusterSettings,
     /// What happens in namespaces that it selects and that have no Ownership. Audit: drift is reported. Warn: they are enrolled, and whoever
@@ -69,13 +69,19 @@ pub struct BaselineSpec {
     pub critical_namespaces: Vec<String>,
 }
 
-/// The settings by which ClusterRoles and ClusterRoleBindings are judged.
+/// The settings by which the cluster is judged, once for all namespaces; one that declares the same in its policy is held to that beside it.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ClusterSettings {
     /// Who may be cluster-admin of the whole cluster.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub admins: Option<Admins>,
+    /// Which agents are expected on the nodes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tooling: Option<Tooling>,
+    /// What is expected of the nodes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub platform: Option<Platform>,
 }
 
 word! {
@@ -116,8 +122,8 @@ pub struct BaselineStatus {
     /// The generation of the spec that this status speaks of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready as kstatus has it; Enforcing: what is proven of the namespaces under it that ask for admission; ClusterCompliant: how the cluster's own
-    /// roles and bindings stand.
+    /// Ready as kstatus has it; Enforcing: what is proven of the namespaces under it that ask for admission; ClusterCompliant: how what is the
+    /// cluster's stands; ReviewDue: what was recorded of it lapses.
     #[schemars(length(max = 16))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -127,7 +133,7 @@ pub struct BaselineStatus {
     pub undeclared: i32,
     /// Namespaces under it in which something is violated.
     pub drifting: i32,
-    /// What of the cluster's own roles and bindings does not hold, worst first, capped at 100.
+    /// What of the cluster does not hold, worst first, capped at 100.
     #[schemars(length(max = 100))]
     pub findings: Vec<FindingRow>,
     /// How many such findings there are in all.

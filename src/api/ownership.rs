@@ -172,8 +172,12 @@ pub struct MatrixRow {
     pub accountable: Option<String>,
     /// How a violation is met.
     pub enforcement: Enforcement,
-    /// How the control stands.
+    /// How the control stands. Inherited: somebody else's, and nothing shows that it does not hold; or the cluster's, see judgedBy.
     pub verdict: Verdict,
+    /// Of a control about the cluster: the Baselines in whose status it is judged, once for all namespaces.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(max = 63)))]
+    pub judged_by: Vec<String>,
     /// Of a control of one's own: what it asks for, in short. When that changes, what stood before is spared anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]

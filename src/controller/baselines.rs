@@ -62,8 +62,8 @@ impl Reconciler {
                 wanted.insert(format!("{policy}-{name}"), self.gate_of(&book, baseline, policy, &members));
             }
             let matrix = cluster::matrix(baseline);
-            let drift = cluster::report(&matrix, &of_cluster, &book.facts, now);
-            if let Some(status) = plan_baseline(baseline, &counts, &matrix, &drift, now) {
+            let standing = cluster::report(name, &matrix, &of_cluster, &book.facts, now);
+            if let Some(status) = plan_baseline(baseline, &counts, &matrix, &standing, now) {
                 let version = baseline.metadata.resource_version.as_deref().unwrap_or_default();
                 self.write_status(&Api::<Baseline>::all(self.client.clone()), name, version, &status).await?;
             }

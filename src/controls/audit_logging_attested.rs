@@ -4,7 +4,7 @@ use super::{
     Applies, Check, Control, Declared, Notes,
     declared::{attested, runs_everywhere},
 };
-use crate::api::ownership::{Enforcement, OwnerClass, Severity};
+use crate::api::ownership::{Enforcement, OwnerClass, Policy, Severity};
 
 pub const CONTROL: Control = Control {
     id: "audit-logging-attested",
@@ -21,19 +21,23 @@ pub const CONTROL: Control = Control {
         ("CIS Kubernetes 2.0.1", &["3.2.1", "3.2.2"]),
     ],
     why: "After a break-in the audit log alone tells what was done and by whom.",
-    checked: "The entry of this control in the Ownership holds evidence whose validUntil lies ahead; where policy.tooling.logging names a DaemonSet, it is ready on every Linux \
-              node. The flags of an API server that runs in the cluster are not looked at.",
+    checked: "The entry of this control in the Baseline, or the Ownership, holds evidence whose validUntil lies ahead; where tooling.logging names a DaemonSet, it is ready on \
+              every Linux node. The flags of an API server that runs in the cluster are not looked at.",
     unknown: "No evidence is recorded, or it does not say until when it counts: no API shows where the audit log goes. Record whoever runs the control plane's.",
     fix: "export the control plane's audit log, and record the evidence in the Ownership, with validUntil",
     kinds: &[],
     root_only: false,
     confidential: false,
-    check: Check::Namespace(check),
+    check: Check::Cluster(check, |policy| shipper(policy).is_some()),
 };
 
+fn shipper(policy: &Policy) -> Option<&str> {
+    policy.tooling.as_ref()?.logging.as_deref().filter(|s| !s.is_empty())
+}
+
 fn check(cx: &Declared<'_>, out: &mut Notes) -> Applies {
-    if let Some(shipper) = cx.policy.tooling.as_ref().and_then(|t| t.logging.as_deref()).filter(|s| !s.is_empty()) {
-        runs_everywhere(cx, shipper, "spec.policy.tooling.logging", out);
+    if let Some(shipper) = shipper(cx.policy) {
+        runs_everywhere(cx, shipper, "tooling.logging", out);
     }
     attested(cx, out)
 }

@@ -21,8 +21,10 @@ use crate::{
 pub struct Declared<'c> {
     /// The namespace.
     pub namespace: &'c Namespace,
-    /// The settings of its Ownership.
+    /// The settings of its Ownership, or of the Baseline for the cluster.
     pub policy: &'c Policy,
+    /// Where these stand: `spec.policy`, or `spec.cluster` of a Baseline.
+    pub settings: &'static str,
     /// Who is who.
     pub parties: &'c Parties,
     /// The recurring duties.
@@ -39,6 +41,13 @@ pub struct Declared<'c> {
     pub facts: &'c Facts,
     /// When it is judged.
     pub now: Timestamp,
+}
+
+impl Declared<'_> {
+    /// The path of one of the settings.
+    pub(super) fn setting(&self, name: &str) -> String {
+        format!("{}.{name}", self.settings)
+    }
 }
 
 /// Whose one control is.
@@ -212,7 +221,8 @@ pub fn lapsed(duty: &Duty<'_>, now: Timestamp, out: &mut Notes) {
 }
 
 /// Judges whether a DaemonSet, as `namespace/name` or by name, runs on every Linux node.
-pub(super) fn runs_everywhere(cx: &Declared<'_>, wanted: &str, path: &str, out: &mut Notes) {
+pub(super) fn runs_everywhere(cx: &Declared<'_>, wanted: &str, setting: &str, out: &mut Notes) {
+    let path = &cx.setting(setting);
     let estate = &cx.facts.estate;
     let agents = match &estate.agents {
         Ok(agents) => agents,
@@ -310,6 +320,7 @@ pub(crate) mod testing {
         let declared = Declared {
             namespace: &Namespace { name: "shop".to_owned(), ..Namespace::default() },
             policy: &spec.policy,
+            settings: "spec.policy",
             parties: &spec.parties,
             reviews: &spec.reviews.clone().unwrap_or_default(),
             escalation: spec.escalation.as_ref().map_or(&[], |e| &e.levels),
@@ -319,7 +330,7 @@ pub(crate) mod testing {
             facts,
             now: NOW.parse().unwrap(),
         };
-        let Check::Namespace(check) = control.check else { panic!("{} judges no namespace", control.id) };
+        let (Check::Namespace(check) | Check::Cluster(check, _)) = control.check else { panic!("{} judges no namespace", control.id) };
         let mut notes = Notes::default();
         (check(&declared, &mut notes) != Applies::No).then_some(notes)
     }

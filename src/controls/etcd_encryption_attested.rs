@@ -18,13 +18,13 @@ pub const CONTROL: Control = Control {
         ("CIS Kubernetes 2.0.1", &["1.2.27", "1.2.28"]),
     ],
     why: "Whoever gets hold of a disk or a backup of etcd otherwise reads every Secret of the cluster.",
-    checked: "The entry of this control in the Ownership holds evidence whose validUntil lies ahead. The flags of an API server that runs in the cluster are not looked at.",
+    checked: "The entry of this control in the Baseline, or the Ownership, holds evidence whose validUntil lies ahead. The flags of an API server that runs in the cluster are not looked at.",
     unknown: "No evidence is recorded, or it does not say until when it counts: no API shows how etcd is encrypted. Record whoever runs the control plane's.",
     fix: "record the evidence of whoever runs the control plane in the Ownership, with validUntil",
     kinds: &[],
     root_only: false,
     confidential: false,
-    check: Check::Namespace(check),
+    check: Check::Cluster(check, |_| false),
 };
 
 fn check(cx: &Declared<'_>, out: &mut Notes) -> Applies {

@@ -157,8 +157,14 @@ pub enum Check {
     /// One object that exists, in drift alone: what is asked of it can only come to be after it does.
     Existing(ObjectCheck),
     /// A namespace and what it declares, once, and in drift alone: there is nobody to refuse.
-    Namespace(fn(&Declared<'_>, &mut Notes) -> Applies),
+    Namespace(DeclaredCheck),
+    /// The cluster, once for each Baseline that asks it, and in drift alone. A namespace refers to that, unless it declares these settings or evidence
+    /// of its own, or no Baseline holds in it.
+    Cluster(DeclaredCheck, fn(&Policy) -> bool),
 }
+
+/// Judges what is declared.
+pub type DeclaredCheck = fn(&Declared<'_>, &mut Notes) -> Applies;
 
 /// One row of the catalog.
 #[derive(Debug)]
@@ -185,7 +191,7 @@ pub struct Control {
     pub unknown: &'static str,
     /// A line to paste that mends the usual violation.
     pub fix: &'static str,
-    /// The kinds that it judges; none where it judges the namespace.
+    /// The kinds that it judges; none where it judges the namespace or the cluster.
     pub kinds: &'static [Kind],
     /// It speaks of the object's own metadata, so an object that another one controls is not judged: its root is.
     pub root_only: bool,
@@ -243,7 +249,7 @@ impl Control {
     pub const fn ceiling(&self) -> Enforcement {
         match self.check {
             Check::Object(_) => Enforcement::Deny,
-            Check::Existing(_) | Check::Namespace(_) => Enforcement::Audit,
+            Check::Existing(_) | Check::Namespace(_) | Check::Cluster(..) => Enforcement::Audit,
         }
     }
 
@@ -252,6 +258,7 @@ impl Control {
         match self.check {
             Check::Object(_) | Check::Existing(_) => self.kinds.iter().map(|k| k.name()).collect(),
             Check::Namespace(_) => vec!["Namespace"],
+            Check::Cluster(..) => vec!["Cluster"],
         }
     }
 
@@ -323,7 +330,7 @@ mod tests {
                 assert!(!text.is_empty(), "{}", c.id);
             }
             assert!(c.id.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{}", c.id);
-            assert!(c.kinds.is_empty() == matches!(c.check, Check::Namespace(_)) && !c.references.is_empty(), "{}", c.id);
+            assert!(c.kinds.is_empty() == matches!(c.check, Check::Namespace(_) | Check::Cluster(..)) && !c.references.is_empty(), "{}", c.id);
             assert!(c.enforcement <= c.ceiling(), "{} cannot be enforced so", c.id);
         }
     }

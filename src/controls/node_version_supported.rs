@@ -18,27 +18,27 @@ pub const CONTROL: Control = Control {
     owners: [OwnerClass::Customer, OwnerClass::SharedDependent, OwnerClass::Provider],
     references: &[("ISO 27001:2022", &["A.8.8"]), ("SOC 2", &["CC7.1"]), ("CCM 4.0.12", &["TVM-03", "IVS-04"]), ("NIST 800-53r5", &["SI-2", "SA-22"])],
     why: "What nobody mends any more is open to whatever is found next, and a node that is never replaced is never patched either.",
-    checked: "Every node's kubelet is at least policy.platform.minKubelet, and not newer than the API server nor more than three minor versions older. Where \
-              policy.platform.maxNodeAge is set, no node joined longer ago. The operating system's own version is not looked at.",
-    unknown: "Nodes cannot be read, one does not say its version, the API server does not say its own, or policy.platform.minKubelet is not set: which versions are mended is \
+    checked: "Every node's kubelet is at least platform.minKubelet, and not newer than the API server nor more than three minor versions older. Where \
+              platform.maxNodeAge is set, no node joined longer ago. The operating system's own version is not looked at.",
+    unknown: "Nodes cannot be read, one does not say its version, the API server does not say its own, or platform.minKubelet is not set: which versions are mended is \
               not in the cluster.",
-    fix: "upgrade the node image, or replace the nodes; set policy.platform.minKubelet",
+    fix: "upgrade the node image, or replace the nodes; set spec.cluster.platform.minKubelet of the Baseline",
     kinds: &[],
     root_only: false,
     confidential: false,
-    check: Check::Namespace(check),
+    check: Check::Cluster(check, |policy| policy.platform.is_some()),
 };
 
-const PLATFORM: &str = "spec.policy.platform";
 /// How many minor versions a kubelet may be behind its API server, as Kubernetes has it since 1.28.
 const SKEW: u32 = 3;
 
 fn check(cx: &Declared<'_>, out: &mut Notes) -> Applies {
+    let platform = |field: &str| cx.setting(&format!("platform{field}"));
     let nodes = match &cx.facts.estate.nodes {
         Ok(nodes) if nodes.is_empty() => return Applies::No,
         Ok(nodes) => nodes,
         Err(reason) => {
-            out.unknown(PLATFORM, format!("nodes are not seen: {reason}"), "let Demarc read nodes, or record evidence");
+            out.unknown(platform(""), format!("nodes are not seen: {reason}"), "let Demarc read nodes, or record evidence");
             return Applies::Yes;
         }
     };
@@ -47,37 +47,37 @@ fn check(cx: &Declared<'_>, out: &mut Notes) -> Applies {
         let more = if named.len() > 3 { " and others" } else { "" };
         (!named.is_empty()).then(|| format!("{}{more}", named.iter().take(3).cloned().collect::<Vec<_>>().join(", ")))
     };
-    let platform = cx.policy.platform.as_ref();
+    let asked = cx.policy.platform.as_ref();
     let upgrade = "upgrade the node image, or replace the nodes";
     if let Some(which) = which(&|node| node.kubelet.is_none()) {
-        out.unknown(PLATFORM, format!("a kubelet's version cannot be read: {which}"), "look at the node");
+        out.unknown(platform(""), format!("a kubelet's version cannot be read: {which}"), "look at the node");
     }
-    match platform.and_then(|p| p.min_kubelet.as_deref()).map(Version::parse) {
+    match asked.and_then(|p| p.min_kubelet.as_deref()).map(Version::parse) {
         Some(Some(oldest)) => {
             if let Some(which) = which(&|node| node.kubelet.is_some_and(|v| v < oldest)) {
-                out.violated("spec.policy.platform.minKubelet", format!("nodes run a kubelet older than {oldest}: {which}"), upgrade);
+                out.violated(platform(".minKubelet"), format!("nodes run a kubelet older than {oldest}: {which}"), upgrade);
             }
         }
-        Some(None) => out.unknown("spec.policy.platform.minKubelet", "minKubelet is no version", "write it as 1.35"),
-        None => out.unknown(PLATFORM, "no policy says which kubelet is still mended", "set policy.platform.minKubelet in the Ownership"),
+        Some(None) => out.unknown(platform(".minKubelet"), "minKubelet is no version", "write it as 1.35"),
+        None => out.unknown(platform(""), "no policy says which kubelet is still mended", format!("set {}", platform(".minKubelet"))),
     }
     match cx.facts.estate.server {
         Some(server) => {
             let skewed = |v: Version| v.major != server.major || v.minor > server.minor || server.minor - v.minor > SKEW;
             if let Some(which) = which(&|node| node.kubelet.is_some_and(skewed)) {
-                out.violated(PLATFORM, format!("nodes are too far from the API server's version {server}: {which}"), upgrade);
+                out.violated(platform(""), format!("nodes are too far from the API server's version {server}: {which}"), upgrade);
             }
         }
-        None => out.unknown(PLATFORM, "the API server's own version is not seen", "let Demarc ask for /version"),
+        None => out.unknown(platform(""), "the API server's own version is not seen", "let Demarc ask for /version"),
     }
-    let Some(age) = platform.and_then(|p| p.max_node_age.as_deref()) else { return Applies::Yes };
+    let Some(age) = asked.and_then(|p| p.max_node_age.as_deref()) else { return Applies::Yes };
     let Some(allowed) = days(age) else {
-        out.unknown("spec.policy.platform.maxNodeAge", "maxNodeAge is not a number of days", "write it as P30D");
+        out.unknown(platform(".maxNodeAge"), "maxNodeAge is not a number of days", "write it as P30D");
         return Applies::Yes;
     };
     let until = |node: &Node| node.created.and_then(|created| created.checked_add(allowed).ok());
     if let Some(which) = which(&|node| until(node).is_some_and(|until| until <= cx.now)) {
-        out.violated("spec.policy.platform.maxNodeAge", format!("nodes are older than {age}: {which}"), "replace the nodes");
+        out.violated(platform(".maxNodeAge"), format!("nodes are older than {age}: {which}"), "replace the nodes");
     }
     nodes.values().filter_map(until).filter(|until| *until > cx.now).min().map_or(Applies::Yes, Applies::Until)
 }

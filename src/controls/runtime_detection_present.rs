@@ -1,10 +1,10 @@
 //! runtime-detection-present: an agent that notices an intruder runs on every node.
-//! Which one it is the Ownership says; a detection without an agent is attested.
+//! Which one it is the Baseline says, or the Ownership; a detection without an agent is attested.
 use super::{
     Applies, Check, Control, Declared, Notes,
     declared::{Proof, day, proof, runs_everywhere},
 };
-use crate::api::ownership::{Enforcement, OwnerClass, Severity};
+use crate::api::ownership::{Enforcement, OwnerClass, Policy, Severity};
 
 pub const CONTROL: Control = Control {
     id: "runtime-detection-present",
@@ -15,15 +15,15 @@ pub const CONTROL: Control = Control {
     owners: [OwnerClass::Customer, OwnerClass::SharedDependent, OwnerClass::Provider],
     references: &[("ISO 27001:2022", &["A.8.7", "A.8.16"]), ("SOC 2", &["CC6.8", "CC7.2"]), ("CCM 4.0.12", &["LOG-03", "IVS-09"]), ("NIST 800-53r5", &["SI-4", "SI-3"])],
     why: "An intruder on a node that nobody watches has all the time there is.",
-    checked: "The DaemonSet of policy.tooling.runtimeDetection is meant for every Linux node, and ready on all that it is meant for. Where none is named, the entry of this \
+    checked: "The DaemonSet of tooling.runtimeDetection is meant for every Linux node, and ready on all that it is meant for. Where none is named, the entry of this \
               control holds evidence whose validUntil lies ahead, as for a detection that needs no agent.",
-    unknown: "No agent is named and nothing is attested, more than one DaemonSet has the name, or DaemonSets or nodes cannot be read. Name it in policy.tooling.runtimeDetection \
+    unknown: "No agent is named and nothing is attested, more than one DaemonSet has the name, or DaemonSets or nodes cannot be read. Name it in tooling.runtimeDetection \
               as namespace/name.",
-    fix: "let the agent tolerate every taint; name it in policy.tooling.runtimeDetection",
+    fix: "let the agent tolerate every taint; name it in spec.cluster.tooling.runtimeDetection of the Baseline",
     kinds: &[],
     root_only: false,
     confidential: false,
-    check: Check::Namespace(check),
+    check: Check::Cluster(check, |policy| agent(policy).is_some()),
 };
 
 /// DaemonSets that are such agents, by the name that their own charts give them: a hint, for anybody may call one so.
@@ -42,18 +42,22 @@ const KNOWN: &[&str] = &[
     "wazuh-agent",
 ];
 
+fn agent(policy: &Policy) -> Option<&str> {
+    policy.tooling.as_ref()?.runtime_detection.as_deref().filter(|a| !a.is_empty())
+}
+
 fn check(cx: &Declared<'_>, out: &mut Notes) -> Applies {
-    if let Some(agent) = cx.policy.tooling.as_ref().and_then(|t| t.runtime_detection.as_deref()).filter(|a| !a.is_empty()) {
-        runs_everywhere(cx, agent, "spec.policy.tooling.runtimeDetection", out);
+    if let Some(agent) = agent(cx.policy) {
+        runs_everywhere(cx, agent, "tooling.runtimeDetection", out);
         return Applies::Yes;
     }
-    let path = "spec.policy.tooling";
+    let path = cx.setting("tooling");
     match proof(cx.duty, cx.now, out) {
         Proof::Counts => {}
-        Proof::Lapsed(on) => out.violated(path, format!("evidence expired {}", day(on)), "renew it, or name the agent in policy.tooling.runtimeDetection"),
+        Proof::Lapsed(on) => out.violated(&path, format!("evidence expired {}", day(on)), format!("renew it, or name the agent in {path}.runtimeDetection")),
         Proof::Endless | Proof::None => {
             let seen = cx.facts.estate.agents.as_ref().ok().and_then(|agents| agents.keys().find(|key| key.split_once('/').is_some_and(|(_, name)| KNOWN.contains(&name))));
-            let fix = format!("set policy.tooling.runtimeDetection in the Ownership: {}", seen.map_or("<namespace>/<name>", String::as_str));
+            let fix = format!("set {path}.runtimeDetection: {}", seen.map_or("<namespace>/<name>", String::as_str));
             out.unknown(path, "no agent is named, and nobody attests another detection", fix);
         }
     }
@@ -113,6 +117,6 @@ mod tests {
             assert_eq!(stand(&CONTROL, &spec, &Facts::empty()), said, "{spec}");
         }
         let hint = notes(&CONTROL, "", &facts(&[true], &[("sec/falco", 1, 1)])).unwrap();
-        assert_eq!(hint.findings[0].fix, "set policy.tooling.runtimeDetection in the Ownership: sec/falco", "a name alone proves nothing");
+        assert_eq!(hint.findings[0].fix, "set spec.policy.tooling.runtimeDetection: sec/falco", "a name alone proves nothing");
     }
 }

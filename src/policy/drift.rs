@@ -136,14 +136,16 @@ pub fn report(namespace: &Namespace, matrix: &Matrix, room: &Room, facts: &Facts
     for found in &drift {
         worst[found.control] = worst[found.control].max(Some(found.verdict()));
     }
-    let verdict = |((entry, worst), applied): ((&Entry, Option<Verdict>), bool)| match (entry.owner, worst) {
+    let by_baseline = (0..).map(|control| matrix.judged_by.contains_key(&control));
+    let verdict = |(((entry, worst), applied), by_baseline): (((&Entry, Option<Verdict>), bool), bool)| match (entry.owner, worst) {
         (OwnerClass::NotApplicable, _) => Verdict::NotApplicable,
         (_, Some(worst)) => worst,
         (OwnerClass::Provider, None) => Verdict::Inherited,
+        (_, None) if by_baseline => Verdict::Inherited,
         (_, None) if applied => Verdict::Satisfied,
         (_, None) => Verdict::NotApplicable,
     };
-    let verdicts = matrix.entries.iter().zip(worst).zip(applied).map(verdict).collect();
+    let verdicts = matrix.entries.iter().zip(worst).zip(applied).zip(by_baseline).map(verdict).collect();
     Report { verdicts, drift, dates: declared.dates, turns }
 }
 

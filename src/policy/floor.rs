@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::{
+    cluster,
     mark::members,
     matrix::{Matrix, party_of, row},
 };
@@ -32,6 +33,8 @@ pub struct Floor {
     undeclared: Undeclared,
     waiver_days: Option<u16>,
     critical: BTreeSet<String>,
+    /// The controls about the cluster that they judge, by position.
+    of_cluster: BTreeMap<usize, Vec<String>>,
     /// The controls of users' own, which it may ask for as well.
     custom: Arc<BTreeMap<String, Arc<Custom>>>,
 }
@@ -102,6 +105,9 @@ impl Floor {
         self.undeclared = self.undeclared.max(spec.undeclared);
         self.waiver_days = [self.waiver_days, spec.waivers.max_days].into_iter().flatten().min();
         self.critical.extend(spec.critical_namespaces.iter().cloned());
+        for control in cluster::judged(baseline) {
+            self.of_cluster.entry(control).or_default().push(baseline.metadata.name.clone().unwrap_or_default());
+        }
     }
 
     /// Whether a namespace is to be enrolled although the cluster depends on it.
@@ -157,6 +163,9 @@ impl Floor {
         }
         let asked = matrix.entries.iter().map(|e| e.enforcement).max().unwrap_or(Enforcement::Off);
         matrix.mode = matrix.mode.max(self.mode(asked));
+        // Whoever declares more of the cluster than that there is one is held to it.
+        let refers = |control: usize| matrix.entries[control].evidence.is_empty() && !cluster::is_set(control, &matrix.policy);
+        matrix.judged_by = self.of_cluster.iter().filter(|(control, _)| refers(**control)).map(|(control, by)| (*control, by.clone())).collect();
         self.stamp(matrix)
     }
 
@@ -173,7 +182,7 @@ impl Floor {
             },
             ..OwnershipSpec::default()
         };
-        Matrix { declared: false, ..self.stamp(Matrix::resolve_with(&Ownership::new("default", spec), &self.custom)) }
+        Matrix { declared: false, judged_by: self.of_cluster.clone(), ..self.stamp(Matrix::resolve_with(&Ownership::new("default", spec), &self.custom)) }
     }
 
     /// The least mode under which what is asked for is asked at all. Where the undeclared are denied, those who declare are enrolled as well: the

@@ -140,6 +140,8 @@ pub struct Matrix {
     pub left: Vec<String>,
     /// There is an Ownership; else the Baselines alone hold.
     pub declared: bool,
+    /// The controls about the cluster that are not judged here, by position, with the Baselines that judge them.
+    pub judged_by: BTreeMap<usize, Vec<String>>,
 }
 
 impl Matrix {
@@ -181,6 +183,7 @@ impl Matrix {
             baselines: Vec::new(),
             left: Vec::new(),
             declared: true,
+            judged_by: BTreeMap::new(),
         }
     }
 

@@ -1,13 +1,14 @@
 //! The status of an Ownership as it should be, and whether writing it changes anything.
 //! `plan` returns `None` when nothing changed, so a steady cluster sees no writes; conditions of others are kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use sha2::{Digest, Sha256};
 
 use super::{
+    cluster::Standing,
     drift::{Drift, Report},
     enforcing::{Fault, Proof, Said, enforcing, stands},
     expiry::Ending,
@@ -18,6 +19,7 @@ use crate::{
     api::MEMBER_PREFIX,
     api::baseline::{Baseline, BaselineStatus},
     api::ownership::{Counts, Enforcement, FindingRow, MatrixRow, OwnershipStatus, Verdict},
+    controls::Due,
     model::text::{hex, listed, shown},
 };
 
@@ -99,6 +101,7 @@ fn rows(before: &OwnershipStatus, matrix: &Matrix, report: &Report, observed: &O
                 accountable: entry.accountable.clone(),
                 enforcement: entry.enforcement,
                 verdict: *verdict,
+                judged_by: matrix.judged_by.get(&control).map(|by| by.iter().take(16).cloned().collect()).unwrap_or_default(),
                 asks: asks.map(str::to_owned),
                 forbidden_since: denied.then(|| was.unwrap_or(Time(whole_second(now)))),
             }
@@ -178,10 +181,11 @@ fn conditions(before: &OwnershipStatus, matrix: &Matrix, report: &Report, observ
     let violated = report.verdicts.iter().filter(|v| **v == Verdict::Violated).count();
     let unknown = report.verdicts.iter().filter(|v| **v == Verdict::Unknown).count();
     let unknown = unknown + matrix.unknown_controls.len();
+    let cluster = elsewhere(matrix);
     let compliant = match (violated, unknown) {
-        (0, 0) => ("True", "AllHold", "every control that applies here holds".to_owned()),
-        (0, n) => ("Unknown", "NotVisible", format!("nothing is violated; controls that cannot be seen: {n}")),
-        (v, n) => ("False", "Drift", format!("controls violated: {v}, not visible: {n}")),
+        (0, 0) => ("True", "AllHold", format!("every control that applies here holds{cluster}")),
+        (0, n) => ("Unknown", "NotVisible", format!("nothing is violated; controls that cannot be seen: {n}{cluster}")),
+        (v, n) => ("False", "Drift", format!("controls violated: {v}, not visible: {n}{cluster}")),
     };
     let enforcing = enforcing(observed, matrix.mode.enrolled(), false, stands(&before.conditions));
     let (ready, stalled) = match observed.broken {
@@ -210,9 +214,19 @@ fn conditions(before: &OwnershipStatus, matrix: &Matrix, report: &Report, observ
         ("BelowBaseline", below_baseline(matrix)),
         ("LeftBaseline", left_baseline(matrix)),
         ("OwnersMoved", owners_moved(before, matrix, observed.generation)),
-        ("ReviewDue", Some(review_due(report, now))),
+        ("ReviewDue", Some(review_due(&report.dates, now))),
     ];
     merged(&before.conditions, states, observed.generation, now)
+}
+
+/// Where to look for what is not judged here.
+fn elsewhere(matrix: &Matrix) -> String {
+    let by: BTreeSet<&str> = matrix.judged_by.iter().filter(|(control, _)| matrix.entries[**control].judged()).flat_map(|(_, by)| by.iter().map(String::as_str)).collect();
+    if by.is_empty() {
+        return String::new();
+    }
+    let names = by.into_iter().collect::<Vec<_>>().join(", ");
+    format!("; how the cluster stands is said by ClusterCompliant of baseline {}", shown(&names, 400))
 }
 
 /// How the namespaces under a Baseline stand.
@@ -230,28 +244,34 @@ pub struct Members<'a> {
     pub enforcing: Said,
 }
 
-/// The status of a Baseline as it should be, or `None` when the stored one says all of it. `cluster` is what does not hold of the cluster's own, by
+/// The status of a Baseline as it should be, or `None` when the stored one says all of it. `cluster` is how the cluster stands, by
 /// the matrix that the Baseline makes of it.
-pub fn plan_baseline(baseline: &Baseline, members: &Members<'_>, matrix: &Matrix, cluster: &[Drift], now: Timestamp) -> Option<BaselineStatus> {
+pub fn plan_baseline(baseline: &Baseline, members: &Members<'_>, matrix: &Matrix, cluster: &Standing, now: Timestamp) -> Option<BaselineStatus> {
     let old = baseline.status.clone().unwrap_or_default();
     let generation = baseline.metadata.generation.unwrap_or_default();
-    let of = |verdict| cluster.iter().filter(|d| d.verdict() == verdict).count();
+    let of = |verdict| cluster.drift.iter().filter(|d| d.verdict() == verdict).count();
     let compliant = match (of(Verdict::Violated), of(Verdict::Unknown)) {
-        (0, 0) => ("True", "AllHold", "the cluster's own roles and bindings hold".to_owned()),
-        (0, n) => ("Unknown", "NotVisible", format!("nothing of the cluster's own roles and bindings is violated; findings that cannot be seen: {n}")),
-        (v, n) => ("False", "Drift", format!("findings about the cluster's own roles and bindings: {v} violated, {n} not visible")),
+        (0, 0) => ("True", "AllHold", "what is the cluster's holds".to_owned()),
+        (0, n) => ("Unknown", "NotVisible", format!("nothing of the cluster is violated; findings that cannot be seen: {n}")),
+        (v, n) => ("False", "Drift", format!("findings about the cluster: {v} violated, {n} not visible")),
     };
     let Members { left, declared, undeclared, drifting, enforcing } = members;
     let ready = ("True", "Resolved", "it is read, and holds in the namespaces that it selects".to_owned());
-    let states = [("Ready", Some(ready)), ("Enforcing", Some(enforcing.clone())), ("LeftBaseline", left_by(left)), ("ClusterCompliant", Some(compliant))];
+    let states = [
+        ("Ready", Some(ready)),
+        ("Enforcing", Some(enforcing.clone())),
+        ("LeftBaseline", left_by(left)),
+        ("ClusterCompliant", Some(compliant)),
+        ("ReviewDue", Some(review_due(&cluster.dates, now))),
+    ];
     let new = BaselineStatus {
         observed_generation: Some(generation),
         conditions: merged(&old.conditions, states, generation, now),
         declared: *declared,
         undeclared: *undeclared,
         drifting: *drifting,
-        findings: findings(&old.findings, matrix, cluster, now),
-        findings_total: i64::try_from(cluster.len()).unwrap_or(i64::MAX),
+        findings: findings(&old.findings, matrix, &cluster.drift, now),
+        findings_total: i64::try_from(cluster.drift.len()).unwrap_or(i64::MAX),
     };
     (baseline.status.as_ref() != Some(&new)).then_some(new)
 }
@@ -280,8 +300,8 @@ fn left_by(namespaces: &[&str]) -> Option<(&'static str, &'static str, String)> 
 }
 
 /// What has lapsed, or will before long. Days and no countdown: the same state is written once.
-fn review_due(report: &Report, now: Timestamp) -> (&'static str, &'static str, String) {
-    let due: Vec<_> = report.dates.iter().filter(|due| due.notice <= now).collect();
+fn review_due(dates: &[Due], now: Timestamp) -> (&'static str, &'static str, String) {
+    let due: Vec<_> = dates.iter().filter(|due| due.notice <= now).collect();
     let Some(first) = due.first() else { return ("False", "NothingDue", "nothing that was recorded lapses soon".to_owned()) };
     let reason = if first.at <= now { "Overdue" } else { "DueSoon" };
     let list: Vec<String> = due.iter().take(10).map(|due| format!("{} {}", due.at.strftime("%F"), due.what)).collect();
@@ -364,13 +384,13 @@ mod tests {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let matrix = super::super::cluster::matrix(&baseline);
         let members = |left| Members { left, declared: 0, undeclared: 12, drifting: 0, enforcing: fold([]) };
-        let status = plan_baseline(&baseline, &members(&names), &matrix, &[], now).unwrap();
+        let status = plan_baseline(&baseline, &members(&names), &matrix, &Standing::default(), now).unwrap();
         let left = |status: &BaselineStatus| status.conditions.iter().find(|c| c.type_ == "LeftBaseline").map(|c| c.message.clone());
         let said = left(&status).unwrap();
         assert!(said.contains("n00, n01") && said.ends_with("n09 and 2 more"), "{said}");
         baseline.status = Some(status);
-        assert_eq!(plan_baseline(&baseline, &members(&names), &matrix, &[], now), None, "it is written once");
-        assert_eq!(left(&plan_baseline(&baseline, &members(&[]), &matrix, &[], now).unwrap()), None);
+        assert_eq!(plan_baseline(&baseline, &members(&names), &matrix, &Standing::default(), now), None, "it is written once");
+        assert_eq!(left(&plan_baseline(&baseline, &members(&[]), &matrix, &Standing::default(), now).unwrap()), None);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::matrix::Matrix;
 use crate::{
     api::ownership::Enforcement,
     controls::{
-        Applies, CATALOG, Check, Context, Control, Declared, Due, Duty, Exemption, Notes, ObjectCheck,
+        Applies, CATALOG, Check, Context, Control, Declared, DeclaredCheck, Due, Duty, Exemption, Notes, ObjectCheck,
         custom::{Source, namespace_object},
         expression::Budget,
         lapsed,
@@ -37,7 +37,7 @@ impl<'w> Door<'w> {
         match (row.check, self) {
             (Check::Object(_), Self::Webhook(_)) if enforcement < Enforcement::Warn => None,
             (Check::Object(check), _) | (Check::Existing(check), Self::Cluster(_)) => Some(check),
-            (Check::Existing(_), Self::Webhook(_) | Self::Files(_)) | (Check::Namespace(_), _) => None,
+            (Check::Existing(_), Self::Webhook(_) | Self::Files(_)) | (Check::Namespace(_) | Check::Cluster(..), _) => None,
         }
     }
 
@@ -112,20 +112,43 @@ fn by_custom(evaluation: &mut Evaluation, kind: Kind, namespace: &Namespace, mat
     }
 }
 
-/// Judges a namespace and what it declares by every control of the matrix that is about that.
+/// Judges a namespace and what it declares by every control of the matrix that is about that. What of the cluster its Baselines judge is not judged again.
 pub fn evaluate_namespace(namespace: &Namespace, matrix: &Matrix, facts: &Facts, now: Timestamp) -> Evaluation {
+    // Of what is about objects the evidence may lapse all the same.
+    let silent: DeclaredCheck = |_, _| Applies::No;
+    let check = |control: usize| match CATALOG.get(control).map(|row| row.check) {
+        _ if matrix.judged_by.contains_key(&control) => None,
+        Some(Check::Namespace(check) | Check::Cluster(check, _)) => Some(check),
+        None | Some(Check::Object(_) | Check::Existing(_)) => Some(silent),
+    };
+    evaluate_declared((namespace, "spec.policy"), matrix, facts, check, now)
+}
+
+/// Judges the cluster by every control of a Baseline's matrix that is about that.
+pub fn evaluate_cluster(matrix: &Matrix, facts: &Facts, now: Timestamp) -> Evaluation {
+    let check = |control: usize| match CATALOG.get(control).map(|row| row.check) {
+        Some(Check::Cluster(check, _)) => Some(check),
+        None | Some(Check::Object(_) | Check::Existing(_) | Check::Namespace(_)) => None,
+    };
+    evaluate_declared((&Namespace::default(), "spec.cluster"), matrix, facts, check, now)
+}
+
+fn evaluate_declared(
+    (namespace, settings): (&Namespace, &'static str),
+    matrix: &Matrix,
+    facts: &Facts,
+    check: impl Fn(usize) -> Option<DeclaredCheck>,
+    now: Timestamp,
+) -> Evaluation {
     let (positions, duties): (Vec<usize>, Vec<Duty<'_>>) = matrix.duties().into_iter().unzip();
     let exemptions: Vec<Exemption<'_>> = matrix.waivers.iter().map(|waiver| waiver.exemption(now)).collect();
     let mut evaluation = Evaluation::default();
     let mut notes = Notes::default();
+    let Matrix { policy, parties, reviews, escalation, .. } = matrix;
     for (control, duty) in positions.into_iter().zip(&duties) {
-        let Matrix { policy, parties, reviews, escalation, .. } = matrix;
-        let applies = match CATALOG.get(control).map(|row| row.check) {
-            None | Some(Check::Object(_) | Check::Existing(_)) => Applies::No,
-            Some(Check::Namespace(check)) => {
-                check(&Declared { namespace, policy, parties, reviews, escalation, duties: &duties, duty, exemptions: &exemptions, facts, now }, &mut notes)
-            }
-        };
+        let Some(check) = check(control) else { continue };
+        let declared = Declared { namespace, policy, settings, parties, reviews, escalation, duties: &duties, duty, exemptions: &exemptions, facts, now };
+        let applies = check(&declared, &mut notes);
         let seen = notes.findings.len();
         if seen == 0 {
             lapsed(duty, now, &mut notes);

@@ -157,6 +157,9 @@ pub fn baseline(old: Option<&Baseline>, new: Option<&Baseline>, custom: &Customs
     if was.critical_namespaces.iter().any(|n| !is.critical_namespaces.contains(n)) {
         tell("spec.criticalNamespaces", "a namespace would not be enrolled any more");
     }
+    for path in looser(&super::cluster::policy(&was.cluster), &super::cluster::policy(&is.cluster)) {
+        tell(&path.replace("spec.policy", "spec.cluster"), "may ask for less of the cluster than before");
+    }
     // An entry more can ask for less than the catalog does where nothing is declared.
     let alone = |b: &Baseline| Floor::of([b], custom).map(|floor| floor.alone());
     if let Some((before, now)) = alone(old).zip(alone(new)) {

@@ -118,6 +118,46 @@ fn what_is_of_the_whole_cluster_is_told_once_by_each_baseline_and_by_no_namespac
     eventually("neither", SOON, || if said().contains(admin) || said().contains(wide) { Err(said()) } else { Ok(()) });
 }
 
+#[test]
+fn an_old_node_is_told_by_the_baseline_and_the_namespaces_under_it_refer_to_that() {
+    let world = World::start();
+    let asked = only(&["node-version-supported", "pod-security-standard"]);
+    for name in ["under", "asks"] {
+        namespace(&world, name, "gold");
+    }
+    let own = json!({"mode": "Audit", "controls": asked, "policy": {"platform": {"minKubelet": "1.18"}}});
+    world.declare("under", &json!({"mode": "Audit", "controls": asked}));
+    world.declare("asks", &own);
+    let floor = json!({"namespaceSelector": {"matchLabels": {"tier": "gold"}}, "controls": asked, "cluster": {"platform": {"minKubelet": "1.20"}}});
+    apply(&world, &baseline("floor", &floor)).result().unwrap();
+    let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "old"}, "status": {"nodeInfo": {
+        "kubeletVersion": "v1.19.1", "operatingSystem": "linux", "architecture": "amd64", "bootID": "", "containerRuntimeVersion": "", "kernelVersion": "",
+        "kubeProxyVersion": "", "machineID": "", "osImage": "", "systemUUID": ""}}});
+    world.plane.kubectl(&["create", "-f", "-"], Some(&node.to_string())).result().unwrap();
+    let findings = |namespace: &str, object: &str| world.field(namespace, object, "range .status.findings[*]}{.object} {.verdict} {.message}{\"\\n\"}{end");
+    let says = |namespace: &str, object: &str, wanted: &str| {
+        eventually(&format!("{namespace} {object}: {wanted}"), SOON, || if findings(namespace, object).contains(wanted) { Ok(()) } else { Err(findings(namespace, object)) });
+    };
+    says("default", "baseline/floor", "baseline/floor Violated spec.cluster.platform.minKubelet: nodes run a kubelet older than 1.20: old");
+    // Whoever declares the same is held to that as well, by their own number.
+    says("asks", "ownership/default", "ownership/default Violated spec.policy.platform: nodes are too far from the API server's version");
+    assert!(!findings("asks", "ownership/default").contains("minKubelet"), "{}", findings("asks", "ownership/default"));
+    let row = |path: &str| world.field("under", "ownership/default", &format!(".status.matrix[?(@.control==\"node-version-supported\")].{path}"));
+    let refers = |verdict: &str, by: &str| {
+        let now = (row("verdict"), row("judgedBy"));
+        if now.0 == verdict && now.1.contains(by) && now.1.is_empty() == by.is_empty() { Ok(()) } else { Err(format!("{now:?}")) }
+    };
+    eventually("it refers to it", SOON, || refers("Inherited", "floor"));
+    let compliant = |path: &str| world.field("under", "ownership/default", &format!(".status.conditions[?(@.type==\"Compliant\")].{path}"));
+    assert_eq!((compliant("status").as_str(), world.field("under", "ownership/default", ".status.findingsTotal").as_str()), ("True", "0"));
+    assert!(compliant("message").ends_with("how the cluster stands is said by ClusterCompliant of baseline floor"), "{}", compliant("message"));
+
+    // Without a Baseline it is judged where it is declared, and not assumed.
+    world.plane.kubectl(&["delete", "baseline", "floor"], None).result().unwrap();
+    eventually("it is judged here", SOON, || refers("Violated", ""));
+    says("under", "ownership/default", "no policy says which kubelet is still mended");
+}
+
 /// Namespaces and a violating workload in each, as close together as one kubectl sends them.
 fn rush(world: &World, name: &str, n: usize) -> Said {
     let items: Vec<Value> = (0..n)

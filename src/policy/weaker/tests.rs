@@ -92,6 +92,9 @@ fn a_change_of_a_baseline_is_told_where_it_asks_for_less() {
         ("undeclared: Deny", "undeclared: Deny, controls: [{control: encryption-declared, enforcement: 'Off'}]", &["spec.controls by shield"]),
         ("serviceModel: IaaS", "serviceModel: PaaS", &["spec.controls by shield", "spec.serviceModel by shield"]),
         ("criticalNamespaces: [a]", "", &["spec.criticalNamespaces by shield"]),
+        ("cluster: {platform: {minKubelet: '1.35'}}", "cluster: {platform: {minKubelet: '1.36'}}", &[]),
+        ("cluster: {platform: {minKubelet: '1.35'}}", "", &["spec.cluster.platform by shield"]),
+        ("", "cluster: {admins: {allowed: [devs]}}", &["spec.cluster.admins by shield"]),
     ] {
         let found = told(&baseline(Some(&baseline_of(&format!("{mssp}, {old}"))), Some(&baseline_of(&format!("{mssp}, {new}"))), &Arc::default()));
         assert_eq!(found, said, "{old} → {new}");
