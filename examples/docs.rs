@@ -33,6 +33,7 @@ fn page(c: &Control) -> String {
         Check::Object(_) => format!("{} unless the Ownership says otherwise", c.enforcement),
         Check::Existing(_) => "reported as drift, never refused: what is asked of an object can only come to be after it does".to_owned(),
         Check::Namespace(_) => "reported as drift, never refused: it is about a namespace, not about an object".to_owned(),
+        Check::Requester(..) => format!("{} unless the Ownership says otherwise, and never more where policy.mfa does not say how to tell", c.enforcement),
         Check::Cluster(..) => "reported as drift, never refused: it is about the cluster. It is judged once for each Baseline, by its entry and its spec.cluster, and \
                               stands in its status; a namespace refers to that, unless it declares these settings in its policy or evidence of its own, or no Baseline holds there"
             .to_owned(),

@@ -2,7 +2,7 @@
 //! read, refuses.
 //!
 //! ```text
-//! filter → subject → promise of the namespace → evaluate → ratchet (what stood before, what a parent has) → answer
+//! filter → subject → promise of the namespace → evaluate, and whoever asks → ratchet (what stood before, what a parent has) → answer
 //! ```
 
 use std::collections::HashSet;
@@ -27,7 +27,7 @@ use crate::{
         matrix::Matrix,
         objects::{Objects, Record, Room},
         tally::{self, Tally},
-        verdict::{Door, Judged, evaluate},
+        verdict::{Door, Judged, evaluate, evaluate_requester},
         waiver::waived,
     },
 };
@@ -147,7 +147,8 @@ pub fn decide(request: &Request<'_>, book: &Book, objects: &Objects, trusted: &[
     let Some(subject) = &request.subject else { return Answer::deny(uid, 400, "malformed: no object") };
     let parent = believed_parent(subject, request, objects.room(namespace_name), trusted);
     let owned = matches!(parent, Parent::Known(_) | Parent::Unknown);
-    let evaluation = evaluate(subject, namespace, matrix, &book.facts, owned, Door::Webhook(&|| request.whole()), now);
+    let evaluation = evaluate(subject, namespace, matrix, &book.facts, owned, Door::Webhook(&|| request.whole()), now)
+        .and(evaluate_requester(matrix, &request.username, || request.user()), matrix);
     if evaluation.violations().next().is_none() {
         return Answer::allow(uid);
     }

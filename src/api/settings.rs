@@ -42,6 +42,9 @@ pub struct Policy {
     /// Which Pod Security Standard holds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pod_security: Option<PodSecurity>,
+    /// How the cluster shows that somebody signed in by more than a password.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mfa: Option<Mfa>,
 }
 
 /// Where images may come from.
@@ -166,6 +169,23 @@ pub struct Platform {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 8), regex(pattern = "^P[1-9][0-9]{0,4}D$"))]
     pub max_node_age: Option<String>,
+}
+
+/// How the cluster shows that somebody signed in by more than a password: its authentication configuration maps a claim of the token, such as amr, to
+/// a key of userInfo.extra. With it mfa-enforced can be Warn or Deny, of whatever people write here that is asked about.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Mfa {
+    /// The key, such as example.com/amr.
+    #[schemars(length(min = 1, max = 253))]
+    pub extra: String,
+    /// Its values that count, such as mfa or hwk; one of them is enough.
+    #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 253)))]
+    pub values: Vec<String>,
+    /// Users who are machines and no ServiceAccounts, by their exact name: a pipeline has no second factor.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 253)))]
+    pub machines: Vec<String>,
 }
 
 /// Which Pod Security Standard holds.

@@ -330,7 +330,7 @@ pub(crate) mod testing {
             facts,
             now: NOW.parse().unwrap(),
         };
-        let (Check::Namespace(check) | Check::Cluster(check, _)) = control.check else { panic!("{} judges no namespace", control.id) };
+        let (Check::Namespace(check) | Check::Requester(check, _) | Check::Cluster(check, _)) = control.check else { panic!("{} judges no namespace", control.id) };
         let mut notes = Notes::default();
         (check(&declared, &mut notes) != Applies::No).then_some(notes)
     }

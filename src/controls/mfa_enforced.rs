@@ -1,10 +1,16 @@
 //! mfa-enforced: people who change the cluster prove who they are by more than a password.
-//! The cluster does not see how somebody signed in, so the identity provider's policy is attested; without that it is Unknown, never assumed.
+//! The cluster does not keep how somebody signed in, so of a namespace the identity provider's policy is attested, and without that it is Unknown. Of a single
+//! request it may be shown, where the cluster maps a claim of the token; that says nothing of who asked before, or asks elsewhere.
+use k8s_openapi::api::authentication::v1::UserInfo;
+
 use super::{
     Applies, Check, Control, Declared, Notes,
     declared::{Duties, Proof, attested, proof, review},
 };
-use crate::api::ownership::{Enforcement, OwnerClass, Severity};
+use crate::{
+    api::ownership::{Enforcement, OwnerClass, Policy, Severity},
+    model::{Finding, text::shown},
+};
 
 pub const CONTROL: Control = Control {
     id: "mfa-enforced",
@@ -16,13 +22,16 @@ pub const CONTROL: Control = Control {
     references: &[("ISO 27001:2022", &["A.8.5"]), ("SOC 2", &["CC6.1"]), ("CCM 4.0.12", &["IAM-14"]), ("NIST 800-53r5", &["IA-2(1)", "IA-2(2)"])],
     why: "A stolen password alone must not be enough to change what runs.",
     checked: "Somebody attested the identity provider's policy: spec.reviews.mfa of the Ownership was completed within its period, P365D unless it says otherwise, and names its \
-              evidence; or the entry of this control holds evidence whose validUntil lies ahead. How a single request was signed in is not looked at.",
+              evidence; or the entry of this control holds evidence whose validUntil lies ahead. Where policy.mfa names the key of userInfo.extra to which the cluster's \
+              authentication configuration maps a claim of the token, such as amr, and the enforcement is Warn or Deny, whoever writes what the webhook is asked about shows one \
+              of its values there. ServiceAccounts and whatever else is called system: are not asked, nor who stands in policy.mfa.machines; a client certificate shows nothing, \
+              and is no second factor. What requests have shown is no evidence of a namespace: only those are seen that write here.",
     unknown: "Nobody attested it, or without evidence: a cluster sees user names, not how they were proven. Record spec.reviews.mfa with evidence.",
     fix: "have the identity provider's policy checked, and record spec.reviews.mfa with lastCompleted and evidence",
     kinds: &[],
     root_only: false,
     confidential: false,
-    check: Check::Namespace(check),
+    check: Check::Requester(check, asks),
 };
 
 const DUTY: Duties = Duties { field: "mfa", what: "check of the multi-factor policy", days: 365 };
@@ -38,9 +47,45 @@ fn check(cx: &Declared<'_>, out: &mut Notes) -> Applies {
     Applies::Yes
 }
 
+/// Missing is never compliant: who shows nothing has shown no second factor.
+fn asks(policy: &Policy, user: &UserInfo) -> Option<Finding> {
+    let mfa = policy.mfa.as_ref()?;
+    if user.username.as_ref().is_some_and(|name| mfa.machines.contains(name)) {
+        return None;
+    }
+    let shows = user.extra.as_ref().and_then(|extra| extra.get(&mfa.extra)).map(Vec::as_slice).unwrap_or_default();
+    let message = match shows {
+        [] => "the request does not show how whoever asks signed in",
+        shows if shows.iter().any(|value| mfa.values.contains(value)) => return None,
+        _ => "whoever asks signed in without a second factor",
+    };
+    Some(Finding::violated(format!("request.userInfo.extra[{}]", shown(&mfa.extra, 63)), "", message, "sign in by more than a password, and try again"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_request_shows_a_second_factor_or_does_not_count() {
+        let policy = |machines: &str| -> Policy { crate::controls::testing::policy(&format!("{{mfa: {{extra: example.com/amr, values: [mfa, hwk], machines: [{machines}]}}}}")) };
+        let user = |extra: &str| -> UserInfo { serde_saphyr::from_str(&format!("{{username: jo, groups: ['system:masters'], extra: {extra}}}")).unwrap() };
+        for (user, machines, said) in [
+            (user("{example.com/amr: [pwd, mfa]}"), "", None),
+            (user("{example.com/amr: [hwk]}"), "", None),
+            (user("{example.com/amr: [pwd]}"), "", Some("whoever asks signed in without a second factor")),
+            (user("{example.com/amr: [MFA, 'mfa ', '']}"), "", Some("whoever asks signed in without a second factor")),
+            (user("{example.com/amr: []}"), "", Some("the request does not show how whoever asks signed in")),
+            (user("{example.com/AMR: [mfa], amr: [mfa]}"), "", Some("the request does not show how whoever asks signed in")),
+            (user("null"), "", Some("the request does not show how whoever asks signed in")),
+            (user("{example.com/amr: [pwd]}"), "jo", None),
+            (user("{example.com/amr: [pwd]}"), "joe, j", Some("whoever asks signed in without a second factor")),
+            (UserInfo::default(), "''", Some("the request does not show how whoever asks signed in")),
+        ] {
+            assert_eq!(asks(&policy(machines), &user).map(|f| f.message).as_deref(), said, "{user:?}");
+        }
+        assert_eq!(asks(&Policy::default(), &UserInfo::default()), None);
+    }
     use crate::{controls::declared::testing::stand, model::facts::Facts};
 
     #[test]

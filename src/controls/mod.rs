@@ -100,6 +100,7 @@ mod vulnerability_scan_current;
 mod workload_named_owner;
 
 use jiff::Timestamp;
+use k8s_openapi::api::authentication::v1::UserInfo;
 
 pub use self::declared::{Declared, Due, Duty, Exemption, Notes, lapsed};
 use crate::{
@@ -158,10 +159,15 @@ pub enum Check {
     Existing(ObjectCheck),
     /// A namespace and what it declares, once, and in drift alone: there is nobody to refuse.
     Namespace(DeclaredCheck),
+    /// The same, and at admission whoever asks, where the settings say how to tell.
+    Requester(DeclaredCheck, RequesterCheck),
     /// The cluster, once for each Baseline that asks it, and in drift alone. A namespace refers to that, unless it declares these settings or evidence
     /// of its own, or no Baseline holds in it.
     Cluster(DeclaredCheck, fn(&Policy) -> bool),
 }
+
+/// Judges whoever asks: what does not hold of them.
+pub type RequesterCheck = fn(&Policy, &UserInfo) -> Option<Finding>;
 
 /// Judges what is declared.
 pub type DeclaredCheck = fn(&Declared<'_>, &mut Notes) -> Applies;
@@ -245,10 +251,10 @@ pub static CATALOG: &[Control] = &[
 ];
 
 impl Control {
-    /// How a violation can be met at most: only what is asked about can be refused.
+    /// How a violation can be met at most: only what is asked about can be refused. What a request must show for that, the settings say.
     pub const fn ceiling(&self) -> Enforcement {
         match self.check {
-            Check::Object(_) => Enforcement::Deny,
+            Check::Object(_) | Check::Requester(..) => Enforcement::Deny,
             Check::Existing(_) | Check::Namespace(_) | Check::Cluster(..) => Enforcement::Audit,
         }
     }
@@ -258,6 +264,7 @@ impl Control {
         match self.check {
             Check::Object(_) | Check::Existing(_) => self.kinds.iter().map(|k| k.name()).collect(),
             Check::Namespace(_) => vec!["Namespace"],
+            Check::Requester(..) => vec!["Namespace", "whoever asks"],
             Check::Cluster(..) => vec!["Cluster"],
         }
     }
@@ -330,7 +337,7 @@ mod tests {
                 assert!(!text.is_empty(), "{}", c.id);
             }
             assert!(c.id.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{}", c.id);
-            assert!(c.kinds.is_empty() == matches!(c.check, Check::Namespace(_) | Check::Cluster(..)) && !c.references.is_empty(), "{}", c.id);
+            assert!(c.kinds.is_empty() == matches!(c.check, Check::Namespace(_) | Check::Requester(..) | Check::Cluster(..)) && !c.references.is_empty(), "{}", c.id);
             assert!(c.enforcement <= c.ceiling(), "{} cannot be enforced so", c.id);
         }
     }

@@ -39,7 +39,7 @@ pub(super) fn judged(baseline: &Baseline) -> impl Iterator<Item = usize> + '_ {
 pub(super) fn is_set(control: usize, policy: &Policy) -> bool {
     match CATALOG.get(control).map(|c| c.check) {
         Some(Check::Cluster(_, set)) => set(policy),
-        None | Some(Check::Object(_) | Check::Existing(_) | Check::Namespace(_)) => false,
+        None | Some(Check::Object(_) | Check::Existing(_) | Check::Namespace(_) | Check::Requester(..)) => false,
     }
 }
 

@@ -129,7 +129,7 @@ impl Floor {
         let spec = &ownership.spec;
         for (i, entry) in matrix.entries.iter_mut().enumerate() {
             let control = row(&custom, i);
-            let [enforcement, ceiling] = control.enforcement;
+            let ([enforcement, _], ceiling) = (control.enforcement, control.ceiling(&spec.policy));
             let Some(floor) = self.controls.get(control.id) else { continue };
             let said = spec.controls.iter().enumerate().find(|(_, e)| e.control == control.id);
             let mut below = |path: String, says: &str, asks: &str| {

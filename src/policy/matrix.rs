@@ -17,7 +17,7 @@ use crate::{
     },
     api::waiver::Waiver,
     controls::{
-        self, CATALOG, Duty,
+        self, CATALOG, Check, Duty,
         custom::{Custom, MAX_CUSTOM},
     },
     model::text::hex,
@@ -74,11 +74,19 @@ pub struct Row<'m> {
     pub confidential: bool,
     /// How a violation is met unless somebody says otherwise, and at most.
     pub(super) enforcement: [Enforcement; 2],
+    /// It is about whoever asks.
+    of_requester: bool,
     /// Default owner class under IaaS, PaaS and SaaS.
     owners: [OwnerClass; 3],
 }
 
 impl Row<'_> {
+    /// How a violation can be met at most under these settings: nobody is refused whom no request could show to be right.
+    pub(super) fn ceiling(&self, policy: &Policy) -> Enforcement {
+        let [_, ceiling] = self.enforcement;
+        if self.of_requester && policy.mfa.is_none() { ceiling.min(Enforcement::Audit) } else { ceiling }
+    }
+
     /// Its default owner class.
     pub(super) const fn owner(&self, model: ServiceModel) -> OwnerClass {
         let [iaas, paas, saas] = self.owners;
@@ -93,12 +101,19 @@ impl Row<'_> {
 /// What is said of the control at a position, with these beside the catalog's.
 pub(super) fn row(custom: &[Asked], control: usize) -> Row<'_> {
     match CATALOG.get(control) {
-        Some(c) => Row { id: c.id, severity: c.severity, confidential: c.confidential, enforcement: [c.enforcement, c.ceiling()], owners: c.owners },
+        Some(c) => Row {
+            id: c.id,
+            severity: c.severity,
+            confidential: c.confidential,
+            enforcement: [c.enforcement, c.ceiling()],
+            of_requester: matches!(c.check, Check::Requester(..)),
+            owners: c.owners,
+        },
         None => {
             let Custom { id, spec, .. } = &*custom[control - CATALOG.len()].control;
             let owners = [spec.owners.iaas, spec.owners.paas, spec.owners.saas];
             // What an expression puts into its message is not known here.
-            Row { id, severity: spec.severity, confidential: true, enforcement: [spec.enforcement, Enforcement::Deny], owners }
+            Row { id, severity: spec.severity, confidential: true, enforcement: [spec.enforcement, Enforcement::Deny], of_requester: false, owners }
         }
     }
 }
@@ -253,7 +268,8 @@ impl Asked {
 }
 
 fn entry(ownership: &Ownership, row: &Row<'_>, asks: Option<&str>) -> Entry {
-    let (spec, id, [enforcement, ceiling]) = (&ownership.spec, row.id, row.enforcement);
+    let (spec, id) = (&ownership.spec, row.id);
+    let ([enforcement, _], ceiling) = (row.enforcement, row.ceiling(&spec.policy));
     let entry = spec.controls.iter().find(|e| e.control == id);
     let owner = entry.and_then(|e| e.owner).unwrap_or_else(|| row.owner(spec.service_model));
     let wanted = entry.and_then(|e| e.enforcement).unwrap_or(enforcement).min(spec.mode.ceiling()).min(ceiling);
@@ -303,6 +319,13 @@ mod tests {
             ("{serviceModel: IaaS, controls: [{control: encryption-declared, owner: NotApplicable}]}", Enforcement::Audit),
         ] {
             assert_eq!(Matrix::resolve(&ownership(spec)).entries[encryption].enforcement, expected, "{spec}");
+        }
+        let mfa = controls::find("mfa-enforced").unwrap();
+        let asks = "controls: [{control: mfa-enforced, enforcement: Deny}], serviceModel: PaaS";
+        let told = "policy: {mfa: {extra: example.com/amr, values: [mfa]}}";
+        for (spec, expected) in [(asks.to_owned(), Enforcement::Audit), (format!("{asks}, {told}"), Enforcement::Deny), (format!("serviceModel: PaaS, {told}"), Enforcement::Audit)]
+        {
+            assert_eq!(Matrix::resolve(&ownership(&format!("{{{spec}}}"))).entries[mfa].enforcement, expected, "{spec}: nobody is refused whom no request could show to be right");
         }
     }
 

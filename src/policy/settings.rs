@@ -1,11 +1,11 @@
 //! Whether settings ask for less than others did. What cannot be shown to ask for as much counts as less, so a setting that somebody adds is
 //! guarded before anybody has thought about it.
 
-use crate::api::ownership::{Admins, Classification, Encryption, ExistingWorkloads, Exposure, Images, Network, Patch, Platform, PodSecurity, Policy, RequireFor};
+use crate::api::ownership::{Admins, Classification, Encryption, ExistingWorkloads, Exposure, Images, Mfa, Network, Patch, Platform, PodSecurity, Policy, RequireFor};
 
 /// The paths below `spec` at which `new` asks for less than `old`, or may.
 pub(super) fn looser(old: &Policy, new: &Policy) -> Vec<&'static str> {
-    let Policy { images, patch, exposure, classification, encryption, network, admins, tooling, platform, pod_security } = new;
+    let Policy { images, patch, exposure, classification, encryption, network, admins, tooling, platform, pod_security, mfa } = new;
     let mut found = Vec::new();
     let mut unless = |path: &'static str, same: bool, as_strict: bool| {
         if !same && !as_strict {
@@ -26,6 +26,8 @@ pub(super) fn looser(old: &Policy, new: &Policy) -> Vec<&'static str> {
     unless("spec.policy.platform", *platform == old.platform, held(old.platform.as_ref(), platform.as_ref(), platform_holds));
     let level = |p: Option<&PodSecurity>| p.cloned().unwrap_or_default().level;
     unless("spec.policy.podSecurity", *pod_security == old.pod_security, level(pod_security.as_ref()) >= level(old.pod_security.as_ref()));
+    let mfa_holds = |old: &Mfa, new: &Mfa| new.extra == old.extra && within(&new.values, &old.values) && within(&new.machines, &old.machines);
+    unless("spec.policy.mfa", *mfa == old.mfa, old.mfa.is_none() || held(old.mfa.as_ref(), mfa.as_ref(), mfa_holds));
     found
 }
 
@@ -132,6 +134,12 @@ mod tests {
             ("{platform: {minKubelet: '1.10'}}", "{platform: {minKubelet: '1.9'}}", Some("spec.policy.platform")),
             ("{platform: {maxNodeAge: P30D}}", "{platform: {}}", Some("spec.policy.platform")),
             ("{}", "{podSecurity: {level: Restricted}}", None),
+            ("{}", "{mfa: {extra: a/b, values: [mfa]}}", None),
+            ("{mfa: {extra: a/b, values: [mfa, hwk]}}", "{mfa: {extra: a/b, values: [hwk]}}", None),
+            ("{mfa: {extra: a/b, values: [mfa]}}", "{mfa: {extra: a/b, values: [mfa, pwd]}}", Some("spec.policy.mfa")),
+            ("{mfa: {extra: a/b, values: [mfa]}}", "{mfa: {extra: a/b, values: [mfa], machines: [jo]}}", Some("spec.policy.mfa")),
+            ("{mfa: {extra: a/b, values: [mfa]}}", "{mfa: {extra: c/d, values: [mfa]}}", Some("spec.policy.mfa")),
+            ("{mfa: {extra: a/b, values: [mfa]}}", "{}", Some("spec.policy.mfa")),
             ("{podSecurity: {level: Restricted}}", "{podSecurity: {level: Baseline}}", Some("spec.policy.podSecurity")),
             ("{podSecurity: {level: Restricted}}", "{}", Some("spec.policy.podSecurity")),
         ] {

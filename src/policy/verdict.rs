@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 
 use jiff::Timestamp;
+use k8s_openapi::api::authentication::v1::UserInfo;
 
 use super::matrix::Matrix;
 use crate::{
@@ -37,7 +38,7 @@ impl<'w> Door<'w> {
         match (row.check, self) {
             (Check::Object(_), Self::Webhook(_)) if enforcement < Enforcement::Warn => None,
             (Check::Object(check), _) | (Check::Existing(check), Self::Cluster(_)) => Some(check),
-            (Check::Existing(_), Self::Webhook(_) | Self::Files(_)) | (Check::Namespace(_) | Check::Cluster(..), _) => None,
+            (Check::Existing(_), Self::Webhook(_) | Self::Files(_)) | (Check::Namespace(_) | Check::Requester(..) | Check::Cluster(..), _) => None,
         }
     }
 
@@ -112,13 +113,24 @@ fn by_custom(evaluation: &mut Evaluation, kind: Kind, namespace: &Namespace, mat
     }
 }
 
+/// What does not hold of whoever asks, where the namespace says how to tell and wants somebody warned or refused. Kubernetes' own users, ServiceAccounts
+/// among them, sign in by nothing that could be told apart.
+pub fn evaluate_requester(matrix: &Matrix, username: &str, user: impl Fn() -> UserInfo) -> Vec<Judged> {
+    if matrix.policy.mfa.is_none() || username.starts_with("system:") {
+        return Vec::new();
+    }
+    let asked = CATALOG.iter().zip(&matrix.entries).enumerate().filter(|(_, (_, entry))| entry.judged() && entry.enforcement >= Enforcement::Warn);
+    let checks = asked.filter_map(|(control, (row, _))| if let Check::Requester(_, check) = row.check { Some((control, check)) } else { None });
+    checks.filter_map(|(control, check)| Some(Judged { control, finding: check(&matrix.policy, &user())? })).collect()
+}
+
 /// Judges a namespace and what it declares by every control of the matrix that is about that. What of the cluster its Baselines judge is not judged again.
 pub fn evaluate_namespace(namespace: &Namespace, matrix: &Matrix, facts: &Facts, now: Timestamp) -> Evaluation {
     // Of what is about objects the evidence may lapse all the same.
     let silent: DeclaredCheck = |_, _| Applies::No;
     let check = |control: usize| match CATALOG.get(control).map(|row| row.check) {
         _ if matrix.judged_by.contains_key(&control) => None,
-        Some(Check::Namespace(check) | Check::Cluster(check, _)) => Some(check),
+        Some(Check::Namespace(check) | Check::Requester(check, _) | Check::Cluster(check, _)) => Some(check),
         None | Some(Check::Object(_) | Check::Existing(_)) => Some(silent),
     };
     evaluate_declared((namespace, "spec.policy"), matrix, facts, check, now)
@@ -128,7 +140,7 @@ pub fn evaluate_namespace(namespace: &Namespace, matrix: &Matrix, facts: &Facts,
 pub fn evaluate_cluster(matrix: &Matrix, facts: &Facts, now: Timestamp) -> Evaluation {
     let check = |control: usize| match CATALOG.get(control).map(|row| row.check) {
         Some(Check::Cluster(check, _)) => Some(check),
-        None | Some(Check::Object(_) | Check::Existing(_) | Check::Namespace(_)) => None,
+        None | Some(Check::Object(_) | Check::Existing(_) | Check::Namespace(_) | Check::Requester(..)) => None,
     };
     evaluate_declared((&Namespace::default(), "spec.cluster"), matrix, facts, check, now)
 }
@@ -182,6 +194,16 @@ impl Evaluation {
             let rank = |j: &Judged| (std::cmp::Reverse(j.finding.outcome), std::cmp::Reverse(matrix.row(j.control).severity), j.control);
             rank(a).cmp(&rank(b))
         });
+    }
+
+    /// With what was found of whoever asks.
+    #[must_use]
+    pub fn and(mut self, found: Vec<Judged>, matrix: &Matrix) -> Self {
+        if !found.is_empty() {
+            self.judged.extend(found);
+            self.sort(matrix);
+        }
+        self
     }
 
     /// The violations, without what merely cannot be seen.

@@ -11,8 +11,48 @@ use serde_json::{Value, json};
 
 use crate::{
     support::eventually,
-    world::{SOON, World, claim, class, in_the_next_second, named, nothing_slipped_in, rejected, spec, workload},
+    world::{SOON, World, claim, class, in_the_next_second, named, nothing_slipped_in, only, rejected, spec, workload},
 };
+
+#[test]
+fn people_show_a_second_factor_where_the_ownership_says_how() {
+    let world = World::start();
+    let mut controls = only(&["pod-security-standard"]);
+    controls.as_array_mut().unwrap().retain(|c| c["control"] != "mfa-enforced");
+    controls.as_array_mut().unwrap().push(json!({"control": "mfa-enforced", "enforcement": "Deny"}));
+    let policy = json!({"mfa": {"extra": "example.com/amr", "values": ["mfa"], "machines": ["ci"]}});
+    world.declare("shop", &json!({"controls": controls, "policy": policy}));
+    let web = workload("Deployment", "web", &spec("nginx", false));
+    let by = |who: &[&str], object: &Value| world.plane.kubectl(&[who, &["apply", "-n", "shop", "-f", "-"]].concat(), Some(&object.to_string()));
+    let jo = ["--as=jo", "--as-group=system:masters"];
+    rejected(&by(&jo, &web), "mfa-enforced (high) at request.userInfo.extra[example.com/amr]: the request does not show how whoever asks signed in");
+    rejected(&by(&[&jo[..], &["--as-user-extra=example.com/amr=pwd"]].concat(), &web), "signed in without a second factor");
+    let said = by(&[&jo[..], &["--as-user-extra=example.com/amr=pwd", "--as-user-extra=example.com/amr=mfa"]].concat(), &web);
+    assert!(said.ok, "{said:?}");
+    // What controllers make of it is theirs, and a machine's word is its own.
+    eventually("its pod", SOON, || {
+        let pods = world.plane.kubectl(&["get", "pods", "-n", "shop", "-o", "name"], None).result()?;
+        if pods.contains("pod/web-") { Ok(()) } else { Err(pods) }
+    });
+    for who in [["--as=ci", "--as-group=system:masters"], ["--as=system:serviceaccount:shop:default", "--as-group=system:masters"]] {
+        let said = by(&who, &workload("Deployment", "api", &spec("nginx", false)));
+        assert!(said.ok, "{said:?}");
+    }
+    // An update and a role are asked about as well; scaling by its own subresource and a deletion are not.
+    let mut touched = web.clone();
+    touched["spec"]["template"]["spec"]["containers"][0]["image"] = json!("nginx:2");
+    rejected(&by(&jo, &touched), "mfa-enforced");
+    let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "violator"}, "rules": []});
+    rejected(&by(&jo, &role), "mfa-enforced");
+    for free in [&["scale", "deployment/web", "--replicas=0"][..], &["delete", "deployment/web"]] {
+        let said = world.plane.kubectl(&[&jo[..], free, &["-n", "shop"]].concat(), None);
+        assert!(said.ok, "{said:?}");
+    }
+    nothing_slipped_in(&world);
+    // Of the namespace nothing is concluded from that.
+    let verdict = world.field("shop", "ownership/default", ".status.matrix[?(@.control==\"mfa-enforced\")].verdict");
+    assert_eq!(verdict, "Unknown");
+}
 
 #[test]
 fn new_workloads_are_held_to_what_the_customer_owes() {

@@ -209,7 +209,9 @@ impl<'a> Subject<'a> {
     /// `path`, relative to the pod template, as it reads in this kind: `spec.template.spec.containers[web].image`.
     pub fn full_path(&self, path: &str) -> String {
         match self.kind.template_path() {
-            Some(prefix) if !prefix.is_empty() && !path.starts_with("spec.volumeClaimTemplates") && path != "metadata" => format!("{prefix}.{path}"),
+            Some(prefix) if !prefix.is_empty() && !path.starts_with("spec.volumeClaimTemplates") && path != "metadata" && !path.starts_with("request.") => {
+                format!("{prefix}.{path}")
+            }
             _ => path.to_owned(),
         }
     }
