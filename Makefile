@@ -22,6 +22,9 @@ node-down: ## the node and everything of it is gone, whatever state it was in
 	@hack/node.sh down
 e2e: ## the chart on a real node, or on kind with CLUSTER=kind: the image, real Helm, real pods; HELM=helm3 for the other one
 	@hack/e2e.sh
+fuzz: ## look for what no test thought of, with nightly and cargo-fuzz; TARGET=verdicts or expression, FOR=300 seconds
+	@mkdir -p fuzz/corpus/$(or $(TARGET),verdicts)
+	cargo +nightly fuzz run $(or $(TARGET),verdicts) fuzz/corpus/$(or $(TARGET),verdicts) tests/data/admission tests/data/cel -- -max_total_time=$(or $(FOR),300) -max_len=65536
 bench: ## the webhook's whole HTTP path beside a fixed reply, in one run
 	cargo bench
-.PHONY: help demo test check chart docs image node node-down e2e bench
+.PHONY: help demo test check chart docs image node node-down e2e fuzz bench
