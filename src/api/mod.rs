@@ -19,6 +19,8 @@ use kube::CustomResourceExt;
 
 /// The API group of every kind.
 pub const GROUP: &str = "demarc.dev";
+/// Group and version, as objects of every kind say them.
+pub const API_VERSION: &str = "demarc.dev/v1alpha1";
 /// The label that makes the API server ask Demarc about a namespace; set by the leader alone.
 pub const ENROLLED_LABEL: &str = "demarc.dev/admission";
 /// The value of [`ENROLLED_LABEL`] on an enrolled namespace.

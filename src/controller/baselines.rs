@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     api::{
-        ENROLLED_LABEL, ENROLLED_VALUE,
+        API_VERSION, ENROLLED_LABEL, ENROLLED_VALUE,
         baseline::{Baseline, Undeclared},
     },
     policy::{
@@ -132,7 +132,7 @@ impl Reconciler {
             "metadata": {
                 "name": format!("{policy}-{name}"),
                 "labels": {install::MANAGED_BY: install::MANAGER},
-                "ownerReferences": [{"apiVersion": "demarc.dev/v1alpha1", "kind": "Baseline", "name": name, "uid": uid}],
+                "ownerReferences": [{"apiVersion": API_VERSION, "kind": "Baseline", "name": name, "uid": uid}],
             },
             "spec": {"policyName": policy, "validationActions": ["Deny"], "matchResources": {"namespaceSelector": selector}},
         })

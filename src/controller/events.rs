@@ -15,7 +15,7 @@ use kube::{
 };
 
 use crate::{
-    api::{Declaration, ownership::OwnershipStatus},
+    api::{API_VERSION, Declaration, ownership::OwnershipStatus},
     model::text::shown,
 };
 
@@ -136,7 +136,7 @@ impl Teller {
 /// One of ours, for an Event to be about.
 pub fn about(declaration: Declaration, namespace: &str, name: &str, uid: &str) -> ObjectReference {
     ObjectReference {
-        api_version: Some("demarc.dev/v1alpha1".to_owned()),
+        api_version: Some(API_VERSION.to_owned()),
         kind: Some(declaration.kind().to_owned()),
         name: Some(name.to_owned()),
         namespace: Some(namespace.to_owned()).filter(|_| declaration.namespaced()),

@@ -22,7 +22,10 @@ use super::{
     reconcile::WriteError,
 };
 use crate::{
-    api::control::{CheckedBy, Control, ControlSpec, Owners, Reference},
+    api::{
+        API_VERSION,
+        control::{CheckedBy, Control, ControlSpec, Owners, Reference},
+    },
     controls::{self, CATALOG},
 };
 
@@ -116,7 +119,7 @@ pub fn spec(row: &controls::Control) -> ControlSpec {
 
 /// The whole object, with nothing in it that is not ours.
 pub fn object(row: &controls::Control) -> Value {
-    json!({"apiVersion": "demarc.dev/v1alpha1", "kind": "Control", "metadata": {"name": row.id, "labels": {MANAGED_BY: MANAGER}}, "spec": spec(row)})
+    json!({"apiVersion": API_VERSION, "kind": "Control", "metadata": {"name": row.id, "labels": {MANAGED_BY: MANAGER}}, "spec": spec(row)})
 }
 
 /// Keeps the catalog published.
