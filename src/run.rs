@@ -26,7 +26,7 @@ use crate::{
         certificates::{self, Certificates, Keeper},
         ends::Lookout,
         index::{Backing, Guard, Index, Kept, Source},
-        install, lease,
+        install, lease, owners,
         probe::Prober,
         publish::Publisher,
         reconcile::Reconciler,
@@ -141,6 +141,11 @@ pub async fn controller(args: Args, client: Client, shutdown: impl Future<Output
     });
 
     tasks.spawn(ask_version(client.clone(), index.clone()));
+    let owned = (client.clone(), index.clone());
+    tasks.spawn(async move {
+        owners::run(owned.0, owned.1).await;
+        ("owners", Ok(()))
+    });
 
     let (mandate_sender, mandate) = watch::channel(None);
     let (stop_admin, stopped) = watch::channel(false);

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
+    adopted::{Adopted, Siblings},
     denial::{self, Cause},
     probe,
     review::Request,
@@ -26,6 +27,7 @@ use crate::{
         book::{Book, Promise},
         matrix::Matrix,
         objects::{Objects, Record, Room},
+        owners::Known,
         tally::{self, Tally},
         verdict::{Door, Judged, evaluate, evaluate_requester},
         waiver::waived,
@@ -145,7 +147,8 @@ pub fn decide(request: &Request<'_>, book: &Book, objects: &Objects, trusted: &[
         return Answer::deny(uid, 409, format!("namespace {} is not known here yet: try again in a moment", shown(namespace_name, 63)));
     };
     let Some(subject) = &request.subject else { return Answer::deny(uid, 400, "malformed: no object") };
-    let parent = believed_parent(subject, request, objects.room(namespace_name), trusted);
+    let room = objects.room(namespace_name);
+    let parent = believed_parent(subject, request, objects, room, matrix, trusted);
     let owned = matches!(parent, Parent::Known(_) | Parent::Unknown);
     let evaluation = evaluate(subject, namespace, matrix, &book.facts, owned, Door::Webhook(&|| request.whole()), now)
         .and(evaluate_requester(matrix, &request.username, || request.user()), matrix);
@@ -158,6 +161,13 @@ pub fn decide(request: &Request<'_>, book: &Book, objects: &Objects, trusted: &[
         Ok(stood) => stood.flatten(),
         Err(answer) => return answer,
     };
+    let siblings = match &parent {
+        Parent::Adopted(adopted) if may_deny && stood.is_none() => Some(adopted.siblings(subject, room, |sibling, record| {
+            evaluate(sibling, namespace, matrix, &book.facts, false, Door::Webhook(&|| record.whole()), now).violations().map(|j| j.sameness(matrix)).collect()
+        })),
+        Parent::None | Parent::Unknown | Parent::Known(_) | Parent::Adopted(_) => None,
+    };
+    let grace = Grace { root: parent.stands_since(room, matrix), siblings: siblings.as_ref(), stood: stood.as_ref() };
     let mut denied = Vec::new();
     let mut warnings = Vec::new();
     let count = |judged: &Judged, consequence| {
@@ -165,10 +175,10 @@ pub fn decide(request: &Request<'_>, book: &Book, objects: &Objects, trusted: &[
         tally.decided(judged.control, entry.owner, entry.enforcement, consequence);
     };
     for judged in evaluation.violations() {
-        let consequence = consequence(judged, matrix, &parent, stood.as_ref(), now);
+        let consequence = consequence(judged, matrix, &grace, now);
         if !matches!(consequence, Consequence::Nothing) {
-            let root = || if let Parent::Known(root) = &parent { root.subject().ok() } else { None };
-            if let Some(waiver) = waived(&matrix.waivers, judged.control, subject, root, now) {
+            let top = || if let Parent::Known(top) = &parent { top.subject().ok() } else { None };
+            if let Some(waiver) = waived(&matrix.waivers, judged.control, subject, top, now) {
                 warnings.push(denial::waived(matrix, judged, waiver));
                 count(judged, tally::Consequence::Waived);
                 continue;
@@ -190,7 +200,7 @@ pub fn decide(request: &Request<'_>, book: &Book, objects: &Objects, trusted: &[
     warnings.truncate(denial::MAX_WARNINGS);
     let mut answer = if denied.is_empty() {
         Answer::allow(uid)
-    } else if matches!(parent, Parent::Unknown) {
+    } else if parent.comes() {
         // A child arrives some milliseconds after its parent; its controller tries again.
         Answer::deny(uid, 409, format!("the controller of {} is not known here yet: try again in a moment", subject.display_name()))
     } else {
@@ -209,18 +219,43 @@ enum Parent<'o> {
     Unknown,
     /// The root above it.
     Known(&'o Record),
+    /// A custom resource for which a third-party controller makes it, and which is not judged itself.
+    Adopted(Adopted<'o>),
 }
 
-fn believed_parent<'o>(subject: &Subject<'_>, request: &Request<'_>, room: Option<&'o Room>, trusted: &[String]) -> Parent<'o> {
+impl Parent<'_> {
+    /// Since when what is above it stands.
+    fn stands_since(&self, records: Option<&Room>, matrix: &Matrix) -> Option<Timestamp> {
+        match self {
+            Self::None | Self::Unknown => None,
+            Self::Known(root) => records.and_then(|records| records.stands_since(root, &matrix.controllers)),
+            Self::Adopted(adopted) => adopted.stands_since(),
+        }
+    }
+
+    /// It is named, and not known yet.
+    const fn comes(&self) -> bool {
+        match self {
+            Self::Unknown => true,
+            Self::Adopted(adopted) => matches!(adopted.owner, Known::NotYet),
+            Self::None | Self::Known(_) => false,
+        }
+    }
+}
+
+fn believed_parent<'o>(subject: &'o Subject<'_>, request: &Request<'_>, objects: &Objects, room: Option<&'o Room>, matrix: &Matrix, trusted: &[String]) -> Parent<'o> {
     let controller = subject.controller().map(|r| &*r.uid);
     let parent = room.and_then(|room| Some(room.root(room.parent(subject.kind, &subject.meta.name, controller)?.1)));
     if &*request.operation == "UPDATE" {
         // The reference of an object that exists may be anybody's words, and of the right kind it says nothing that its own pods would not.
-        return parent.map_or(Parent::None, Parent::Known);
+        return match parent {
+            Some(known) => Parent::Known(known),
+            None => Adopted::of(subject, room, matrix).map_or(Parent::None, Parent::Adopted),
+        };
     }
     // Only a controller makes a child; and only its own word makes a parent.
     if !trusted.iter().any(|t| **t == *request.username) {
-        return Parent::None;
+        return Adopted::by(subject, request, objects, room, matrix).map_or(Parent::None, Parent::Adopted);
     }
     match parent {
         Some(known) => Parent::Known(known),
@@ -284,18 +319,29 @@ enum Consequence {
     Nothing,
 }
 
+/// What may spare an object.
+struct Grace<'g> {
+    /// Since when the root above it stands.
+    root: Option<Timestamp>,
+    /// What stands beside it, where the root is not judged itself.
+    siblings: Option<&'g Siblings>,
+    /// What it was before.
+    stood: Option<&'g Stood>,
+}
+
 /// The ratchet: what follows from one violation.
-fn consequence(judged: &Judged, matrix: &Matrix, parent: &Parent<'_>, stood: Option<&Stood>, now: Timestamp) -> Consequence {
+fn consequence(judged: &Judged, matrix: &Matrix, grace: &Grace<'_>, now: Timestamp) -> Consequence {
     match matrix.entries[judged.control].enforcement {
         Enforcement::Off | Enforcement::Audit => return Consequence::Nothing,
         Enforcement::Warn => return Consequence::Warn { grandfathered: false },
         Enforcement::Deny => {}
     }
     let spared = |created| matrix.grandfathers(judged.control, created, judged.finding.since, now);
-    let spared_root = matches!(parent, Parent::Known(root) if spared(root.created));
-    let grandfathered = match stood {
-        // Under a spared parent whatever a new Pod carries is drift, not denial: else a deleted Pod would never come back (P16).
-        None => spared_root,
+    let spared_root = spared(grace.root);
+    let grandfathered = match grace.stood {
+        // Under a spared parent whatever a new Pod carries is drift, not denial: else a deleted Pod would never come back (P16). A custom resource
+        // was never judged, so while Pods of it stand they say what it may have.
+        None => spared_root && grace.siblings.is_none_or(|siblings| siblings.have(judged, matrix)),
         // "You may leave it; what you touch, you fix": the same violation in the same place may stay where it, or its root, stood before.
         Some(stood) => stood.violations.contains(&judged.sameness(matrix)) && (stood.only_scaled || spared_root || spared(stood.created)),
     };

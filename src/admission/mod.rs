@@ -1,6 +1,7 @@
 //! The webhook door. All but the edge is pure: bytes and a snapshot in, an answer out; `server`, `assign` and `tls` are the edge.
 //! Anything unexpected refuses: an answer starts denied and becomes allowed only at the one place that says so.
 
+mod adopted;
 pub mod answer;
 pub mod assign;
 pub mod declarations;

@@ -63,6 +63,11 @@ pub struct BaselineSpec {
     /// How long waivers may last in these namespaces.
     #[serde(default)]
     pub waivers: WaiverLimits,
+    /// Third-party controllers that make Pods and the like themselves for custom resources of theirs, such as operators. What they make for one that
+    /// stood before something was forbidden is spared as Kubernetes' own controllers' is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub controllers: Vec<Controller>,
     /// Namespaces to enrol although the cluster depends on them; without it an outage of Demarc cannot hold them up.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(min = 1, max = 63), regex(pattern = CONTROL_ID)))]
@@ -114,6 +119,32 @@ pub struct WaiverLimits {
     #[schemars(extend("type" = "integer", "format" = "int32", "minimum" = 1, "maximum" = 3650))]
     pub max_days: Option<u16>,
 }
+
+/// A third-party controller, such as an operator.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Controller {
+    /// As whom it asks.
+    pub service_account: ServiceAccountRef,
+    /// The kinds of the custom resources for which it makes them, as group/Kind: postgresql.cnpg.io/Cluster. Demarc reads when each was made, for
+    /// which it needs the rights list and watch (rbac.thirdPartyKinds of the chart).
+    #[schemars(length(min = 1, max = 16), inner(length(max = 317), regex(pattern = OWNER_KIND)))]
+    pub kinds: Vec<String>,
+}
+
+/// A ServiceAccount.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
+pub struct ServiceAccountRef {
+    /// Its namespace.
+    #[schemars(length(min = 1, max = 63), regex(pattern = CONTROL_ID))]
+    pub namespace: String,
+    /// Its name.
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
+    pub name: String,
+}
+
+/// A kind with its group: those of CRDs, whose groups have a dot.
+const OWNER_KIND: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)+/[A-Z][A-Za-z0-9]{0,62}$";
 
 /// What the leader has seen; written by it alone.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, JsonSchema)]

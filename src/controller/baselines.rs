@@ -56,6 +56,7 @@ impl Reconciler {
                 declared,
                 undeclared: i32::try_from(members.len()).unwrap_or(i32::MAX) - declared,
                 drifting: count(&|n| drifting.contains(n)),
+                unseen: self.unseen(baseline),
                 enforcing: fold(members.iter().filter_map(|n| Some((n.as_str(), enforced.get(n.as_str())?)))),
             };
             if let Some((policy, _)) = gate.as_ref().filter(|_| baseline.spec.undeclared == Undeclared::Deny) {
@@ -72,6 +73,13 @@ impl Reconciler {
             Some((_, stored)) => self.bind(wanted, &stored).await,
             None => Ok(()),
         }
+    }
+
+    /// Which of the kinds that a Baseline lists cannot be read, and why.
+    fn unseen(&self, baseline: &Baseline) -> Vec<String> {
+        let kinds: BTreeSet<&String> = baseline.spec.controllers.iter().flat_map(|c| &c.kinds).collect();
+        let objects = self.index.shared.objects();
+        kinds.into_iter().filter_map(|kind| Some(format!("{kind}: {}", objects.unseen(kind)?))).collect()
     }
 
     /// What is proven of each namespace under a Baseline that asks for admission.

@@ -11,6 +11,7 @@ mod farewells;
 pub mod index;
 pub mod install;
 pub mod lease;
+pub mod owners;
 mod permits;
 pub mod probe;
 pub mod publish;

@@ -11,10 +11,11 @@ use std::{
     time::Duration,
 };
 
-use futures::{StreamExt, TryStreamExt};
+use futures::{StreamExt, TryStreamExt, stream::BoxStream};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
 use kube::{
     Api,
-    api::{DynamicObject, ListParams, WatchEvent, WatchParams},
+    api::{DynamicObject, ListParams, PartialObjectMeta, WatchEvent, WatchParams},
 };
 use tokio::{
     sync::Notify,
@@ -60,6 +61,7 @@ pub struct Health {
     absent: AtomicBool,
     anew: Notify,
     optional: bool,
+    metadata: bool,
 }
 
 impl Default for Health {
@@ -73,6 +75,7 @@ impl Default for Health {
             absent: AtomicBool::new(false),
             anew: Notify::new(),
             optional: false,
+            metadata: false,
         }
     }
 }
@@ -81,6 +84,11 @@ impl Health {
     /// Of a kind that a cluster may do without, such as the Gateway API: not served is as good as empty, and asked again from time to time.
     pub fn optional() -> Self {
         Self { optional: true, ..Self::default() }
+    }
+
+    /// The same, and of each object nothing but its metadata is read.
+    pub fn of_metadata() -> Self {
+        Self { metadata: true, ..Self::optional() }
     }
 
     /// Asks for the list to be read anew: more is kept of its objects now.
@@ -114,7 +122,7 @@ impl Health {
 
     /// How many objects a page of a list holds: a report of a vulnerability scan may be large, and a page is in memory as a whole.
     fn page(&self) -> u32 {
-        if self.optional { 20 } else { 500 }
+        if self.optional && !self.metadata { 20 } else { 500 }
     }
 
     /// Why what is known of the kind cannot be relied on, in words; `None` also while it is read for the first time.
@@ -193,12 +201,12 @@ async fn list(api: &Api<DynamicObject>, health: &Health, sink: &mut impl FnMut(C
     let mut uids = std::collections::HashSet::new();
     let mut params = ListParams::default().limit(health.page());
     loop {
-        let page = timeout(CALL, api.list(&params)).await??;
-        for object in page.items {
+        let (items, metadata) = timeout(CALL, page(api, health, &params)).await??;
+        for object in items {
             uids.extend(object.metadata.uid.clone());
             sink(Change::Applied(Box::new(object)));
         }
-        match page.metadata.continue_.filter(|c| !c.is_empty()) {
+        match metadata.continue_.filter(|c| !c.is_empty()) {
             Some(next) => params = params.continue_token(&next),
             None => {
                 sink(Change::Listed(uids));
@@ -208,10 +216,42 @@ async fn list(api: &Api<DynamicObject>, health: &Health, sink: &mut impl FnMut(C
                 health.absent.store(false, Ordering::Release);
                 health.failing.store(false, Ordering::Release);
                 health.full.store(true, Ordering::Release);
-                return Ok(page.metadata.resource_version.unwrap_or_default());
+                return Ok(metadata.resource_version.unwrap_or_default());
             }
         }
     }
+}
+
+async fn page(api: &Api<DynamicObject>, health: &Health, params: &ListParams) -> Result<(Vec<DynamicObject>, ListMeta), kube::Error> {
+    if health.metadata {
+        let page = api.list_metadata(params).await?;
+        return Ok((page.items.into_iter().map(bare).collect(), page.metadata));
+    }
+    api.list(params).await.map(|page| (page.items, page.metadata))
+}
+
+async fn events(
+    api: &Api<DynamicObject>,
+    health: &Health,
+    params: &WatchParams,
+    version: &str,
+) -> Result<BoxStream<'static, Result<WatchEvent<DynamicObject>, kube::Error>>, kube::Error> {
+    if health.metadata {
+        let whole = |event| match event {
+            WatchEvent::Added(object) => WatchEvent::Added(bare(object)),
+            WatchEvent::Modified(object) => WatchEvent::Modified(bare(object)),
+            WatchEvent::Deleted(object) => WatchEvent::Deleted(bare(object)),
+            WatchEvent::Bookmark(mark) => WatchEvent::Bookmark(mark),
+            WatchEvent::Error(status) => WatchEvent::Error(status),
+        };
+        return Ok(api.watch_metadata(params, version).await?.map_ok(whole).boxed());
+    }
+    Ok(api.watch(params, version).await?.boxed())
+}
+
+/// An object of which nothing but the metadata was read.
+fn bare(object: PartialObjectMeta<DynamicObject>) -> DynamicObject {
+    DynamicObject { types: object.types, metadata: object.metadata, data: serde_json::Value::Null }
 }
 
 /// Returns when the list must be read anew, and whether watching worked for a while: if not, the next list is not hurried.
@@ -222,8 +262,8 @@ async fn watch(api: &Api<DynamicObject>, what: &str, mut version: String, health
         let opened = Instant::now();
         let mut heard_any = false;
         let params = WatchParams::default().timeout(WATCH);
-        let mut stream = match timeout(CALL, api.watch(&params, &version)).await {
-            Ok(Ok(stream)) => stream.boxed(),
+        let mut stream = match timeout(CALL, events(api, health, &params, &version)).await {
+            Ok(Ok(stream)) => stream,
             Ok(Err(error)) => {
                 tracing::debug!(kind = what, %error, "watch refused, listing anew");
                 return worked;

@@ -169,7 +169,7 @@ mod tests {
     fn the_status_of_a_baseline_says_it_once() {
         let mut floor = baseline(&format!("controls: [{BARE}]"));
         let (matrix, objects) = (matrix(&floor), cluster());
-        let members = Members { left: &[], declared: 1, undeclared: 2, drifting: 0, enforcing: fold([]) };
+        let members = Members { left: &[], declared: 1, undeclared: 2, drifting: 0, enforcing: fold([]), unseen: Vec::new() };
         let at = |s: &str| s.parse::<Timestamp>().unwrap();
         let drift = |objects: &Objects| objects.room(CLUSTER).map(|room| report("floor", &matrix, room, &Facts::empty(), Timestamp::UNIX_EPOCH)).unwrap_or_default();
         let state = |floor: &Baseline| floor.status.as_ref().unwrap().conditions.iter().find(|c| c.type_ == "ClusterCompliant").map(|c| format!("{} {}", c.status, c.reason));

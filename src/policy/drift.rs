@@ -109,7 +109,7 @@ pub fn report(namespace: &Namespace, matrix: &Matrix, room: &Room, facts: &Facts
         let parent = room.parent_of(record);
         let told = parent.map_or(&nothing, |(uid, parent)| parents.entry(uid).or_insert_with(|| told_of(parent, namespace, matrix, facts, room, now)));
         let top = room.root(record);
-        let created = top.created;
+        let created = room.stands_since(top, &matrix.controllers);
         let evaluation = evaluate(&subject, namespace, matrix, facts, parent.is_some(), Door::Cluster(&|| record.whole()), now);
         turns = [turns, evaluation.turns].into_iter().flatten().min();
         for control in evaluation.applied {

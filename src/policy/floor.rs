@@ -10,6 +10,7 @@ use super::{
     cluster,
     mark::members,
     matrix::{Matrix, party_of, row},
+    owners::Controllers,
 };
 use crate::{
     api::{
@@ -35,6 +36,7 @@ pub struct Floor {
     critical: BTreeSet<String>,
     /// The controls about the cluster that they judge, by position.
     of_cluster: BTreeMap<usize, Vec<String>>,
+    controllers: Arc<Controllers>,
     /// The controls of users' own, which it may ask for as well.
     custom: Arc<BTreeMap<String, Arc<Custom>>>,
 }
@@ -107,6 +109,9 @@ impl Floor {
         self.critical.extend(spec.critical_namespaces.iter().cloned());
         for control in cluster::judged(baseline) {
             self.of_cluster.entry(control).or_default().push(baseline.metadata.name.clone().unwrap_or_default());
+        }
+        if !spec.controllers.is_empty() {
+            Arc::make_mut(&mut self.controllers).add(&spec.controllers);
         }
     }
 
@@ -197,7 +202,13 @@ impl Floor {
     }
 
     fn stamp(&self, matrix: Matrix) -> Matrix {
-        Matrix { baselines: self.baselines.clone(), left: self.left.clone(), waiver_days: self.waiver_days.unwrap_or(matrix.waiver_days), ..matrix }
+        Matrix {
+            baselines: self.baselines.clone(),
+            left: self.left.clone(),
+            waiver_days: self.waiver_days.unwrap_or(matrix.waiver_days),
+            controllers: self.controllers.clone(),
+            ..matrix
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     floor::Below,
+    owners::Controllers,
     waiver::{MAX_DAYS, Permit},
 };
 use crate::{
@@ -153,6 +154,8 @@ pub struct Matrix {
     pub baselines: Vec<String>,
     /// Those among them that no longer select the namespace.
     pub left: Vec<String>,
+    /// Third-party controllers that are believed here.
+    pub controllers: Arc<Controllers>,
     /// There is an Ownership; else the Baselines alone hold.
     pub declared: bool,
     /// The controls about the cluster that are not judged here, by position, with the Baselines that judge them.
@@ -197,6 +200,7 @@ impl Matrix {
             below: Vec::new(),
             baselines: Vec::new(),
             left: Vec::new(),
+            controllers: Arc::default(),
             declared: true,
             judged_by: BTreeMap::new(),
         }

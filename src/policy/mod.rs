@@ -11,6 +11,7 @@ pub mod history;
 pub mod mark;
 pub mod matrix;
 pub mod objects;
+pub mod owners;
 mod settings;
 pub mod status;
 pub mod tally;

@@ -2,12 +2,13 @@
 //! The webhook looks up parents here; drift judges the records again whenever a declaration or a fact changes, without asking the API server.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
 use jiff::Timestamp;
 
+use super::owners::{Controllers, Owner, Owners, made};
 use crate::{
     controls::custom::Whole,
     model::{
@@ -69,12 +70,16 @@ pub struct Objects {
     rooms: HashMap<Arc<str>, Room>,
     /// Kinds of which the whole object is kept.
     whole: BTreeSet<Kind>,
+    /// Kinds of owners, as `group/Kind`, that cannot be read, and why.
+    unseen: BTreeMap<String, String>,
 }
 
 /// The records of one namespace, by uid. Cloning shares the records, so that a namespace is judged without holding anybody up.
 #[derive(Clone, Debug, Default)]
 pub struct Room {
     records: HashMap<Arc<str>, Arc<Record>>,
+    /// What third-party controllers make something for.
+    owners: Owners,
 }
 
 impl Objects {
@@ -107,9 +112,51 @@ impl Objects {
     pub fn remove(&mut self, namespace: &str, uid: &str) {
         let Some(room) = self.rooms.get_mut(namespace) else { return };
         room.records.remove(uid);
-        if room.records.is_empty() {
+        if room.is_empty() {
             self.rooms.remove(namespace);
         }
+    }
+
+    /// Adds an owner of a kind that a Baseline lists; whether it is new.
+    pub fn own(&mut self, namespace: &str, uid: &str, owner: Owner) -> bool {
+        let room = self.rooms.entry(namespace.into()).or_default();
+        let is_news = room.owners.get(uid) != Some(&owner);
+        room.owners.insert(uid.into(), owner);
+        is_news
+    }
+
+    /// Forgets one owner.
+    pub fn disown(&mut self, namespace: &str, uid: &str) {
+        let Some(room) = self.rooms.get_mut(namespace) else { return };
+        room.owners.remove(uid);
+        if room.is_empty() {
+            self.rooms.remove(namespace);
+        }
+    }
+
+    /// Forgets the owners of a kind of whose uid `gone` says so.
+    pub fn disown_all(&mut self, kind: &str, gone: impl Fn(&str) -> bool) {
+        for room in self.rooms.values_mut() {
+            room.owners.retain(|uid, owner| *owner.kind != *kind || !gone(uid));
+        }
+        self.rooms.retain(|_, room| !room.is_empty());
+    }
+
+    /// Says why a kind of owners cannot be read, or that it can; whether that is news.
+    pub fn see(&mut self, kind: &str, unseen: Option<String>) -> bool {
+        match unseen {
+            Some(why) if self.unseen.get(kind) == Some(&why) => false,
+            Some(why) => {
+                self.unseen.insert(kind.to_owned(), why);
+                true
+            }
+            None => self.unseen.remove(kind).is_some(),
+        }
+    }
+
+    /// Why a kind of owners cannot be read.
+    pub fn unseen(&self, kind: &str) -> Option<&str> {
+        self.unseen.get(kind).map(String::as_str)
     }
 
     /// Forgets every object of `kind` that is not in `uids`; returns the namespaces concerned. The end of a fresh list.
@@ -122,7 +169,7 @@ impl Objects {
                 concerned.push(namespace.to_string());
             }
         }
-        self.rooms.retain(|_, room| !room.records.is_empty());
+        self.rooms.retain(|_, room| !room.is_empty());
         concerned
     }
 
@@ -133,6 +180,27 @@ impl Objects {
 }
 
 impl Room {
+    fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.owners.is_empty()
+    }
+
+    /// When the owner of `uid` was made, if it is of a kind that is listed.
+    pub fn owner(&self, uid: &str, controllers: &Controllers) -> Option<Option<Timestamp>> {
+        made(&self.owners, uid, controllers)
+    }
+
+    /// Since when a root stands: as long as what a third-party controller made it for.
+    pub fn stands_since(&self, root: &Record, controllers: &Controllers) -> Option<Timestamp> {
+        let owner = root.parent.as_deref().filter(|_| root.kind.runs()).and_then(|uid| self.owner(uid, controllers));
+        // An object without a time is no older than its owner, and not younger either.
+        [root.created, owner.flatten()].into_iter().flatten().min()
+    }
+
+    /// What `uid` controls.
+    pub fn children<'r>(&'r self, uid: &str) -> impl Iterator<Item = &'r Record> {
+        self.records.values().map(|r| &**r).filter(move |r| r.parent.as_deref() == Some(uid))
+    }
+
     /// The record of `uid`.
     pub fn get(&self, uid: &str) -> Option<&Record> {
         self.records.get(uid).map(|r| &**r)

@@ -242,6 +242,8 @@ pub struct Members<'a> {
     pub drifting: i32,
     /// What is proven of those that ask for admission.
     pub enforcing: Said,
+    /// Kinds of its controllers that cannot be read, each with the reason.
+    pub unseen: Vec<String>,
 }
 
 /// The status of a Baseline as it should be, or `None` when the stored one says all of it. `cluster` is how the cluster stands, by
@@ -255,12 +257,13 @@ pub fn plan_baseline(baseline: &Baseline, members: &Members<'_>, matrix: &Matrix
         (0, n) => ("Unknown", "NotVisible", format!("nothing of the cluster is violated; findings that cannot be seen: {n}")),
         (v, n) => ("False", "Drift", format!("findings about the cluster: {v} violated, {n} not visible")),
     };
-    let Members { left, declared, undeclared, drifting, enforcing } = members;
+    let Members { left, declared, undeclared, drifting, enforcing, unseen } = members;
     let ready = ("True", "Resolved", "it is read, and holds in the namespaces that it selects".to_owned());
     let states = [
         ("Ready", Some(ready)),
         ("Enforcing", Some(enforcing.clone())),
         ("LeftBaseline", left_by(left)),
+        ("OwnersUnseen", owners_unseen(unseen)),
         ("ClusterCompliant", Some(compliant)),
         ("ReviewDue", Some(review_due(&cluster.dates, now))),
     ];
@@ -297,6 +300,12 @@ fn left_baseline(matrix: &Matrix) -> Option<(&'static str, &'static str, String)
 /// The namespaces that a Baseline no longer selects and holds in all the same.
 fn left_by(namespaces: &[&str]) -> Option<(&'static str, &'static str, String)> {
     (!namespaces.is_empty()).then(|| ("True", "NotReleased", format!("no longer selected, and not released: {}", listed(namespaces, 10))))
+}
+
+/// The kinds for which controllers make Pods and of which nobody can tell when they were made.
+fn owners_unseen(unseen: &[String]) -> Option<(&'static str, &'static str, String)> {
+    let message = || format!("what is made for these comes back only while others of its sort stand: {}", unseen.join("; "));
+    (!unseen.is_empty()).then(|| ("True", "NotRead", shown(&message(), 1000)))
 }
 
 /// What has lapsed, or will before long. Days and no countdown: the same state is written once.
@@ -383,7 +392,7 @@ mod tests {
         let names: Vec<String> = (0..12).map(|i| format!("n{i:02}")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let matrix = super::super::cluster::matrix(&baseline);
-        let members = |left| Members { left, declared: 0, undeclared: 12, drifting: 0, enforcing: fold([]) };
+        let members = |left| Members { left, declared: 0, undeclared: 12, drifting: 0, enforcing: fold([]), unseen: Vec::new() };
         let status = plan_baseline(&baseline, &members(&names), &matrix, &Standing::default(), now).unwrap();
         let left = |status: &BaselineStatus| status.conditions.iter().find(|c| c.type_ == "LeftBaseline").map(|c| c.message.clone());
         let said = left(&status).unwrap();

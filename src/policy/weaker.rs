@@ -9,12 +9,13 @@ use std::{
 use super::{
     floor::{Floor, strictness},
     matrix::Matrix,
+    owners::Controllers,
     settings::{looser, spares_no_more},
     waiver::MAX_DAYS,
 };
 use crate::{
     api::{
-        baseline::{Baseline, BaselineSpec},
+        baseline::{Baseline, BaselineSpec, Controller},
         ownership::{ControlEntry, Ownership, OwnershipSpec, Parties},
         party::PartySpec,
         waiver::Waiver,
@@ -154,6 +155,9 @@ pub fn baseline(old: Option<&Baseline>, new: Option<&Baseline>, custom: &Customs
     if is.waivers.max_days.unwrap_or(MAX_DAYS) > was.waivers.max_days.unwrap_or(MAX_DAYS) {
         tell("spec.waivers.maxDays", "waivers would last longer");
     }
+    if believes_more(&was.controllers, &is.controllers) {
+        tell("spec.controllers", BELIEVED);
+    }
     if was.critical_namespaces.iter().any(|n| !is.critical_namespaces.contains(n)) {
         tell("spec.criticalNamespaces", "a namespace would not be enrolled any more");
     }
@@ -169,11 +173,28 @@ pub fn baseline(old: Option<&Baseline>, new: Option<&Baseline>, custom: &Customs
     found
 }
 
-/// A new Baseline asks for more, but it may say who answers where nobody did.
+const BELIEVED: &str = "another controller would be believed, or of another kind";
+
+/// Whether a controller is believed that was not, or of a kind of which it was not.
+fn believes_more(was: &[Controller], is: &[Controller]) -> bool {
+    let read = |listed| {
+        let mut all = Controllers::default();
+        all.add(listed);
+        all
+    };
+    let (was, is) = (read(was), read(is));
+    let before: BTreeSet<_> = was.pairs().collect();
+    is.pairs().any(|pair| !before.contains(&pair))
+}
+
+/// A new Baseline asks for more, but it may say who answers where nobody did, and whom to believe.
 fn first(spec: &BaselineSpec) -> Vec<Weaker> {
     let mut found = Vec::new();
     if spec.parties != Parties::default() || spec.controls.iter().any(|e| e.accountable.is_some()) {
         found.push(one("spec.parties", "it says who answers where nobody does", None));
+    }
+    if !spec.controllers.is_empty() {
+        found.push(one("spec.controllers", BELIEVED, None));
     }
     found
 }

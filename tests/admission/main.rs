@@ -55,7 +55,11 @@ fn feed(index: &Index, document: Value) {
         "Namespace" => Source::Namespaces,
         "StorageClass" => Source::StorageClasses,
         "ClusterRoleBinding" => Source::Backing(Backing::ClusterRoleBindings),
-        kind => Source::Subjects(Kind::find(&group, kind).unwrap()),
+        kind => match Kind::find(&group, kind) {
+            Some(kind) => Source::Subjects(kind),
+            // What third-party controllers make something for.
+            None => return index.take_owner(&format!("{group}/{kind}").into(), &Change::Applied(Box::new(serde_json::from_value(document).unwrap()))),
+        },
     };
     index.take(source, &Change::Applied(Box::new(serde_json::from_value(document).unwrap())));
 }

@@ -91,6 +91,10 @@ fn the_controller_has_the_rights_that_it_uses_and_no_other() {
     assert_eq!(granted(&rendered(&["--set", "tls.certManager.enabled=true"])), always);
     let own: BTreeSet<Right> = always.into_iter().chain(OWN_CERTIFICATE.iter().copied().map(right)).collect();
     assert_eq!(granted(&rendered(&[])), own);
+    // What operators make Pods for, where it is asked for, and only to be watched.
+    let asked = rendered(&["--set", "rbac.thirdPartyKinds[0].apiGroups={pg.example},rbac.thirdPartyKinds[0].resources={clusters,poolers}"]);
+    let more = ["clusters", "poolers"].into_iter().flat_map(|r| ["list", "watch"].map(|verb| right(("ClusterRole", "pg.example", r, "", verb))));
+    assert_eq!(granted(&asked), own.into_iter().chain(more).collect());
 }
 
 #[test]

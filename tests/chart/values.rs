@@ -109,6 +109,10 @@ fn values_that_cannot_work_are_refused_in_one_sentence() {
         (&["--set", "image.digest=sha256:abc"], "digest"),
         (&["--set", "image.pullPolicy=Sometimes"], "pullPolicy"),
         (&["--set", "webhook.kinds={Secret}"], "kinds"),
+        (&["--set", "rbac.thirdPartyKinds[0].apiGroups={apps},rbac.thirdPartyKinds[0].resources={deployments}"], "apiGroups"),
+        (&["--set-json", r#"rbac.thirdPartyKinds=[{"apiGroups": [""], "resources": ["secrets"]}]"#], "apiGroups"),
+        (&["--set", "rbac.thirdPartyKinds[0].apiGroups={a.example},rbac.thirdPartyKinds[0].resources={*}"], "resources"),
+        (&["--set", "rbac.thirdPartyKinds[0].apiGroups={a.example}"], "resources"),
         (&["--set", "tls.caBundle=bm90IFBFTQ=="], "caBundle"),
         (&["--set", "fullnameOverride=Has_Capitals"], "fullnameOverride"),
     ];

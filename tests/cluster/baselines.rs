@@ -388,4 +388,10 @@ fn a_baseline_tells_what_is_proven_of_the_namespaces_under_it_and_only_when_that
     says(&world, "gold", "True Proven 2 of 2 namespaces");
     namespace(&world, "late", "gold");
     says(&world, "gold", "True Proven 3 of 3 namespaces");
+    // Asked for by name, what the cluster depends on is enrolled like any other.
+    enrolled(&world, "hooks", "");
+    let named = json!({"spec": {"criticalNamespaces": ["hooks"]}}).to_string();
+    world.plane.kubectl(&["patch", "baseline", "gold", "--type=merge", "-p", &named], None).result().unwrap();
+    enrolled(&world, "hooks", "enabled");
+    says(&world, "gold", "True Proven 4 of 4 namespaces");
 }

@@ -26,6 +26,7 @@ mod hands;
 mod history;
 mod limits;
 mod lookup;
+mod operators;
 mod people;
 mod proof;
 mod reach;

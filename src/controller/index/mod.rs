@@ -7,6 +7,7 @@ mod deleted;
 mod estate;
 mod facts;
 mod guarded;
+mod owned;
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
@@ -112,6 +113,7 @@ pub struct Index {
     changed: Notify,
     unsettled: Notify,
     lists: Mutex<Vec<(Kind, Arc<Health>)>>,
+    listed: Notify,
 }
 
 impl Index {
@@ -150,6 +152,9 @@ impl Index {
             }
             Source::Declared(_) | Source::Namespaces | Source::StorageClasses | Source::Volumes | Source::Backing(_) | Source::Guards(_) | Source::Subjects(_) => {
                 self.state().take(source, change);
+                if source == Source::Declared(Declaration::Baseline) {
+                    self.listed.notify_one();
+                }
                 true
             }
         };

@@ -76,6 +76,33 @@ impl Kind {
     /// Kinds that are drift only unless asked for: they serve one control each and are written often.
     pub const DRIFT_ONLY: &'static [Self] = &[Self::ConfigMap, Self::ServiceAccount];
 
+    /// What runs, or holds what that needs: what third-party controllers make for their custom resources, and may go on making.
+    pub const fn runs(self) -> bool {
+        match self {
+            Self::Pod
+            | Self::Deployment
+            | Self::StatefulSet
+            | Self::DaemonSet
+            | Self::ReplicaSet
+            | Self::ReplicationController
+            | Self::Job
+            | Self::CronJob
+            | Self::PersistentVolumeClaim => true,
+            Self::PodTemplate
+            | Self::Service
+            | Self::Ingress
+            | Self::Gateway
+            | Self::HTTPRoute
+            | Self::ConfigMap
+            | Self::ServiceAccount
+            | Self::NetworkPolicy
+            | Self::Role
+            | Self::RoleBinding
+            | Self::ClusterRole
+            | Self::ClusterRoleBinding => false,
+        }
+    }
+
     /// Whether a built-in controller makes `child` for an object of this kind. Anybody may write an owner reference; only these are believed.
     pub const fn makes(self, child: Self) -> bool {
         matches!(

@@ -261,6 +261,9 @@ pub struct Meta<'a> {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct OwnerReference<'a> {
+    /// The owner's group and version.
+    #[serde(borrow, rename = "apiVersion")]
+    pub api_version: Str<'a>,
     /// The owner's kind.
     #[serde(borrow)]
     pub kind: Str<'a>,

@@ -95,6 +95,18 @@ fn a_change_of_a_baseline_is_told_where_it_asks_for_less() {
         ("cluster: {platform: {minKubelet: '1.35'}}", "cluster: {platform: {minKubelet: '1.36'}}", &[]),
         ("cluster: {platform: {minKubelet: '1.35'}}", "", &["spec.cluster.platform by shield"]),
         ("", "cluster: {admins: {allowed: [devs]}}", &["spec.cluster.admins by shield"]),
+        ("", "criticalNamespaces: [a]", &[]),
+        ("", "controllers: [{serviceAccount: {namespace: pg, name: op}, kinds: [pg.example/Cluster]}]", &["spec.controllers by shield"]),
+        (
+            "controllers: [{serviceAccount: {namespace: pg, name: op}, kinds: [pg.example/Cluster]}]",
+            "controllers: [{serviceAccount: {namespace: pg, name: op}, kinds: [pg.example/Cluster, pg.example/Pooler]}]",
+            &["spec.controllers by shield"],
+        ),
+        (
+            "controllers: [{serviceAccount: {namespace: pg, name: op}, kinds: [pg.example/Cluster, pg.example/Pooler]}]",
+            "controllers: [{serviceAccount: {namespace: pg, name: op}, kinds: [pg.example/Pooler]}]",
+            &[],
+        ),
     ] {
         let found = told(&baseline(Some(&baseline_of(&format!("{mssp}, {old}"))), Some(&baseline_of(&format!("{mssp}, {new}"))), &Arc::default()));
         assert_eq!(found, said, "{old} → {new}");

@@ -1,0 +1,78 @@
+//! What a third-party controller that a Baseline lists makes for a custom resource. That is not judged itself, so its age alone says what is spared,
+//! and what stands of the same sort says what may come back while it stands.
+
+use std::collections::HashSet;
+
+use jiff::Timestamp;
+
+use crate::{
+    model::{Sameness, subject::Subject},
+    policy::{
+        matrix::Matrix,
+        objects::{Objects, Room},
+        owners::{self, Known},
+        verdict::Judged,
+    },
+};
+
+use super::review::Request;
+
+/// The owner that a listed controller names, or the one that an object has.
+pub struct Adopted<'s> {
+    uid: &'s str,
+    /// What is known of it.
+    pub owner: Known,
+}
+
+impl<'s> Adopted<'s> {
+    /// The owner that a new object names, where whoever makes it is believed.
+    pub fn by(subject: &'s Subject<'_>, request: &Request<'_>, objects: &Objects, room: Option<&Room>, matrix: &Matrix) -> Option<Self> {
+        let reference = subject.controller().filter(|_| subject.kind.runs())?;
+        if !matrix.controllers.believes(&request.username, reference) {
+            return None;
+        }
+        let (group, _) = reference.api_version.split_once('/')?;
+        let owner = match room.and_then(|room| room.owner(&reference.uid, &matrix.controllers)) {
+            Some(created) => Known::Made(created),
+            None if objects.unseen(&format!("{group}/{}", &*reference.kind)).is_some() => Known::Unseen,
+            None => Known::NotYet,
+        };
+        Some(Self { uid: &reference.uid, owner })
+    }
+
+    /// The owner of an object that exists, whoever changes it: what is spared there it has already.
+    pub fn of(subject: &'s Subject<'_>, room: Option<&Room>, matrix: &Matrix) -> Option<Self> {
+        let reference = subject.controller().filter(|_| subject.kind.runs())?;
+        let created = room?.owner(&reference.uid, &matrix.controllers)?;
+        Some(Self { uid: &reference.uid, owner: Known::Made(created) })
+    }
+
+    /// Since when it stands. Of what cannot be seen the siblings alone tell.
+    pub const fn stands_since(&self) -> Option<Timestamp> {
+        match self.owner {
+            Known::Made(created) => created,
+            Known::NotYet => None,
+            Known::Unseen => Some(Timestamp::MIN),
+        }
+    }
+
+    /// What stands of the same sort violates.
+    pub fn siblings(&self, subject: &Subject<'_>, room: Option<&Room>, violated: impl Fn(&Subject<'_>, &crate::policy::objects::Record) -> HashSet<Sameness>) -> Siblings {
+        let found = owners::siblings(subject, room.into_iter().flat_map(|room| room.children(self.uid)), violated);
+        Siblings { found, needed: self.owner == Known::Unseen }
+    }
+}
+
+/// What stands of the same sort.
+pub struct Siblings {
+    found: Option<HashSet<Sameness>>,
+    /// Nothing else tells that it stood before.
+    needed: bool,
+}
+
+impl Siblings {
+    /// Whether they leave room for a violation.
+    pub fn have(&self, judged: &Judged, matrix: &Matrix) -> bool {
+        self.found.as_ref().map_or(!self.needed, |found| found.contains(&judged.sameness(matrix)))
+    }
+}
