@@ -99,6 +99,8 @@ mod third_party_assurance_current;
 mod vulnerability_scan_current;
 mod workload_named_owner;
 
+use std::sync::LazyLock;
+
 use jiff::Timestamp;
 use k8s_openapi::api::authentication::v1::UserInfo;
 
@@ -280,6 +282,13 @@ impl Control {
     }
 }
 
+/// Positions and rows of the controls about a kind: most are about few kinds, and a review is about one.
+pub fn about(kind: Kind) -> &'static [(usize, &'static Control)] {
+    type Rows = Vec<(usize, &'static Control)>;
+    static ABOUT: LazyLock<Vec<Rows>> = LazyLock::new(|| Kind::ALL.iter().map(|kind| CATALOG.iter().enumerate().filter(|(_, row)| row.kinds.contains(kind)).collect()).collect());
+    ABOUT.get(kind as usize).map_or(&[], Vec::as_slice)
+}
+
 /// The position of `id` in [`CATALOG`].
 pub fn find(id: &str) -> Option<usize> {
     CATALOG.iter().position(|c| c.id == id)
@@ -339,6 +348,16 @@ mod tests {
             assert!(c.id.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{}", c.id);
             assert!(c.kinds.is_empty() == matches!(c.check, Check::Namespace(_) | Check::Requester(..) | Check::Cluster(..)) && !c.references.is_empty(), "{}", c.id);
             assert!(c.enforcement <= c.ceiling(), "{} cannot be enforced so", c.id);
+        }
+    }
+
+    #[test]
+    fn each_kind_finds_what_is_about_it() {
+        for kind in Kind::ALL {
+            let found: Vec<usize> = about(*kind).iter().map(|(control, _)| *control).collect();
+            let expected: Vec<usize> = CATALOG.iter().enumerate().filter(|(_, c)| c.kinds.contains(kind)).map(|(i, _)| i).collect();
+            assert_eq!(found, expected, "{}", kind.name());
+            assert!(about(*kind).iter().all(|(control, row)| CATALOG[*control].id == row.id), "{}", kind.name());
         }
     }
 

@@ -46,36 +46,37 @@ pub const CONTROL: Control = Control {
 
 fn check(cx: &Context<'_, '_>, out: &mut Vec<Finding>) -> Applies {
     let mut applies = Applies::No;
-    let mut push = |path: String, class: Option<&str>, volume: Option<&str>, encrypted: Encrypted| {
+    // Where it stands is said of what does not hold, and of nothing else: most claims do.
+    let mut push = |path: &dyn Fn() -> String, class: Option<&str>, volume: Option<&str>, encrypted: Encrypted| {
         applies = Applies::Yes;
         match encrypted {
             Encrypted::Yes => {}
             Encrypted::No(why, since) => {
-                out.push(Finding::violated(path, offending(class, volume), why, "use a StorageClass with encryption switched on").by_fact_of(since));
+                out.push(Finding::violated(path(), offending(class, volume), why, "use a StorageClass with encryption switched on").by_fact_of(since));
             }
-            Encrypted::Unknown(why) => out.push(Finding::unknown(path, why, "name a StorageClass that switches encryption on, or record evidence")),
+            Encrypted::Unknown(why) => out.push(Finding::unknown(path(), why, "name a StorageClass that switches encryption on, or record evidence")),
         }
     };
     for claim in &cx.subject.claims {
-        let path = match claim.from {
+        let path = || match claim.from {
             ClaimSource::Itself => "spec.storageClassName".to_owned(),
             ClaimSource::StatefulSet => format!("{}.spec.storageClassName", claim.path),
             ClaimSource::Ephemeral => format!("{}.storageClassName", claim.path),
         };
         let (class, volume) = (claim.class.as_deref(), claim.volume.as_deref());
-        push(path, class, volume, of_claim(class, volume, cx.facts));
+        push(&path, class, volume, of_claim(class, volume, cx.facts));
     }
     // A claim mounted by name is judged by itself as well; here it tells the workload's owner.
     for mounted in cx.subject.pod.iter().flat_map(|pod| &pod.spec.volumes) {
         let VolumeSource::Claim(name) = &mounted.source else { continue };
-        let path = format!("spec.volumes[{}]", shown(&mounted.name, 63));
+        let path = || format!("spec.volumes[{}]", shown(&mounted.name, 63));
         match cx.facts.claims.as_ref().map(|claims| claims.get(&format!("{}/{}", cx.namespace.name, &**name))) {
             Ok(Some(fact)) => {
                 let (class, volume) = (fact.class.as_deref(), fact.volume.as_deref());
-                push(path, class, volume, of_claim(class, volume, cx.facts));
+                push(&path, class, volume, of_claim(class, volume, cx.facts));
             }
-            Ok(None) => push(path, None, None, Encrypted::Unknown(format!("claim \"{}\" is not known", shown(name, 63)))),
-            Err(reason) => push(path, None, None, Encrypted::Unknown(format!("claim \"{}\" is not known, claims cannot be read: {reason}", shown(name, 63)))),
+            Ok(None) => push(&path, None, None, Encrypted::Unknown(format!("claim \"{}\" is not known", shown(name, 63)))),
+            Err(reason) => push(&path, None, None, Encrypted::Unknown(format!("claim \"{}\" is not known, claims cannot be read: {reason}", shown(name, 63)))),
         }
     }
     applies

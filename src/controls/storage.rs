@@ -104,33 +104,35 @@ fn known(driver: &str) -> Option<&'static Driver> {
     DRIVERS.iter().find(|d| d.names.contains(&driver) || !d.suffix.is_empty() && (driver == d.suffix || driver.strip_suffix(d.suffix).is_some_and(|p| p.ends_with('.'))))
 }
 
-fn by_driver(what: &str, driver: &str, parameters: &BTreeMap<String, String>) -> Encrypted {
+fn by_driver(what: What<'_>, driver: &str, parameters: &BTreeMap<String, String>) -> Encrypted {
     let Some(known) = known(driver) else {
-        return Encrypted::Unknown(format!("{what} uses driver {}, whose encryption the cluster does not show: record evidence", shown(driver, 63)));
+        return Encrypted::Unknown(format!("{} uses driver {}, whose encryption the cluster does not show: record evidence", what(), shown(driver, 63)));
     };
     match (value(parameters, known.parameter), &known.absent) {
-        (Some(v), Absent::HiddenAtRest(why)) if v.eq_ignore_ascii_case("true") => Encrypted::Unknown(format!("{what}: {why}")),
+        (Some(v), Absent::HiddenAtRest(why)) if v.eq_ignore_ascii_case("true") => Encrypted::Unknown(format!("{}: {why}", what())),
         (Some(v), _) if v.eq_ignore_ascii_case("true") => Encrypted::Yes,
-        (Some(_), _) => Encrypted::No(format!("{what} switches encryption off"), None),
+        (Some(_), _) => Encrypted::No(format!("{} switches encryption off", what()), None),
         (None, Absent::ProviderEncrypts) => Encrypted::Yes,
-        (None, Absent::Off) => Encrypted::No(format!("{what} has no encryption"), None),
-        (None, Absent::Hidden(why) | Absent::HiddenAtRest(why)) => Encrypted::Unknown(format!("{what}: {why}")),
+        (None, Absent::Off) => Encrypted::No(format!("{} has no encryption", what()), None),
+        (None, Absent::Hidden(why) | Absent::HiddenAtRest(why)) => Encrypted::Unknown(format!("{}: {why}", what())),
     }
 }
 
 /// Whether it is encrypted by a key that its parameters name.
-fn key_by_driver(what: &str, driver: &str, parameters: &BTreeMap<String, String>) -> Encrypted {
+fn key_by_driver(what: What<'_>, driver: &str, parameters: &BTreeMap<String, String>) -> Encrypted {
     let named = value(parameters, known(driver).and_then(|d| d.key)).is_some_and(|v| !v.trim().is_empty());
     match (by_driver(what, driver, parameters), known(driver).and_then(|d| d.key)) {
         (Encrypted::Yes, Some(_)) if named => Encrypted::Yes,
-        (Encrypted::Yes, Some(key)) => Encrypted::No(format!("{what} names none ({key})"), None),
-        (Encrypted::Yes, None) => Encrypted::Unknown(format!("{what} uses driver {}, which names no key: record evidence", shown(driver, 63))),
+        (Encrypted::Yes, Some(key)) => Encrypted::No(format!("{} names none ({key})", what()), None),
+        (Encrypted::Yes, None) => Encrypted::Unknown(format!("{} uses driver {}, which names no key: record evidence", what(), shown(driver, 63))),
         (other @ (Encrypted::No(..) | Encrypted::Unknown(_)), _) => other,
     }
 }
 
+/// The class or volume that is judged, in words; asked for only where there is something to say of it.
+type What<'w> = &'w dyn Fn() -> String;
 /// What the class of a claim is judged by.
-type Judge = fn(&str, &str, &BTreeMap<String, String>) -> Encrypted;
+type Judge = fn(What<'_>, &str, &BTreeMap<String, String>) -> Encrypted;
 
 /// What a claim with this class and volume gets. `class: None` is the cluster's default, `Some("")` statically bound.
 pub(super) fn of_claim(class: Option<&str>, volume: Option<&str>, facts: &Facts) -> Encrypted {
@@ -158,7 +160,7 @@ fn judged(class: Option<&str>, volume: Option<&str>, facts: &Facts, judge: Judge
         }
     };
     match found {
-        Ok((name, class)) => judge(&format!("class \"{}\"", shown(name, 63)), &class.provisioner, &class.parameters).made(class.created),
+        Ok((name, class)) => judge(&|| format!("class \"{}\"", shown(name, 63)), &class.provisioner, &class.parameters).made(class.created),
         Err(why) => Encrypted::Unknown(why),
     }
 }
@@ -170,13 +172,13 @@ fn of_volume(name: &str, facts: &Facts, judge: Judge) -> Encrypted {
         Err(reason) => return Encrypted::Unknown(format!("volumes cannot be read: {reason}")),
     };
     let Some(volume) = volumes.get(name) else { return Encrypted::Unknown(format!("volume \"{}\" does not exist", shown(name, 63))) };
-    let own = judge(&format!("volume \"{}\"", shown(name, 63)), &volume.driver, &volume.attributes).made(volume.created);
+    let own = judge(&|| format!("volume \"{}\"", shown(name, 63)), &volume.driver, &volume.attributes).made(volume.created);
     let class = volume.class.as_deref().filter(|c| !c.is_empty());
     match (&own, class, &facts.storage_classes) {
         // A driver that encrypts nothing by default says so only in its class: the attributes of a volume may leave it out.
         (Encrypted::Yes, ..) | (_, None, _) | (_, _, Err(_)) => own,
         (Encrypted::No(..) | Encrypted::Unknown(_), Some(class), Ok(classes)) => match classes.get(class) {
-            Some(c) if c.created <= volume.created => judge(&format!("class \"{}\"", shown(class, 63)), &c.provisioner, &c.parameters).made(c.created),
+            Some(c) if c.created <= volume.created => judge(&|| format!("class \"{}\"", shown(class, 63)), &c.provisioner, &c.parameters).made(c.created),
             Some(_) => Encrypted::Unknown(format!("class \"{}\" is newer than volume \"{}\": record evidence", shown(class, 63), shown(name, 63))),
             None => Encrypted::Unknown(format!("class \"{}\" of volume \"{}\" is gone: record evidence", shown(class, 63), shown(name, 63))),
         },
@@ -259,7 +261,7 @@ pub(super) mod tests {
             ("cinder.csi.openstack.org", p(&[]), "Unknown"),
             ("", p(&[]), "Unknown"),
         ] {
-            let said = format!("{:?}", by_driver("x", driver, &parameters));
+            let said = format!("{:?}", by_driver(&|| "x".to_owned(), driver, &parameters));
             assert!(said.starts_with(word), "{driver} {parameters:?}: {said}");
         }
     }
@@ -282,7 +284,7 @@ pub(super) mod tests {
             ("driver.longhorn.io", p(&[("encrypted", "true")]), "Unknown"),
             ("elsewhere.example", p(&[("kmsKeyId", "k")]), "Unknown"),
         ] {
-            let said = format!("{:?}", key_by_driver("x", driver, &parameters));
+            let said = format!("{:?}", key_by_driver(&|| "x".to_owned(), driver, &parameters));
             assert!(said.starts_with(word), "{driver} {parameters:?}: {said}");
         }
     }

@@ -170,14 +170,19 @@ const WORD: [bool; 256] = {
 const PEM: &str = "-----BEGIN";
 
 /// Whether a name, or a whole list of variables as JSON, may give anything away. Nearly none does, and to search it once as a whole costs a fraction of reading
-/// it variable by variable. What may be hidden by an escape, or by capitals, counts as found.
+/// it variable by variable. What may be hidden by an escape counts as found.
 pub fn may_hold(text: &str) -> bool {
-    static TELLING: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
-        let begins = TOKENS.iter().map(|(_, begins, _)| *begins).chain(["eyJ", PEM, AZURE]).chain(WORDS.iter().copied());
-        AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(begins.map(str::to_ascii_lowercase)).ok()
-    });
+    // Issuers write their marks in one way, people their words in any: apart, fewer places look like the beginning of one.
+    static MARKS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| telling(TOKENS.iter().map(|(_, begins, _)| *begins).chain(["eyJ", PEM])));
+    static SMALL: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| telling(WORDS.iter().copied().chain([AZURE])));
+    let found = |telling: &Option<AhoCorasick>, text: &str| telling.as_ref().is_none_or(|telling| telling.is_match(text));
     // A URL with a password has an @.
-    memchr::memchr2(b'\\', b'@', text.as_bytes()).is_some() || TELLING.as_ref().is_none_or(|telling| telling.is_match(&text.to_ascii_lowercase()))
+    memchr::memchr2(b'\\', b'@', text.as_bytes()).is_some() || found(&MARKS, text) || found(&SMALL, &text.to_ascii_lowercase())
+}
+
+/// The other kinds of automaton look at each byte; this one at many at once.
+fn telling(words: impl Iterator<Item = &'static str>) -> Option<AhoCorasick> {
+    AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(words).ok()
 }
 
 /// Whether what follows `-----BEGIN ` is the label of a private key.

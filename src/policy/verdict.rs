@@ -10,7 +10,7 @@ use super::matrix::Matrix;
 use crate::{
     api::ownership::Enforcement,
     controls::{
-        Applies, CATALOG, Check, Context, Control, Declared, DeclaredCheck, Due, Duty, Exemption, Notes, ObjectCheck,
+        Applies, CATALOG, Check, Context, Control, Declared, DeclaredCheck, Due, Duty, Exemption, Notes, ObjectCheck, about,
         custom::{Source, namespace_object},
         expression::Budget,
         lapsed,
@@ -79,16 +79,16 @@ pub struct Evaluation {
 /// metadata then leave it to that root.
 pub fn evaluate(subject: &Subject<'_>, namespace: &Namespace, matrix: &Matrix, facts: &Facts, owned: bool, door: Door<'_>, now: Timestamp) -> Evaluation {
     let cx = Context { subject, namespace, policy: &matrix.policy, default_owner: matrix.default_owner.as_deref(), facts, now };
-    let mut evaluation = Evaluation { applied: Vec::with_capacity(CATALOG.len()), ..Evaluation::default() };
+    let mut evaluation = Evaluation { applied: Vec::with_capacity(about(subject.kind).len()), ..Evaluation::default() };
     let mut findings = Vec::new();
-    for (control, (row, entry)) in CATALOG.iter().zip(&matrix.entries).enumerate() {
-        let judged_here = entry.judged() && !(owned && row.root_only);
-        if judged_here
+    for (control, row) in about(subject.kind) {
+        let entry = &matrix.entries[*control];
+        if entry.judged()
+            && !(owned && row.root_only)
             && let Some(check) = door.check(row, entry.enforcement)
-            && row.kinds.contains(&subject.kind)
         {
             let applies = check(&cx, &mut findings);
-            evaluation.take(control, applies, &mut findings);
+            evaluation.take(*control, applies, &mut findings);
         }
     }
     if !matrix.custom.is_empty() {
