@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Prints a folder of pinned Go tools, building once a user what is missing: pinned.sh NAME LDFLAGS BINARY=MODULE=PACKAGE=ABOUT...
-# MODULE is a folder here whose go.mod pins PACKAGE; the cache is keyed by those files, so a new pin is a new folder.
+# MODULE is a folder here whose go.mod pins PACKAGE, or has it; the cache is keyed by those files, so a new pin is a new folder.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 name=$1 ldflags=$2
 shift 2
 
 modules=$(printf '%s\n' "$@" | cut -d= -f2 | sort -u)
-key=$(for module in $modules; do cat "$here/$module/go.mod" "$here/$module/go.sum"; done | sha256sum | cut -c1-12)
+shopt -s nullglob
+key=$(for module in $modules; do cat "$here/$module/go.mod" "$here/$module/go.sum" "$here/$module"/*.go; done | sha256sum | cut -c1-12)
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/demarc/$name-$key"
 missing() { for row in "$@"; do [ -x "$cache/${row%%=*}" ] || echo "$row"; done; }
 

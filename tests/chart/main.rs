@@ -10,6 +10,7 @@ mod support;
 #[path = "../../examples/chart.rs"]
 mod generate;
 
+mod alerts;
 mod helm;
 mod life;
 mod metrics;
