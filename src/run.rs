@@ -30,6 +30,7 @@ use crate::{
         probe::Prober,
         publish::Publisher,
         reconcile::Reconciler,
+        start,
         watch::{Health, follow},
     },
     controls::CATALOG,
@@ -125,6 +126,11 @@ pub async fn controller(args: Args, client: Client, shutdown: impl Future<Output
     };
     let pair = Arc::new(pair);
     let me = whoami(&client).await?;
+    if let Some((text, version)) = version(&client).await
+        && let Some(reason) = start::too_old(&shown(&text, 40), version.minor)
+    {
+        bail!("{reason}: upgrade the cluster");
+    }
     if ca.is_some() {
         install::apply(&client, &install::crds()?).await.context("cannot install the CRDs")?;
         established(&client).await?;
@@ -164,7 +170,7 @@ pub async fn controller(args: Args, client: Client, shutdown: impl Future<Output
     tasks.spawn(async move { ("webhook", server::serve(webhook, acceptor, server::routes(edge), until(stopped), DRAIN).await.map_err(Into::into)) });
 
     let (ready_sender, mut ready) = watch::channel(false);
-    let watched = index.clone();
+    let (watched, deciding) = (index.clone(), deciding(&healths));
     tasks.spawn(async move {
         keep_ready(&watched, &healths, &pair, &ready_sender).await;
         ("readiness", Ok(()))
@@ -177,6 +183,7 @@ pub async fn controller(args: Args, client: Client, shutdown: impl Future<Output
     tokio::select! {
         () = &mut shutdown => return Ok(()),
         ended = tasks.join_next() => return early(ended),
+        reason = start::hindered(&deciding, &me) => bail!(reason),
         _ = ready.wait_for(|r| *r) => {}
     }
     if let Some(ca) = ca {
@@ -360,11 +367,15 @@ async fn whoami(client: &Client) -> anyhow::Result<String> {
     review.status.and_then(|s| s.user_info).and_then(|u| u.username).context("the API server does not say who we are")
 }
 
+async fn version(client: &Client) -> Option<(String, Version)> {
+    let info = tokio::time::timeout(Duration::from_secs(10), client.apiserver_version()).await.ok()?.ok()?;
+    Some((info.git_version, Version::parse(&format!("{}.{}", info.major, info.minor))?))
+}
+
 /// The version of the API server, which nodes are held against, asked for now and then: an upgrade takes longer than that.
 async fn ask_version(client: Client, index: Arc<Index>) -> (&'static str, anyhow::Result<()>) {
     loop {
-        let answer = tokio::time::timeout(Duration::from_secs(10), client.apiserver_version()).await;
-        let version = answer.ok().and_then(Result::ok).and_then(|info| Version::parse(&format!("{}.{}", info.major, info.minor)));
+        let version = version(&client).await.map(|(_, version)| version);
         index.serve(version);
         tokio::time::sleep(Duration::from_secs(if version.is_some() { 600 } else { 60 })).await;
     }
@@ -447,6 +458,11 @@ fn start_watches(client: &Client, index: &Arc<Index>, tasks: &mut Tasks) -> Vec<
 fn ages(healths: &[(Source, Arc<Health>)]) -> Vec<(String, Arc<Health>)> {
     let name = |r: &ApiResource| if r.group.is_empty() { r.plural.clone() } else { format!("{}.{}", r.plural, r.group) };
     watched().iter().zip(healths).map(|((_, resource), (_, health))| (name(resource), health.clone())).collect()
+}
+
+/// Those without which nothing may be decided.
+fn deciding(healths: &[(Source, Arc<Health>)]) -> Vec<(String, Arc<Health>)> {
+    ages(healths).into_iter().zip(healths).filter(|(_, (source, _))| !source.is_fact()).map(|(named, _)| named).collect()
 }
 
 fn base64(bytes: &[u8]) -> String {

@@ -16,4 +16,5 @@ mod permits;
 pub mod probe;
 pub mod publish;
 pub mod reconcile;
+pub mod start;
 pub mod watch;

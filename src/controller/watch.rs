@@ -59,6 +59,7 @@ pub struct Health {
     denied: AtomicBool,
     failing: AtomicBool,
     absent: AtomicBool,
+    unserved: AtomicBool,
     anew: Notify,
     optional: bool,
     metadata: bool,
@@ -73,6 +74,7 @@ impl Default for Health {
             denied: AtomicBool::new(false),
             failing: AtomicBool::new(false),
             absent: AtomicBool::new(false),
+            unserved: AtomicBool::new(false),
             anew: Notify::new(),
             optional: false,
             metadata: false,
@@ -118,6 +120,11 @@ impl Health {
     /// The cluster does not serve the kind, and may do without.
     pub fn absent(&self) -> bool {
         self.absent.load(Ordering::Acquire)
+    }
+
+    /// The cluster does not serve the kind, and may not do without.
+    pub fn unserved(&self) -> bool {
+        self.unserved.load(Ordering::Acquire)
     }
 
     /// How many objects a page of a list holds: a report of a vulnerability scan may be large, and a page is in memory as a whole.
@@ -172,6 +179,7 @@ pub async fn follow(api: Api<DynamicObject>, what: &str, health: Arc<Health>, mu
                 if matches!(&error, Failure::Api(e) if is_code(e, 403)) {
                     health.denied.store(true, Ordering::Release);
                 }
+                health.unserved.store(matches!(&error, Failure::Api(e) if is_code(e, 404)), Ordering::Release);
                 if !std::mem::replace(&mut told, true) {
                     tracing::warn!(kind = what, %error, "list failed, trying again");
                 }
@@ -215,6 +223,7 @@ async fn list(api: &Api<DynamicObject>, health: &Health, sink: &mut impl FnMut(C
                 health.denied.store(false, Ordering::Release);
                 health.absent.store(false, Ordering::Release);
                 health.failing.store(false, Ordering::Release);
+                health.unserved.store(false, Ordering::Release);
                 health.full.store(true, Ordering::Release);
                 return Ok(metadata.resource_version.unwrap_or_default());
             }

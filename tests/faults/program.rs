@@ -132,17 +132,53 @@ async fn api_server() -> SocketAddr {
 
 async fn api(request: Request) -> Response {
     let (path, query) = (request.uri().path().to_owned(), request.uri().query().unwrap_or_default().to_owned());
-    let known = if path.ends_with("/selfsubjectreviews") {
+    // What is wrong with it stands in front of the path.
+    let refused = |code: StatusCode, reason: &str| {
+        let status = json!({"apiVersion": "v1", "kind": "Status", "status": "Failure", "reason": reason, "message": "not here", "code": code.as_u16()});
+        (code, status.to_string()).into_response()
+    };
+    let known = if path.ends_with("/version") {
+        json!({"major": "1", "minor": if path.starts_with("/old/") { "29+" } else { "37" }, "gitVersion": if path.starts_with("/old/") { "v1.29.9-x" } else { "v1.37.2" },
+            "gitCommit": "", "gitTreeState": "", "buildDate": "", "goVersion": "", "compiler": "", "platform": ""})
+    } else if path.starts_with("/forbidden/") && path.ends_with('s') && !path.contains("selfsubject") {
+        return refused(StatusCode::FORBIDDEN, "Forbidden");
+    } else if path.starts_with("/bare/apis/demarc.dev/") {
+        return refused(StatusCode::NOT_FOUND, "NotFound");
+    } else if path.ends_with("/selfsubjectreviews") {
         json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview", "status": {"userInfo": {"username": "tester"}}})
     } else if query.contains("watch=true") {
         return Body::from_stream(futures::stream::pending::<Result<Vec<u8>, std::convert::Infallible>>()).into_response();
     } else if request.method() == Method::GET && !path.contains("/leases/") {
         json!({"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": "1"}, "items": []})
     } else {
-        let status = json!({"apiVersion": "v1", "kind": "Status", "status": "Failure", "reason": "NotFound", "message": "not here", "code": 404});
-        return (StatusCode::NOT_FOUND, status.to_string()).into_response();
+        return refused(StatusCode::NOT_FOUND, "NotFound");
     };
     known.to_string().into_response()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_cluster_that_it_can_never_be_ready_in_ends_it_with_one_sentence() {
+    let address = api_server().await;
+    let cases = [
+        ("old", "API server v1.29.9-x is older than 1.30", "upgrade the cluster"),
+        ("forbidden", "RBAC forbids tester to list baselines.demarc.dev, ", "bind it to the chart's ClusterRole"),
+        ("bare", "the API server does not serve baselines.demarc.dev, ", "install the custom resource definitions"),
+    ];
+    // All at once: two of them wait for what may yet come.
+    let said = cases.map(|(wrong, ..)| {
+        tokio::task::spawn_blocking(move || {
+            let dir = tempfile::tempdir().unwrap();
+            let cluster = kubeconfig(dir.path(), &format!("http://{address}/{wrong}"));
+            let args = ["controller", "--webhook-address", "127.0.0.1:0", "--admin-address", "127.0.0.1:0", "--tls-secret", "x"];
+            refusal(demarc(&args).env("KUBECONFIG", cluster).env("DEMARC_LOG", "off"))
+        })
+    });
+    for (said, (_, names, advice)) in said.into_iter().zip(cases) {
+        let said = said.await.unwrap();
+        println!("{said}");
+        assert!(said.contains(names) && said.contains(advice), "{said}");
+        assert!(said.lines().count() == 1 && said.len() < 300, "{said}");
+    }
 }
 
 /// A running controller; it ends with this value.

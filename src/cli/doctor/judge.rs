@@ -15,6 +15,7 @@ use crate::{
         audit::{self, Expected, Reached},
         authority,
         probe::Outcome,
+        start,
     },
     model::{
         proof::{LEASE, LEASE_GENERATION, LEASE_NAMESPACE, WEBHOOK},
@@ -60,8 +61,6 @@ impl Line {
     }
 }
 
-/// The oldest API server with the policies that Demarc installs.
-const OLDEST: u32 = 30;
 const INSTALL: &str = "helm upgrade --install demarc charts/demarc -n demarc-system --create-namespace";
 
 /// Everything, in the order in which it is to be mended.
@@ -84,8 +83,7 @@ pub fn lines(found: &Found, now: Timestamp) -> Vec<Line> {
 fn api_server(found: &Found) -> Line {
     let (version, minor) = &found.version;
     let user = shown(&found.user, 100);
-    if *minor < OLDEST {
-        let message = format!("API server {} is older than 1.{OLDEST}, the oldest that has ValidatingAdmissionPolicies", shown(version, 40));
+    if let Some(message) = start::too_old(&shown(version, 40), *minor) {
         return Line::fail("api-server", message, "upgrade the cluster: without the policies anybody who may label a namespace can turn enforcement off");
     }
     Line::ok("api-server", format!("API server {}, as {user}", shown(version, 40)))
