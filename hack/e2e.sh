@@ -35,6 +35,7 @@ case $cluster in
   *) echo "error: CLUSTER=$cluster is neither node nor kind" >&2; exit 1 ;;
 esac
 tools=$("$here/tools.sh")
+certmanager=$("$here/certmanager.sh")
 cargo test --quiet --test node --no-run
 
 case $cluster in
@@ -60,5 +61,5 @@ case $cluster in
     ;;
 esac
 # One after another: there is one cluster, and one release in it.
-DEMARC_E2E_KUBECONFIG="$kubeconfig" DEMARC_E2E_KUBECTL="$kubectl" DEMARC_E2E_HELM="$tools/$helm" DEMARC_E2E_ON_NODE="$on_node" \
+DEMARC_E2E_KUBECONFIG="$kubeconfig" DEMARC_E2E_KUBECTL="$kubectl" DEMARC_E2E_HELM="$tools/$helm" DEMARC_E2E_ON_NODE="$on_node" DEMARC_E2E_CERT_MANAGER="$certmanager" \
   cargo test --test node -- --ignored --test-threads=1 --nocapture

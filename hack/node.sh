@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# One machine as a Kubernetes cluster, with kubelet and containerd: node.sh up | down | load [ARCHIVE...] | image FILE | exec COMMAND...
+# One machine as a Kubernetes cluster, with kubelet and containerd: node.sh up | down | can | load [ARCHIVE...] | image FILE | exec COMMAND...
 # All of it lives in namespaces of its own (processes, mounts, network), in one cgroup, one folder and one pair of interfaces:
 # the machine's own mounts, firewall, routes and settings are never touched, and ending the first process ends everything.
 set -euo pipefail
@@ -14,17 +14,20 @@ fail() { echo "error: $*" >&2; exit 1; }
 
 need_root() { [ "$(id -u)" = 0 ] || fail "a node mounts, makes network interfaces and starts containers: run this as root (sudo -E make node)"; }
 
-need_packages() {
-  local missing=()
-  # Debian keeps the CNI plugins beside the path, and sbin out of a user's.
-  PATH="$PATH:/usr/sbin:/sbin:/usr/lib/cni"
-  for pair in runc=runc ptp=containernetworking-plugins iptables=iptables openssl=openssl cc=gcc; do
-    command -v "${pair%%=*}" >/dev/null || missing+=("${pair#*=}")
+need_packages() { "$here/packages.sh" runc=runc ptp=containernetworking-plugins iptables=iptables ip=iproute2 pkill=procps openssl=openssl cc=gcc; }
+
+# Why this machine cannot be a node, in one line; nothing when it can. It tries what a node does first, and leaves nothing.
+why_not() {
+  local top
+  [ "$(id -u)" = 0 ] || { echo "it needs root"; return; }
+  need_packages || { echo "packages are missing"; return; }
+  unshare --net --mount --pid --fork true 2>/dev/null || { echo "this machine lets nobody make namespaces for network, mounts and processes"; return; }
+  unshare --net ip link add demarc-try type veth peer name demarc-yrt 2>/dev/null || { echo "this machine has no pairs of network interfaces (veth)"; return; }
+  unshare --net iptables -t nat -L >/dev/null 2>&1 || { echo "this machine's kernel has no iptables for Services"; return; }
+  [ -n "$(cgroups)" ] || { echo "no cgroups are mounted"; return; }
+  for top in $(cgroups); do
+    [ -d "$top" ] || { mkdir "$top" && rmdir "$top"; } 2>/dev/null || { echo "cgroups are mounted read-only: $(dirname "$top")"; return; }
   done
-  [ ${#missing[@]} -gt 0 ] || return 0
-  command -v apt-get >/dev/null || fail "not installed: ${missing[*]} (Debian's names)"
-  say "installing ${missing[*]} with apt-get (once; some seconds)"
-  apt-get install -y --no-install-recommends "${missing[@]}" >/dev/null || fail "apt-get could not install ${missing[*]}: try apt-get update"
 }
 
 binaries() {
@@ -211,9 +214,11 @@ up() {
 case ${1:-} in
   up) need_root; up ;;
   down) need_root; alone; down ;;
+  # Says why not, for whoever would rather leave it out than fail.
+  can) reason=$(why_not); [ -z "$reason" ] || { echo "$reason"; exit 1; } ;;
   load) need_root; shift; load "$@" ;;
   # For other clusters: they have a sandbox image, and run the same tests.
   image) pod_image "$2" ;;
   exec) need_root; shift; inside_node "$@" ;;
-  *) fail "node.sh up | down | load [ARCHIVE...] | image FILE | exec COMMAND..." ;;
+  *) fail "node.sh up | down | can | load [ARCHIVE...] | image FILE | exec COMMAND..." ;;
 esac

@@ -17,7 +17,7 @@ use crate::{
     support::eventually,
 };
 
-const RELEASE: &str = "demarc";
+pub const RELEASE: &str = "demarc";
 pub const NAMESPACE: &str = "demarc-system";
 
 /// Everything that a chart could leave behind outside its namespace.
@@ -35,13 +35,26 @@ pub fn install(values: &[&str]) {
     assert!(said.ok, "{said:?}\n{}", kubectl(&["get", "pods,events", "-n", NAMESPACE, "-o", "wide"]).out);
 }
 
+/// With further values, and everything else as it was.
+pub fn upgrade(values: &[&str]) {
+    let said = helm(&[&["upgrade", RELEASE, "charts/demarc", "-n", NAMESPACE, "--reuse-values", "--wait", "--timeout=2m"], values].concat());
+    assert!(said.ok, "{said:?}");
+}
+
+/// It needs every right that it is given, and sees everything. Without --logs: Helm 3 looks for them when the pod of a test that passed is gone.
+pub fn doctor_is_content() {
+    let said = helm(&["test", RELEASE, "-n", NAMESPACE, "--timeout=2m"]);
+    assert!(said.ok, "{said:?}\n{}", kubectl(&["logs", "demarc-test", "-n", NAMESPACE]).out);
+}
+
 /// A violator is admitted again, and nothing is there that was not before.
 pub fn uninstall(before: &[String]) {
     let said = helm(&["uninstall", RELEASE, "-n", NAMESPACE, "--wait", "--timeout=2m"]);
     assert!(said.ok, "{said:?}");
     // The hook has taken its label off, and no replica has put it back.
     assert_eq!(kubectl(&["get", "namespace", "shop", "-o", r"jsonpath={.metadata.labels.demarc\.dev/admission}"]).result().unwrap(), "");
-    assert!(!kubectl(&["get", "secret", "demarc-tls", "-n", NAMESPACE]).ok, "the authority is left behind");
+    let secrets = kubectl(&["get", "secrets", "-n", NAMESPACE, "-l", "app.kubernetes.io/managed-by=demarc", "-o", "name"]).result().unwrap();
+    assert_eq!(secrets, "", "the authority is left behind");
     apply("shop", &pod("afterwards", &[], true)).result().unwrap();
     delete_namespace("shop");
     delete_namespace(NAMESPACE);
@@ -57,13 +70,13 @@ pub fn denied() {
 }
 
 /// The names of the release's pods, the leaving ones included.
-fn replicas() -> Vec<String> {
+pub fn replicas() -> Vec<String> {
     let names = kubectl(&["get", "pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/name=demarc", "-o", "jsonpath={.items[*].metadata.name}"]).result().unwrap();
     names.split_whitespace().map(str::to_owned).collect()
 }
 
 /// Until the new ones are ready and the old ones gone: those answer until then.
-fn settled() {
+pub fn settled() {
     kubectl(&["rollout", "status", "deployment/demarc", "-n", NAMESPACE, "--timeout=120s"]).result().unwrap();
     eventually("two pods and no more", SOON, || if replicas().len() == 2 { Ok(()) } else { Err(replicas().join(" ")) });
 }
@@ -112,8 +125,8 @@ async fn ask(pods: Api<Pod>, bad: Value, good: Value, stop: Arc<AtomicBool>) -> 
     seen
 }
 
-/// Four of them for as long as `meanwhile` takes.
-fn under_requests(namespace: &str, meanwhile: impl FnOnce()) -> Vec<Stream> {
+/// Four of them for as long as `meanwhile` takes: none is answered otherwise than it should be.
+pub fn under_requests(namespace: &str, what: &str, meanwhile: impl FnOnce()) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let kubeconfig = Kubeconfig::read_from(given("DEMARC_E2E_KUBECONFIG")).unwrap();
     let config = runtime.block_on(Config::from_custom_kubeconfig(kubeconfig, &Default::default())).unwrap();
@@ -123,7 +136,12 @@ fn under_requests(namespace: &str, meanwhile: impl FnOnce()) -> Vec<Stream> {
         (0..4).map(|i| runtime.spawn(ask(pods.clone(), pod(&format!("violator-{i}"), &[], true), pod(&format!("good-{i}"), &[], false), Arc::clone(&stop)))).collect();
     meanwhile();
     stop.store(true, Ordering::Relaxed);
-    streams.into_iter().map(|stream| runtime.block_on(stream).unwrap()).collect()
+    let streams: Vec<Stream> = streams.into_iter().map(|stream| runtime.block_on(stream).unwrap()).collect();
+    let (admitted, denied) = streams.iter().fold((0, 0), |(a, d), s| (a + s.admitted, d + s.denied));
+    let wrong: Vec<&String> = streams.iter().flat_map(|s| &s.wrong).collect();
+    println!("{what}: {admitted} admitted, {denied} denied, {} otherwise", wrong.len());
+    assert!(wrong.is_empty(), "{} of {}: {:?}", wrong.len(), admitted + denied + wrong.len(), &wrong[..wrong.len().min(5)]);
+    assert!(admitted > 100 && denied > 100, "{admitted} {denied}");
 }
 
 #[test]
@@ -139,9 +157,7 @@ fn helm_installs_it_and_it_decides_through_every_change_of_pods_and_leaves_nothi
     available("before");
     declare("shop");
     denied();
-    // It needs every right that it is given, and sees everything.
-    let said = helm(&["test", RELEASE, "-n", NAMESPACE, "--timeout=2m", "--logs"]);
-    assert!(said.ok, "{said:?}\n{}", kubectl(&["logs", "demarc-test", "-n", NAMESPACE]).out);
+    doctor_is_content();
     apply("shop", &pod("good", &[], false)).result().unwrap();
     kubectl(&["wait", "-n", "shop", "pod", "--all", "--for=condition=Ready", "--timeout=60s"]).result().unwrap();
 
@@ -149,47 +165,22 @@ fn helm_installs_it_and_it_decides_through_every_change_of_pods_and_leaves_nothi
     kubectl(&["delete", "pods", "-n", "shop", "-l", "app=before"]).result().unwrap();
     available("before");
 
-    let mut streams = under_requests("shop", || {
+    under_requests("shop", "restart", || {
         kubectl(&["rollout", "restart", "deployment/demarc", "-n", NAMESPACE]).result().unwrap();
         settled();
     });
-    streams.extend(under_requests("shop", || {
-        let said = helm(&["upgrade", RELEASE, "charts/demarc", "-n", NAMESPACE, "--reuse-values", "--set", "logLevel=debug", "--wait", "--timeout=2m"]);
-        assert!(said.ok, "{said:?}");
+    under_requests("shop", "upgrade", || {
+        upgrade(&["--set", "logLevel=debug"]);
         settled();
-    }));
-    streams.extend(under_requests("shop", || {
+    });
+    under_requests("shop", "evictions", || {
         // As a drain does it, one after the other.
         for pod in replicas() {
             let eviction = json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": NAMESPACE}});
             eventually("the eviction", SOON, || create_raw(&format!("/api/v1/namespaces/{NAMESPACE}/pods/{pod}/eviction"), &eviction).result());
             settled();
         }
-    }));
-    let (admitted, denied) = streams.iter().fold((0, 0), |(a, d), s| (a + s.admitted, d + s.denied));
-    let wrong: Vec<&String> = streams.iter().flat_map(|s| &s.wrong).collect();
-    println!("restart, upgrade, evictions: {admitted} admitted, {denied} denied, {} otherwise", wrong.len());
-    assert!(wrong.is_empty(), "{} of {}: {:?}", wrong.len(), admitted + denied + wrong.len(), &wrong[..wrong.len().min(5)]);
-    assert!(admitted > 100 && denied > 100, "{admitted} {denied}");
+    });
 
-    uninstall(&before);
-}
-
-#[test]
-#[ignore = "needs a cluster: make e2e"]
-fn a_certificate_of_ones_own_is_served() {
-    let before = inventory();
-    let dir = tempfile::tempdir().unwrap();
-    let file = |name: &str| dir.path().join(name).display().to_string();
-    let serving = rcgen::generate_simple_self_signed([format!("{RELEASE}.{NAMESPACE}.svc")]).unwrap();
-    std::fs::write(file("tls.crt"), serving.cert.pem()).unwrap();
-    std::fs::write(file("tls.key"), serving.signing_key.serialize_pem()).unwrap();
-    namespace(NAMESPACE);
-    let (cert, key) = (format!("--cert={}", file("tls.crt")), format!("--key={}", file("tls.key")));
-    kubectl(&["create", "secret", "tls", "webhook", "-n", NAMESPACE, &cert, &key]).result().unwrap();
-    install(&["--set", "tls.existingSecret=webhook", "--set-file", &format!("tls.caBundle={}", file("tls.crt"))]);
-    namespace("shop");
-    declare("shop");
-    denied();
     uninstall(&before);
 }

@@ -7,7 +7,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod certificates;
 mod cluster;
 mod grace;
+mod hindered;
 mod installed;
 mod node;
