@@ -119,11 +119,6 @@ impl CertManager {
         Self(command.spawn().unwrap(), dir)
     }
 
-    /// Its kinds go, and with them what is of them; then the process.
-    fn end(self) {
-        kubectl(&["delete", "-f", &format!("{}/crds", given("DEMARC_E2E_CERT_MANAGER")), "--timeout=60s"]).result().unwrap();
-    }
-
     fn log(&self) -> String {
         std::fs::read_to_string(self.1.path().join("log")).unwrap_or_default()
     }
@@ -168,5 +163,6 @@ fn cert_manager_makes_the_certificate_and_has_it_trusted_and_renews_it() {
     denied();
     assert_eq!(replicas(), pods, "no pod was restarted for it");
     uninstall(&before);
-    cert_manager.end();
+    // Its kinds, while it runs: it lets go of what is of them.
+    kubectl(&["delete", "-f", &format!("{}/crds", given("DEMARC_E2E_CERT_MANAGER")), "--timeout=60s"]).result().unwrap();
 }
