@@ -126,11 +126,7 @@ pub async fn controller(args: Args, client: Client, shutdown: impl Future<Output
     };
     let pair = Arc::new(pair);
     let me = whoami(&client).await?;
-    if let Some((text, version)) = version(&client).await
-        && let Some(reason) = start::too_old(&shown(&text, 40), version.minor)
-    {
-        bail!("{reason}: upgrade the cluster");
-    }
+    new_enough(&client).await?;
     if ca.is_some() {
         install::apply(&client, &install::crds()?).await.context("cannot install the CRDs")?;
         established(&client).await?;
@@ -365,6 +361,13 @@ async fn whoami(client: &Client) -> anyhow::Result<String> {
         Ok(Ok(review)) => review,
     };
     review.status.and_then(|s| s.user_info).and_then(|u| u.username).context("the API server does not say who we are")
+}
+
+async fn new_enough(client: &Client) -> anyhow::Result<()> {
+    match version(client).await.and_then(|(text, version)| start::too_old(&shown(&text, 40), version.minor)) {
+        Some(reason) => bail!("{reason}: upgrade the cluster"),
+        None => Ok(()),
+    }
 }
 
 async fn version(client: &Client) -> Option<(String, Version)> {
