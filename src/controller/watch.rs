@@ -129,7 +129,7 @@ impl Health {
 
     /// How many objects a page of a list holds: a report of a vulnerability scan may be large, and a page is in memory as a whole.
     fn page(&self) -> u32 {
-        if self.optional && !self.metadata { 20 } else { 500 }
+        if self.optional && !self.metadata { 20 } else { 100 }
     }
 
     /// Why what is known of the kind cannot be relied on, in words; `None` also while it is read for the first time.
