@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::{
     baseline,
     cluster::Listed,
-    context::{Context, LABEL, context, is_label, judged_kind, value},
+    context::{Context, LABEL, context, is_label, judged_kind},
     declared::{self, declaration},
     github::github,
     manifest::{Bad, Input, Object},
@@ -232,7 +232,8 @@ fn judge(args: &Args, input: &Input, known: &BTreeSet<String>, now: Timestamp) -
             continue;
         };
         let file = &input.files[object.file].name;
-        let json = object.node.json();
+        let node = input.whole(object).map_err(|bad| vec![bad])?;
+        let json = node.json();
         let subject = subject(kind, object, &json, input)?;
         let name = if subject.meta.namespace.is_empty() { args.namespace.as_str() } else { &subject.meta.namespace };
         let Some(matrix) = context.matrices.get(name) else {
@@ -246,15 +247,18 @@ fn judge(args: &Args, input: &Input, known: &BTreeSet<String>, now: Timestamp) -
             Some(parent) => told(*parent, input, &context, namespace, matrix, now)?,
             None => Told::default(),
         };
-        let judged = evaluate(&subject, namespace, matrix, &context.facts, context.parents.contains_key(&i), Door::Files(&|| Ok(whole(object))), now).judged.into_iter();
+        let judged = evaluate(&subject, namespace, matrix, &context.facts, context.parents.contains_key(&i), Door::Files(&|| Ok(whole(&json))), now).judged.into_iter();
         let own = judged.filter(|judged| args.asks(&matrix.row(judged.control)) && !told.says(&subject, judged, matrix));
         // The API server does not ask about these unless the chart is told to: drift, and no refusal.
         let ceiling = if Kind::DRIFT_ONLY.contains(&kind) { Enforcement::Audit } else { Enforcement::Deny };
-        let root = top(i, &context).map(|root| (judged_kind(&input.objects[root]), input.objects[root].node.json()));
+        let root = match top(i, &context).map(|root| &input.objects[root]) {
+            Some(root) => Some((judged_kind(root), input.whole(root).map_err(|bad| vec![bad])?.json())),
+            None => None,
+        };
         let placed = |judged: Judged| {
             let root = || root.as_ref().and_then(|(kind, json)| Subject::parse((*kind)?, &json.text).ok());
             let waiver = (judged.finding.outcome == Outcome::Violated).then(|| waived(&matrix.waivers, judged.control, &subject, root, now)).flatten();
-            finding(&judged, object, (subject.display_name(), subject.full_path(&judged.finding.path)), name, file, matrix, ceiling).waived_by(waiver)
+            finding(&judged, (object, &node), (subject.display_name(), subject.full_path(&judged.finding.path)), name, file, matrix, ceiling).waived_by(waiver)
         };
         let findings = own.map(placed).collect();
         report.take(findings, known, args.show_unknown);
@@ -286,7 +290,7 @@ fn declared(args: &Args, input: &Input, object: &Object, context: &Context, know
     let (object_name, file) = ("ownership/default", &input.files[object.file].name);
     let judged = evaluate_namespace(namespace, matrix, &context.facts, now).judged;
     let asked = judged.iter().filter(|judged| args.asks(&matrix.row(judged.control)));
-    let finding = |judged: &Judged| finding(judged, object, (object_name.to_owned(), judged.finding.path.clone()), name, file, matrix, Enforcement::Audit);
+    let finding = |judged: &Judged| finding(judged, (object, &object.node), (object_name.to_owned(), judged.finding.path.clone()), name, file, matrix, Enforcement::Audit);
     report.take(asked.map(finding).collect(), known, args.show_unknown);
 }
 
@@ -302,14 +306,15 @@ fn subject<'j>(kind: Kind, object: &Object, json: &'j Json, input: &Input) -> Re
 fn told(parent: usize, input: &Input, context: &Context, namespace: &Namespace, matrix: &Matrix, now: Timestamp) -> Result<Told, Vec<Bad>> {
     let object = &input.objects[parent];
     let Some(kind) = judged_kind(object) else { return Ok(Told::default()) };
-    let json = object.node.json();
+    let json = input.whole(object).map_err(|bad| vec![bad])?.json();
     let subject = subject(kind, object, &json, input)?;
-    Ok(Told::by(&evaluate(&subject, namespace, matrix, &context.facts, context.parents.contains_key(&parent), Door::Files(&|| Ok(whole(object))), now), matrix))
+    Ok(Told::by(&evaluate(&subject, namespace, matrix, &context.facts, context.parents.contains_key(&parent), Door::Files(&|| Ok(whole(&json))), now), matrix))
 }
 
 /// As a new object that nobody asks about.
-fn whole(object: &Object) -> Whole {
-    Whole { object: value(object), old_object: serde_json::Value::Null, request: None }
+fn whole(json: &Json) -> Whole {
+    // It was read once already; null satisfies no rule.
+    Whole { object: serde_json::from_str(&json.text).unwrap_or_default(), old_object: serde_json::Value::Null, request: None }
 }
 
 /// Kinds that are looked up and not judged.
@@ -333,9 +338,9 @@ fn kind_not_judged(object: &Object) -> String {
     if looks_judged { format!("{kind} of {}{slash}{}", shown(&object.group, 253), shown(&object.version, 63)) } else { kind }
 }
 
-fn finding(judged: &Judged, object: &Object, (name, path): (String, String), namespace: &str, file: &str, matrix: &Matrix, ceiling: Enforcement) -> Finding {
+fn finding(judged: &Judged, (object, node): (&Object, &Node), (name, path): (String, String), namespace: &str, file: &str, matrix: &Matrix, ceiling: Enforcement) -> Finding {
     let (control, entry, found) = (matrix.row(judged.control), &matrix.entries[judged.control], &judged.finding);
-    let place = object.node.find(&path);
+    let place = node.find(&path);
     let enforcement = entry.enforcement.min(ceiling);
     Finding {
         id: baseline::id(control.id, namespace, &name, &path, &found.fingerprint),

@@ -2,27 +2,25 @@
 //! Whatever is read is bounded: bytes, nodes, depth and what aliases expand to.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     fmt,
     io::Read,
     path::{Path, PathBuf},
 };
 
-use super::tree::{Node, Place};
+use super::{
+    document::{self, Document, Span},
+    tree::{Node, Place},
+};
 use crate::model::text::shown;
 
 /// The most bytes of one file.
 pub const MAX_FILE: u64 = 16 << 20;
 /// The most bytes of all files together.
 const MAX_TOTAL: usize = 128 << 20;
-/// Of the thread that reads one file.
-const STACK: usize = 64 << 20;
 /// The most nodes of all files together, after aliases are expanded.
-const MAX_NODES: usize = 1_000_000;
-/// The deepest nesting.
-const MAX_DEPTH: usize = 80;
-/// The most documents of one file.
-const MAX_DOCUMENTS: usize = 20_000;
+pub(super) const MAX_NODES: usize = 1_000_000;
 
 /// Input that cannot be judged: where, what, and what to do about it.
 #[derive(Debug, PartialEq, Eq)]
@@ -123,8 +121,9 @@ pub struct Object {
     pub version: String,
     /// Its `kind`.
     pub kind: String,
-    /// The object itself.
+    /// The object itself; of what is only judged no more than what names it. [`Input::whole`] has the rest.
     pub node: Node,
+    rest: Option<Span>,
     /// Looked up, and not judged itself.
     pub looked_up: bool,
 }
@@ -185,18 +184,30 @@ impl Input {
             return Err(Bad::file(&name, format_args!("with it the files are larger than {} MiB together; check fewer at a time", MAX_TOTAL >> 20)));
         }
         let text = String::from_utf8(content).map_err(|e| not_utf8(&name, &e))?;
-        let documents = parse(&name, &text, MAX_NODES - self.nodes).map_err(|bad| bad.with_line(&text))?;
-        self.nodes += documents.iter().map(Node::count).sum::<usize>();
+        let documents = document::read(&name, &text, MAX_NODES - self.nodes).map_err(|bad| bad.with_line(&text))?;
+        self.nodes += documents.iter().map(|document| document.nodes).sum::<usize>();
         if self.nodes > MAX_NODES {
             return Err(Bad::file(&name, "with it the files hold too many values together; check fewer at a time"));
         }
         let from = self.objects.len();
-        for document in documents {
-            take(document, None, &name, self.files.len(), &mut self.objects).map_err(|bad| bad.with_line(&text))?;
+        for Document { node, rest, .. } in documents {
+            let had = self.objects.len();
+            take(node, None, &name, self.files.len(), &mut self.objects).map_err(|bad| bad.with_line(&text))?;
+            // What has a rest is no list, so it is one object.
+            self.objects[had..].iter_mut().for_each(|object| object.rest = rest);
         }
         self.objects[from..].iter_mut().for_each(|object| object.looked_up = looked_up);
         self.files.push(File { name, text });
         Ok(())
+    }
+
+    /// All of an object, as it stands in its file.
+    ///
+    /// # Errors
+    /// It cannot be read a second time.
+    pub fn whole<'i>(&'i self, object: &'i Object) -> Result<Cow<'i, Node>, Bad> {
+        let File { name, text } = &self.files[object.file];
+        object.rest.map_or(Ok(Cow::Borrowed(&object.node)), |rest| document::again(name, text, rest).map(Cow::Owned))
     }
 }
 
@@ -245,58 +256,6 @@ fn not_utf8(name: &str, error: &std::string::FromUtf8Error) -> Bad {
     Bad::at(name, place, "is not UTF-8; save the file as UTF-8")
 }
 
-/// On a stack of its own: each level of nesting takes many frames, and the depth allowed must not depend on who calls.
-fn parse(name: &str, text: &str, nodes: usize) -> Result<Vec<Node>, Bad> {
-    std::thread::scope(|scope| {
-        let reader = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || parse_here(name, text, nodes));
-        let reader = reader.map_err(|e| cannot_read(name, &e))?;
-        reader.join().unwrap_or_else(|_| Err(Bad::file(name, "cannot be read (the YAML reader failed); please report the file")))
-    })
-}
-
-fn parse_here(name: &str, text: &str, nodes: usize) -> Result<Vec<Node>, Bad> {
-    let options = serde_saphyr::options! {
-        budget: serde_saphyr::budget! {
-            max_depth: MAX_DEPTH,
-            max_nodes: nodes,
-            max_events: 2 * MAX_NODES + 1,
-            max_documents: MAX_DOCUMENTS,
-        },
-        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 200_000 },
-        // As kubectl's reader has it: `0644` is a file mode.
-        legacy_octal_numbers: true,
-        with_snippet: false,
-    };
-    serde_saphyr::from_multiple_with_options::<Node>(text, options).map_err(|error| {
-        let place = error.location().map_or(Place { line: 1, column: 1, offset: 0, length: 0 }, Place::from);
-        if let Some(why) = beyond_bounds(&error) {
-            return Bad::at(name, place, format_args!("{why}; simplify or split the file"));
-        }
-        let formatter = serde_saphyr::UserMessageFormatter;
-        let what = error.render_with_options(serde_saphyr::render_options! { formatter: &formatter, snippets: serde_saphyr::SnippetMode::Off });
-        let what = what.split(" at line ").next().unwrap_or_default();
-        let what = what.rsplit_once(": line ").map_or(what, |(what, _)| what);
-        let what = shown(what.lines().next().unwrap_or_default().trim_end_matches(['.', ';']), 300);
-        let advice = if text.contains("{{") { "render the template first (helm template)" } else { "mend the YAML" };
-        Bad::at(name, place, format_args!("{what}; {advice}"))
-    })
-}
-
-/// Whether the file is refused for its size, and which.
-fn beyond_bounds(error: &serde_saphyr::Error) -> Option<String> {
-    use serde_saphyr::{Error, budget::BudgetBreach};
-    match error {
-        Error::AliasError { error, .. } => beyond_bounds(error),
-        Error::Budget { breach: BudgetBreach::Depth { .. }, .. } => Some(format!("nests deeper than {MAX_DEPTH} levels")),
-        Error::Budget { breach: BudgetBreach::Documents { .. }, .. } => Some(format!("holds more than {MAX_DOCUMENTS} documents")),
-        Error::Budget { .. } => Some("holds too many values or anchors".to_owned()),
-        Error::AliasReplayLimitExceeded { .. } | Error::AliasReplayStackDepthExceeded { .. } | Error::AliasExpansionLimitExceeded { .. } => {
-            Some("its aliases stand for too much".to_owned())
-        }
-        _ => None,
-    }
-}
-
 /// Adds an object, or the items of a list; `of` is what the items of a typed list are when they do not say it.
 fn take(node: Node, of: Option<(&str, &str)>, name: &str, file: usize, objects: &mut Vec<Object>) -> Result<(), Bad> {
     if node.is_null() {
@@ -333,7 +292,7 @@ fn take(node: Node, of: Option<(&str, &str)>, name: &str, file: usize, objects: 
         }
     }
     let (group, version) = api_version.rsplit_once('/').unwrap_or(("", &api_version));
-    objects.push(Object { file, group: group.to_owned(), version: version.to_owned(), kind, node, looked_up: false });
+    objects.push(Object { file, group: group.to_owned(), version: version.to_owned(), kind, node, rest: None, looked_up: false });
     Ok(())
 }
 

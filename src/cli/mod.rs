@@ -9,6 +9,7 @@ mod connect;
 mod context;
 mod declared;
 pub mod doctor;
+mod document;
 pub mod explain;
 mod github;
 mod manifest;

@@ -35,13 +35,13 @@ impl From<Location> for Place {
 }
 
 /// A node of a document.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Node {
     place: Place,
     shape: Shape,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Shape {
     Scalar(Value),
     List(Vec<Node>),
@@ -183,6 +183,35 @@ impl Node {
         }
     }
 
+    /// Drops every other key of a mapping.
+    pub fn keep(&mut self, keys: &[&str]) {
+        if let Shape::Map(entries) = &mut self.shape {
+            entries.retain(|(_, key, _)| keys.contains(&key.as_str()));
+            entries.shrink_to_fit();
+        }
+    }
+
+    /// Drops every other key of the mapping under `key`.
+    pub fn keep_in(&mut self, key: &str, keys: &[&str]) {
+        if let Shape::Map(entries) = &mut self.shape {
+            entries.iter_mut().filter(|(_, k, _)| k == key).for_each(|(_, _, node)| node.keep(keys));
+        }
+    }
+
+    /// Every place further on: what was read was a part.
+    pub fn shift(&mut self, lines: u32, bytes: u32) {
+        let on = |place: &mut Place| (place.line, place.offset) = (place.line.saturating_add(lines), place.offset.saturating_add(bytes));
+        on(&mut self.place);
+        match &mut self.shape {
+            Shape::Scalar(_) => {}
+            Shape::List(list) => list.iter_mut().for_each(|node| node.shift(lines, bytes)),
+            Shape::Map(entries) => entries.iter_mut().for_each(|(place, _, node)| {
+                on(place);
+                node.shift(lines, bytes);
+            }),
+        }
+    }
+
     /// Whether it is the boolean `true`.
     pub fn is_true(&self) -> bool {
         matches!(&self.shape, Shape::Scalar(Value::Bool(true)))
@@ -199,6 +228,15 @@ impl Node {
             Shape::Scalar(_) => 0,
             Shape::List(list) => list.iter().map(Self::count).sum(),
             Shape::Map(entries) => entries.iter().map(|(_, _, node)| 1 + node.count()).sum(),
+        }
+    }
+
+    /// How many levels it has, itself included.
+    pub fn depth(&self) -> usize {
+        1 + match &self.shape {
+            Shape::Scalar(_) => 0,
+            Shape::List(list) => list.iter().map(Self::depth).max().unwrap_or_default(),
+            Shape::Map(entries) => entries.iter().map(|(_, _, node)| node.depth()).max().unwrap_or_default(),
         }
     }
 
