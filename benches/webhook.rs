@@ -1,4 +1,5 @@
 //! The whole HTTP path of the webhook (TLS, keep-alive) beside a fixed reply by the same server, in the same run: W1 and W2 as ratios.
+//! W6 asks in the ways that cost most connections.
 //! Then what controls of users' own add to a decision (W4, W5), and last the memory of the records (W8), as a share of the objects that they stand for.
 //! Figures are this machine's; the ratios are the claim.
 
@@ -16,7 +17,6 @@ use demarc::{
         answer::{self, Answer},
         review,
         server::{self, Edge},
-        tls::{self, Pair},
     },
     api::Declaration,
     controller::{
@@ -26,38 +26,12 @@ use demarc::{
     controls::custom::MAX_CUSTOM,
     model::subject::Kind,
 };
-use http_body_util::{BodyExt, Full};
-use hyper::client::conn::http1::SendRequest;
-use hyper_util::rt::TokioIo;
-use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
 use serde_json::{Value, json};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    runtime::Runtime,
-};
+use tokio::runtime::Runtime;
 
-const IMAGE: &str = "ghcr.io/acme/payments:1@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
-const BUILT: &str = "2026-01-01T00:00:00Z";
-
-/// A review of a compliant Deployment, padded with environment variables to about `bytes`.
-fn asked(bytes: usize, update: bool) -> Vec<u8> {
-    let build = |env: usize| {
-        let env: Vec<Value> = (0..env).map(|i| json!({"name": format!("SETTING_{i}"), "value": "some-value-of-usual-length"})).collect();
-        let labels = json!({"app": "payments", "app.kubernetes.io/name": "payments", "team": "shop"});
-        let container = json!({"name": "web", "image": IMAGE, "env": env, "ports": [{"containerPort": 8080}], "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}}});
-        let pod = json!({"automountServiceAccountToken": false, "containers": [container], "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}], "restartPolicy": "Always"});
-        let template = json!({"metadata": {"labels": labels, "annotations": {"demarc.dev/encryption-at-rest": "csi", "org.opencontainers.image.created": BUILT}}, "spec": pod});
-        let meta = json!({"name": "payments", "namespace": "shop", "uid": "2f6a", "creationTimestamp": "2026-01-01T00:00:00Z", "labels": labels, "annotations": {"a8r.io/owner": "payments@acme.example"}});
-        let object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": {"replicas": 3, "selector": {"matchLabels": labels}, "template": template}});
-        let mut request = json!({"uid": "705ab4f5-6393-11e8-b7cc-42010a800002", "kind": {"group": "apps", "version": "v1", "kind": "Deployment"}, "resource": {"group": "apps", "version": "v1", "resource": "deployments"},
-            "name": "payments", "namespace": "shop", "operation": if update { "UPDATE" } else { "CREATE" }, "userInfo": {"username": "alice", "groups": ["teams", "system:authenticated"]}, "object": object, "dryRun": false});
-        if update {
-            request["oldObject"] = object;
-        }
-        json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request}).to_string().into_bytes()
-    };
-    (0..4_000).map(build).find(|body| body.len() >= bytes).unwrap()
-}
+#[path = "common/mod.rs"]
+mod common;
+use common::{Client, Server, asked, line, median, serve};
 
 fn index() -> Index {
     index_with(0, "")
@@ -175,48 +149,10 @@ fn own_controls(criterion: &mut Criterion, body: &[u8]) {
     );
 }
 
-struct Client {
-    sender: SendRequest<Full<Bytes>>,
-}
-
-impl Client {
-    async fn connect(server: &Server) -> Self {
-        let mut roots = rustls::RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(&server.ca).unwrap()).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap().with_root_certificates(roots).with_no_client_auth();
-        let stream = TcpStream::connect(("127.0.0.1", server.port)).await.unwrap();
-        stream.set_nodelay(true).unwrap();
-        let stream = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(ServerName::try_from("localhost").unwrap(), stream).await.unwrap();
-        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
-        tokio::spawn(connection);
-        Self { sender }
-    }
-
-    async fn ask(&mut self, path: &str, body: &Bytes) -> Bytes {
-        let request = hyper::Request::post(path).header("host", "localhost").header("content-type", "application/json").body(Full::new(body.clone())).unwrap();
-        self.sender.ready().await.unwrap();
-        let response = self.sender.send_request(request).await.unwrap();
-        assert_eq!(response.status(), 200);
-        response.into_body().collect().await.unwrap().to_bytes()
-    }
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
-fn line(id: &str, ratio: f64, bar: &str, ok: bool, rest: &str) {
-    println!("{id} ratio {ratio:.2} (bar {bar}) {} {rest}", if ok { "ok" } else { "misses" });
-}
-
-/// One request in flight. Criterion measures ours; each of ours has a fixed reply beside it, on the same connection.
-fn latency(criterion: &mut Criterion, runtime: &Runtime, server: &Server, size: &str, body: Vec<u8>) {
-    let body = Bytes::from(body);
-    let mut client = runtime.block_on(Client::connect(server));
+/// Criterion measures ours; each of ours has a fixed reply beside it.
+fn paired(criterion: &mut Criterion, id: &str, bar: f64, rest: &str, mut ask: impl FnMut(&'static str)) {
     let (mut ours, mut floor) = (Vec::new(), Vec::new());
-    criterion.bench_function(&format!("W1 {size}"), |bencher| {
+    criterion.bench_function(id, |bencher| {
         bencher.iter_custom(|rounds| {
             let mut total = Duration::ZERO;
             for round in 0..rounds {
@@ -224,7 +160,7 @@ fn latency(criterion: &mut Criterion, runtime: &Runtime, server: &Server, size: 
                 let paths = if round % 2 == 0 { ["/workloads", "/fixed"] } else { ["/fixed", "/workloads"] };
                 for path in paths {
                     let start = Instant::now();
-                    runtime.block_on(client.ask(path, &body));
+                    ask(path);
                     let took = start.elapsed();
                     if path == "/fixed" {
                         floor.push(took.as_secs_f64() * 1e6);
@@ -238,7 +174,20 @@ fn latency(criterion: &mut Criterion, runtime: &Runtime, server: &Server, size: 
         });
     });
     let (ours, floor) = (median(ours), median(floor));
-    line(&format!("W1 {size}"), ours / floor, "<= 1.30", ours / floor <= 1.3, &format!("p50 {ours:.0} us, fixed reply {floor:.0} us, {} bytes", body.len()));
+    line(id, ours / floor, &format!("<= {bar:.2}"), ours / floor <= bar, &format!("p50 {ours:.0} us, fixed reply {floor:.0} us, {rest}"));
+}
+
+/// One request in flight, on one connection.
+fn latency(criterion: &mut Criterion, runtime: &Runtime, server: &Server, size: &str, body: Vec<u8>) {
+    let body = Bytes::from(body);
+    let mut client = runtime.block_on(Client::connect(server));
+    paired(criterion, &format!("W1 {size}"), 1.3, &format!("{} bytes", body.len()), |path| drop(runtime.block_on(client.ask(path, &body))));
+}
+
+/// W6: each request on a connection of its own, handshake and all.
+fn strangers(criterion: &mut Criterion, runtime: &Runtime, server: &Server, body: Vec<u8>) {
+    let body = Bytes::from(body);
+    paired(criterion, "W6 S a connection a request", 1.1, "no errors", |path| drop(runtime.block_on(async { Client::connect(server).await.ask(path, &body).await })));
 }
 
 /// Seconds for `requests` over the connections, which share them evenly.
@@ -254,11 +203,11 @@ fn flood(runtime: &Runtime, clients: &mut [Client], path: &'static str, body: &B
 }
 
 /// One core kept busy by several connections, in alternating floods.
-fn throughput(criterion: &mut Criterion, runtime: &Runtime, server: &Server, size: &str, connections: usize, body: Vec<u8>) {
+fn throughput(criterion: &mut Criterion, runtime: &Runtime, server: &Server, (id, bar): (&str, f64), connections: usize, body: Vec<u8>) {
     let body = Bytes::from(body);
     let mut clients: Vec<Client> = (0..connections).map(|_| runtime.block_on(Client::connect(server))).collect();
     let (mut ratios, mut rate) = (Vec::new(), (0.0, 0.0));
-    let id = format!("W2 {size} {connections} connections");
+    let id = format!("{id} {connections} connections");
     criterion.bench_function(&id, |bencher| {
         bencher.iter_custom(|requests| {
             let ours = flood(runtime, &mut clients, "/workloads", &body, requests);
@@ -272,40 +221,20 @@ fn throughput(criterion: &mut Criterion, runtime: &Runtime, server: &Server, siz
         });
     });
     let ratio = median(ratios);
-    line(&id, ratio, ">= 0.60", ratio >= 0.6, &format!("{:.0} requests/s, fixed reply {:.0}, {} bytes", rate.0, rate.1, body.len()));
+    line(&id, ratio, &format!(">= {bar:.2}"), ratio >= bar, &format!("{:.0} requests/s, fixed reply {:.0}, {} bytes", rate.0, rate.1, body.len()));
 }
 
-struct Server {
-    port: u16,
-    ca: Vec<u8>,
-}
-
-/// One thread serves, another asks: one core each.
-fn serve() -> Server {
-    let (certificate, key) = tls::self_made(&["localhost"]).unwrap();
-    let (port_sender, port) = std::sync::mpsc::channel();
-    let pair = Arc::new(Pair::from_pem(certificate.clone(), key).unwrap());
-    std::thread::spawn(move || {
-        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async move {
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            port_sender.send(listener.local_addr().unwrap().port()).unwrap();
-            let edge = Edge {
-                shared: index().shared.clone(),
-                trusted: Arc::new(Vec::new()),
-                replica: "one".into(),
-                assigns: demarc::admission::assign::nobody(),
-                now: jiff::Timestamp::now,
-            };
-            let routes = server::routes(edge).merge(Router::new().route("/fixed", post(fixed).layer(axum::extract::DefaultBodyLimit::disable())));
-            let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(pair.server_config().unwrap()));
-            server::serve(listener, acceptor, routes, std::future::pending(), Duration::ZERO).await.unwrap();
-        });
-    });
-    Server { port: port.recv().unwrap(), ca: certificate }
+/// Ours and the fixed reply, by the same server.
+fn serve_both() -> Server {
+    serve(|| {
+        let edge =
+            Edge { shared: index().shared.clone(), trusted: Arc::new(Vec::new()), replica: "one".into(), assigns: demarc::admission::assign::nobody(), now: jiff::Timestamp::now };
+        server::routes(edge).merge(Router::new().route("/fixed", post(fixed).layer(axum::extract::DefaultBodyLimit::disable())))
+    })
 }
 
 fn main() {
-    let server = serve();
+    let server = serve_both();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (small, middle) = (asked(3_600, false), asked(23_500, true));
     let said = runtime.block_on(async { Client::connect(&server).await.ask("/workloads", &Bytes::from(small.clone())).await });
@@ -315,9 +244,12 @@ fn main() {
     latency(&mut criterion, &runtime, &server, "S", small.clone());
     latency(&mut criterion, &runtime, &server, "M", middle.clone());
     for connections in [8, 25, 64] {
-        throughput(&mut criterion, &runtime, &server, "S", connections, small.clone());
+        throughput(&mut criterion, &runtime, &server, ("W2 S", 0.6), connections, small.clone());
     }
-    throughput(&mut criterion, &runtime, &server, "M", 8, middle);
+    throughput(&mut criterion, &runtime, &server, ("W2 M", 0.6), 8, middle);
+    // What a client asks that does not keep its connections, or keeps very many.
+    throughput(&mut criterion, &runtime, &server, ("W6 S", 0.9), 100, small.clone());
+    strangers(&mut criterion, &runtime, &server, small.clone());
     own_controls(&mut criterion, &small);
     memory();
 }

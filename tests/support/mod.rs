@@ -201,6 +201,18 @@ impl ControlPlane {
         self.start_api_server();
     }
 
+    /// Ends kube-controller-manager: what is made stays as it was made, and no Pod is made of a Deployment.
+    pub fn stop_controllers(&mut self) {
+        if let Some(mut controllers) = self.controllers.take() {
+            stop(&mut controllers, Duration::from_secs(10));
+        }
+    }
+
+    /// Where the API server listens on loopback, and its certificate as PEM. Users' tokens are their names and `-token`.
+    pub fn api(&self) -> (u16, Vec<u8>) {
+        (self.port, std::fs::read(self.file("certs/apiserver.crt")).unwrap())
+    }
+
     fn file(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
@@ -252,7 +264,12 @@ impl ControlPlane {
 
     /// Every write that the API server completed.
     pub fn audit(&self) -> Vec<Value> {
-        std::fs::read_to_string(self.file("audit.log")).unwrap_or_default().lines().filter_map(|l| serde_json::from_str(l).ok()).collect()
+        self.audit_log().lines().filter_map(|l| serde_json::from_str(l).ok()).collect()
+    }
+
+    /// The same as text, a line a write.
+    pub fn audit_log(&self) -> String {
+        std::fs::read_to_string(self.file("audit.log")).unwrap_or_default()
     }
 
     /// A kubeconfig for one more user, known by a bearer token.
@@ -327,6 +344,11 @@ impl Said {
 }
 
 impl Demarc {
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it logged.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
