@@ -240,6 +240,19 @@ mod tests {
         serde_json::from_value(object).unwrap()
     }
 
+    /// One that the API server does not take would be tried for ever, and never stand.
+    #[test]
+    fn what_each_row_judges_is_a_word_that_the_definition_takes() {
+        for row in CATALOG {
+            let kinds = spec(row).kinds;
+            assert!(
+                !kinds.is_empty() && kinds.iter().all(|k| k.starts_with(|c: char| c.is_ascii_uppercase()) && k.bytes().all(|b| b.is_ascii_alphabetic())),
+                "{}: {kinds:?}",
+                row.id
+            );
+        }
+    }
+
     #[test]
     fn what_stands_is_held_against_the_catalog() {
         type Change = fn(&mut Value);

@@ -266,7 +266,7 @@ impl Control {
         match self.check {
             Check::Object(_) | Check::Existing(_) => self.kinds.iter().map(|k| k.name()).collect(),
             Check::Namespace(_) => vec!["Namespace"],
-            Check::Requester(..) => vec!["Namespace", "whoever asks"],
+            Check::Requester(..) => vec!["Namespace", "Requester"],
             Check::Cluster(..) => vec!["Cluster"],
         }
     }
