@@ -67,7 +67,7 @@ fn dispatch(command: Command) -> anyhow::Result<u8> {
 }
 
 /// Asks a cluster, from a command that is otherwise done without one.
-fn ask(context: &str, namespaces: &std::collections::BTreeSet<String>) -> anyhow::Result<Vec<cli::cluster::Listed>> {
+fn ask(context: &str, namespaces: &std::collections::BTreeSet<String>) -> anyhow::Result<cli::cluster::Found> {
     // Somebody who watches is told why nothing comes for a while.
     if stderr().is_terminal() {
         let of = if context.is_empty() { "the current context" } else { context };

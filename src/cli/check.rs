@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::{
     baseline,
-    cluster::Listed,
+    cluster::{Found, Listed},
     context::{Context, LABEL, context, is_label, judged_kind},
     declared::{self, declaration},
     github::github,
@@ -53,9 +53,10 @@ Examples:
 
 Where context comes from: the same files, files of --against, and with --context a cluster, in this order. An Ownership (named
 default) declares its namespace, -n where it names none; what is declared nowhere is not judged. Namespaces, StorageClasses,
-PersistentVolumes, claims, ServiceAccounts, bindings, NetworkPolicies and Gateways are what checks look up; what none of them shows is
-unknown (--show-unknown), and a cluster admits it. An object is taken as the child of another when its controller's uid is among the files.
-Without --context nothing asks a cluster; with it no Secret, ConfigMap or workload is read.
+PersistentVolumes, claims, ServiceAccounts, bindings, NetworkPolicies and Gateways are what checks look up, and of a cluster its
+version, nodes, agents and backups; what none of them shows is unknown (--show-unknown), and a cluster admits it. An object is taken
+as the child of another when its controller's uid is among the files.
+Without --context nothing asks a cluster; with it no Secret, ConfigMap or pod is read, and of DaemonSets only how many nodes they run on.
 
 Exit codes: 0 nothing would be refused, 1 a cluster would refuse something, 2 the input is bad: the error says where.
 What --control, --severity and --baseline leave out does not count.";
@@ -137,7 +138,7 @@ impl Least {
 }
 
 /// Asks the cluster of a context about namespaces.
-pub type Ask<'a> = dyn FnMut(&str, &BTreeSet<String>) -> anyhow::Result<Vec<Listed>> + 'a;
+pub type Ask<'a> = dyn FnMut(&str, &BTreeSet<String>) -> anyhow::Result<Found> + 'a;
 
 /// Judges what `args` name; the exit code.
 ///
@@ -197,7 +198,9 @@ fn look_up(args: &Args, context: &str, ask: &mut Ask<'_>, input: &mut Input) -> 
     let at = if context.is_empty() { "the current context".to_owned() } else { format!("context {}", shown(context, 100)) };
     let of = |object: &Object| object.node.get("metadata").and_then(|m| m.get("namespace")).and_then(|n| n.text()).filter(|n| is_label(n)).map(str::to_owned);
     let namespaces = input.objects.iter().map(|object| of(object).unwrap_or_else(|| args.namespace.clone())).collect();
-    for Listed { kind, found } in ask(context, &namespaces).map_err(|error| Bad::of(format_args!("{at}: {error:#}")))? {
+    let Found { server, lists } = ask(context, &namespaces).map_err(|error| Bad::of(format_args!("{at}: {error:#}")))?;
+    input.server = server;
+    for Listed { kind, found } in lists {
         let listed = match found {
             Ok(json) => input.take(format!("{at}, {kind}"), json, true),
             Err(reason) => {

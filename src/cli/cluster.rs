@@ -1,5 +1,5 @@
-//! What `demarc check --context` looks up in a cluster: declarations, namespaces, storage, bindings and policies, by the user's own kubeconfig.
-//! It only lists, and never a Secret, a ConfigMap or a workload; what the user may not list is told as the reason why a control is unknown.
+//! What `demarc check --context` looks up in a cluster: declarations, namespaces, storage, bindings and policies, nodes, agents and backups, by the user's
+//! own kubeconfig. It only lists, and never a Secret, a ConfigMap or a pod; what the user may not list is told as the reason why a control is unknown.
 
 use std::collections::BTreeSet;
 
@@ -9,8 +9,12 @@ use kube::{
     core::{ApiResource, GroupVersionKind},
 };
 
-use super::connect::{Unanswered, Where, pages};
-use crate::api::{Declaration, GROUP};
+use super::connect::{Unanswered, Where, asked, pages};
+use crate::{
+    api::{Declaration, GROUP},
+    controller::index::Kept,
+    model::estate::{NOT_SERVED, Version},
+};
 
 /// What is listed: group, version, kind, and whether it lives in a namespace.
 const KINDS: &[(&str, &str, &str, bool)] = &[
@@ -28,6 +32,18 @@ const KINDS: &[(&str, &str, &str, bool)] = &[
 /// Served only where somebody has installed it.
 const GATEWAYS: &str = "gateway.networking.k8s.io";
 
+/// Of what stands around the workloads, with whether it concerns its own namespace alone. Scans are not looked up: they judge what runs already.
+const ESTATE: [(Kept, bool); 5] = [(Kept::Nodes, false), (Kept::Agents, false), (Kept::Schedules, false), (Kept::Backups, false), (Kept::Snapshots, true)];
+
+/// What a cluster has.
+#[derive(Default)]
+pub struct Found {
+    /// Its API server's version, as far as that is told.
+    pub server: Option<Version>,
+    /// Kind by kind.
+    pub lists: Vec<Listed>,
+}
+
 /// One kind as a cluster has it.
 pub struct Listed {
     /// As facts call it: both kinds of bindings are `RoleBinding`.
@@ -40,11 +56,16 @@ pub struct Listed {
 ///
 /// # Errors
 /// There is no such context, its cluster does not answer, or its declarations cannot be listed: without them nothing could be judged.
-pub async fn list(context: &str, namespaces: &BTreeSet<String>) -> anyhow::Result<Vec<Listed>> {
+pub async fn list(context: &str, namespaces: &BTreeSet<String>) -> anyhow::Result<Found> {
     let client = Where { namespace: None, context: (!context.is_empty()).then(|| context.to_owned()) }.connect().await?.client;
     let mut all = Vec::new();
     let ours = Declaration::ALL.iter().map(|d| (GROUP, "v1alpha1", d.kind(), d.namespaced()));
-    for (group, version, kind, namespaced) in ours.chain(KINDS.iter().copied()) {
+    let estate = ESTATE.iter().map(|(kept, namespaced)| {
+        let [group, version, kind, _] = kept.resource();
+        (group, version, kind, *namespaced)
+    });
+    for (group, version, kind, namespaced) in ours.chain(KINDS.iter().copied()).chain(estate) {
+        let kept = ESTATE.iter().find(|(kept, _)| kept.resource()[2] == kind).map(|(kept, _)| *kept);
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
         let mut items: Vec<DynamicObject> = Vec::new();
         let mut failed = None;
@@ -54,20 +75,23 @@ pub async fn list(context: &str, namespaces: &BTreeSet<String>) -> anyhow::Resul
             match pages(&api, &ListParams::default()).await {
                 Ok(found) => items.extend(found),
                 Err(Unanswered::Missing(_)) if group == GATEWAYS => {}
-                Err(reason) => failed = Some(reason),
+                Err(Unanswered::Missing(_)) if kept.is_some_and(Kept::optional) => failed = Some(NOT_SERVED.to_owned()),
+                Err(reason) => failed = Some(format!("{} cannot be listed: {reason}", resource.plural)),
             }
         }
         // Without them what the cluster would refuse is anybody's guess; parties and people only inform.
         if let (Some(reason), Some(Declaration::Ownership | Declaration::Baseline | Declaration::Control | Declaration::Waiver)) = (&failed, Declaration::find(kind)) {
-            let plural = &resource.plural;
-            anyhow::bail!("{kind}s cannot be listed: {reason}; check that Demarc is installed there, and kubectl auth can-i list {plural}.{GROUP}");
+            anyhow::bail!("{reason}; check that Demarc is installed there, and kubectl auth can-i list {}.{GROUP}", resource.plural);
         }
         let kind = if kind == "ClusterRoleBinding" { "RoleBinding" } else { kind };
         let found = match failed {
-            Some(reason) => Err(format!("{} cannot be listed: {reason}", resource.plural)),
+            Some(reason) => Err(reason),
             None => {
                 for object in &mut items {
                     object.metadata.managed_fields = None;
+                    if matches!(kept, Some(Kept::Nodes | Kept::Agents)) {
+                        slim(object);
+                    }
                 }
                 let typed = items.iter().map(|object| {
                     // Items of a list come without the two.
@@ -82,5 +106,18 @@ pub async fn list(context: &str, namespaces: &BTreeSet<String>) -> anyhow::Resul
         };
         all.push(Listed { kind, found });
     }
-    Ok(all)
+    let version = asked(client.apiserver_version()).await.ok();
+    Ok(Found { server: version.and_then(|info| Version::parse(&format!("{}.{}", info.major, info.minor))), lists: all })
+}
+
+/// A node names its images by the hundred, and a DaemonSet holds environment values: nobody reads them.
+fn slim(object: &mut DynamicObject) {
+    object.metadata.annotations = None;
+    object.metadata.labels = None;
+    if let Some(fields) = object.data.as_object_mut() {
+        fields.remove("spec");
+        if let Some(status) = fields.get_mut("status").and_then(serde_json::Value::as_object_mut) {
+            status.retain(|key, _| matches!(key.as_str(), "nodeInfo" | "desiredNumberScheduled" | "numberReady"));
+        }
+    }
 }

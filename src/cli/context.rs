@@ -19,7 +19,7 @@ use crate::{
     api::{Declaration, GROUP, baseline::Baseline},
     controls::CATALOG,
     model::{
-        estate::Estate,
+        estate::{self, Agent, Backup, Estate, Schedule, Snapshot},
         facts::{Account, ClaimFact, Facts, Namespace, NetworkPolicy, StorageClass, Store, Volume, grantees, strings},
         map::Map,
         selector::Selector,
@@ -57,10 +57,15 @@ pub fn context(namespace: &str, input: &Input, now: Timestamp) -> Result<Context
     let (mut classes, mut volumes, mut claims) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     let mut policies: BTreeMap<String, BTreeMap<String, NetworkPolicy>> = BTreeMap::new();
     let mut gateways = BTreeMap::<String, Gateway>::new();
+    let mut around = Around::default();
     let (mut accounts, mut grants, mut bindings) = (BTreeMap::new(), BTreeMap::<String, BTreeSet<String>>::new(), false);
     // What is judged comes last, and speaks louder than what is only looked up.
     let (looked_up, judged): (Vec<&Object>, Vec<&Object>) = input.objects.iter().partition(|object| object.looked_up);
     let anew: HashSet<_> = judged.iter().map(|object| identity(object, namespace)).collect();
+    // How an agent runs shows in the cluster, whatever the files would make of it.
+    for object in &looked_up {
+        around.take(object, namespace);
+    }
     for object in looked_up.into_iter().filter(|object| !anew.contains(&identity(object, namespace))).chain(judged) {
         let meta = |key: &str| object.node.get("metadata").and_then(|m| m.get(key)).and_then(Node::text).filter(|t| !t.is_empty());
         let name = meta("name").unwrap_or_default().to_owned();
@@ -113,7 +118,7 @@ pub fn context(namespace: &str, input: &Input, now: Timestamp) -> Result<Context
         gateways: store(input, !gateways.is_empty(), gateways, "Gateway"),
         parties: store(input, !declared.parties.is_empty(), std::mem::take(&mut declared.parties), "Party"),
         rosters: store(input, !declared.rosters.is_empty(), std::mem::take(&mut declared.rosters), "Roster"),
-        estate: Estate::none("files do not show them"),
+        estate: around.estate(input),
         unseen: Arc::default(),
     };
     // What is in a file is about to be made.
@@ -123,6 +128,51 @@ pub fn context(namespace: &str, input: &Input, now: Timestamp) -> Result<Context
     let matrices = matrices(namespace, input, &declared, &namespaces, &mut bad);
     bad.extend(declared.bad);
     if bad.is_empty() { Ok(Context { matrices, namespaces, facts, parents: parents(namespace, input) }) } else { Err(bad) }
+}
+
+/// What stands around the workloads.
+#[derive(Default)]
+struct Around {
+    nodes: BTreeMap<String, estate::Node>,
+    agents: BTreeMap<String, Agent>,
+    schedules: BTreeMap<String, Schedule>,
+    backups: BTreeMap<String, Backup>,
+    snapshots: BTreeMap<String, Snapshot>,
+}
+
+impl Around {
+    /// Of what was looked up alone: a manifest has no status, and an agent that is yet to run would be one that runs nowhere.
+    fn take(&mut self, object: &Object, namespace: &str) {
+        let [group, kind, namespace, name] = identity(object, namespace);
+        let key = format!("{namespace}/{name}");
+        match (group, kind) {
+            ("", "Node") => drop(self.nodes.insert(name.to_owned(), estate::Node::from_json(&value(object)))),
+            ("apps", "DaemonSet") if object.node.get("status").is_some() => drop(self.agents.insert(key, Agent::from_json(&value(object)))),
+            ("velero.io", "Schedule") => drop(self.schedules.insert(key, Schedule::from_json(&value(object)))),
+            ("velero.io", "Backup") => drop(self.backups.insert(key, Backup::from_json(&value(object)))),
+            ("snapshot.storage.k8s.io", "VolumeSnapshot") => drop(self.snapshots.insert(key, Snapshot::from_json(&value(object)))),
+            _ => {}
+        }
+    }
+
+    fn estate(self, input: &Input) -> Estate {
+        fn known<T>(input: &Input, found: BTreeMap<String, T>, kind: &str) -> Store<T> {
+            match input.listed.get(kind) {
+                Some(Err(reason)) => Err(reason.clone()),
+                None if found.is_empty() => Err("files do not show them".to_owned()),
+                Some(Ok(())) | None => Ok(Arc::new(found)),
+            }
+        }
+        Estate {
+            server: input.server,
+            nodes: known(input, self.nodes, "Node"),
+            agents: known(input, self.agents, "DaemonSet"),
+            scans: Err("they are of what runs, and not of files".to_owned()),
+            schedules: known(input, self.schedules, "Schedule"),
+            backups: known(input, self.backups, "Backup"),
+            snapshots: known(input, self.snapshots, "VolumeSnapshot"),
+        }
+    }
 }
 
 /// What each namespace promises, by its Ownership, its Baselines and its Waivers.

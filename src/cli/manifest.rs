@@ -13,7 +13,7 @@ use super::{
     document::{self, Document, Span},
     tree::{Node, Place},
 };
-use crate::model::text::shown;
+use crate::model::{estate::Version, text::shown};
 
 /// The most bytes of one file.
 pub const MAX_FILE: u64 = 16 << 20;
@@ -137,6 +137,8 @@ pub struct Input {
     pub objects: Vec<Object>,
     /// Kinds that were read from a cluster as a whole, or why they could not be.
     pub listed: BTreeMap<&'static str, Result<(), String>>,
+    /// The version of the cluster's API server.
+    pub server: Option<Version>,
     seen: BTreeSet<PathBuf>,
     bytes: usize,
     nodes: usize,

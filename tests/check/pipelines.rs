@@ -7,7 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use demarc::cli::{check, cluster::Listed};
+use demarc::cli::{
+    check,
+    cluster::{Found, Listed},
+};
 use serde_json::{Value, json};
 
 use crate::{CheckCommand, OWNERSHIP, POD, checked};
@@ -149,7 +152,7 @@ fn what_is_looked_up_is_not_judged_and_what_is_judged_speaks_louder() {
 }
 
 /// `check` beside a cluster that answers so.
-fn beside(files: &[&str], answer: impl Fn(&str, &BTreeSet<String>) -> anyhow::Result<Vec<Listed>>) -> (u8, String, String) {
+fn beside(files: &[&str], answer: impl Fn(&str, &BTreeSet<String>) -> anyhow::Result<Found>) -> (u8, String, String) {
     let args = ["check"].iter().chain(files).chain(&["--context", "staging", "--show-unknown"]);
     let args = <CheckCommand as clap::Parser>::parse_from(args).args;
     let (mut out, mut err) = (Vec::new(), Vec::new());
@@ -164,18 +167,46 @@ fn a_cluster_says_all_that_it_has_and_why_it_does_not() {
     let own = json!({"apiVersion": "demarc.dev/v1alpha1", "kind": "Ownership", "metadata": {"name": "default", "namespace": "shop"}, "spec": {"serviceModel": "PaaS", "defaultOwner": "team"}});
     let (code, out, err) = beside(&["-f", "-", "-n", "shop"], |context, namespaces| {
         assert_eq!((context, namespaces.iter().map(String::as_str).collect::<Vec<_>>()), ("staging", vec!["shop"]));
-        Ok(vec![
+        let lists = vec![
             Listed { kind: "Ownership", found: list(std::slice::from_ref(&own)) },
             Listed { kind: "NetworkPolicy", found: list(&[]) },
             Listed { kind: "RoleBinding", found: Err("rolebindings cannot be listed: no".to_owned()) },
-        ])
+        ];
+        Ok(Found { lists, ..Found::default() })
     });
     assert_eq!((code, err.as_str()), (1, ""), "{out}");
     assert!(out.contains("error[pod-security-standard]") && out.contains("network-policy-present]: pod/p: no NetworkPolicy selects it"), "{out}");
     let (code, out, err) = beside(&["-f", "-"], |_, _| anyhow::bail!("no answer"));
     assert_eq!((code, out.as_str(), err.as_str()), (2, "", "error: context staging: no answer\n"));
-    let (code, _, err) = beside(&["-f", "-"], |_, _| Ok(vec![Listed { kind: "Ownership", found: Ok(b"[".to_vec()) }]));
+    let (code, _, err) = beside(&["-f", "-"], |_, _| Ok(Found { lists: vec![Listed { kind: "Ownership", found: Ok(b"[".to_vec()) }], server: None }));
     assert!(code == 2 && err.starts_with("error: context staging, Ownership:"), "{err}");
+}
+
+/// The agent's own manifest is judged beside it, which says nothing of how it runs.
+#[test]
+fn nodes_and_agents_of_a_cluster_are_looked_up_and_not_guessed_from_files() {
+    let own = json!({"apiVersion": "demarc.dev/v1alpha1", "kind": "Ownership", "metadata": {"name": "default", "namespace": "shop"}, "spec": {"serviceModel": "PaaS",
+        "policy": {"platform": {"minKubelet": "1.36"}, "tooling": {"runtimeDetection": "shop/watcher"}}}});
+    let manifest = json!({"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "watcher", "namespace": "shop"}, "spec": {"template": {"spec": {"containers": []}}}});
+    let folder = tempfile::tempdir().unwrap();
+    for (name, object) in [("own.json", &own), ("watcher.json", &manifest)] {
+        std::fs::write(folder.path().join(name), object.to_string()).unwrap();
+    }
+    let files = ["-f", folder.path().to_str().unwrap(), "--control", "node-version-supported", "--control", "runtime-detection-present"];
+    let list = |items: &[serde_json::Value]| Ok(json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string().into_bytes());
+    let node = |kubelet: &str| json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"}, "status": {"nodeInfo": {"kubeletVersion": kubelet}}});
+    let agent = |ready: u8| json!({"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "watcher", "namespace": "shop"}, "status": {"desiredNumberScheduled": 1, "numberReady": ready}});
+    let lists = |kubelet: &str, ready: u8| vec![Listed { kind: "Node", found: list(&[node(kubelet)]) }, Listed { kind: "DaemonSet", found: list(&[agent(ready)]) }];
+    let server = demarc::model::estate::Version::parse("1.37");
+    let (_, out, err) = beside(&files, |_, _| Ok(Found { server, lists: lists("v1.37.1", 1) }));
+    assert!(err.is_empty() && !out.contains("node-version-supported]") && !out.contains("runtime-detection-present]"), "{out}{err}");
+    let (_, out, _) = beside(&files, |_, _| Ok(Found { server, lists: lists("v1.35.1", 0) }));
+    assert!(out.contains("nodes run a kubelet older than 1.36: n1") && out.contains("DaemonSet shop/watcher is not ready on every node"), "{out}");
+    let (_, out, _) = beside(&files, |_, _| Ok(Found { server: None, lists: lists("v1.37.1", 1) }));
+    assert!(out.contains("the API server's own version is not seen"), "{out}");
+    let why = || Err("nodes cannot be listed: no".to_owned());
+    let (_, out, _) = beside(&files, |_, _| Ok(Found { server, lists: vec![Listed { kind: "Node", found: why() }] }));
+    assert!(out.contains("nodes are not seen: nodes cannot be listed: no") && out.contains("DaemonSets are not seen: files do not show them"), "{out}");
 }
 
 #[test]

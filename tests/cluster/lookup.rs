@@ -33,6 +33,22 @@ fn files_are_judged_by_what_the_cluster_has() {
 
     let (code, out, err) = check(&kubeconfig, &["-f", file, "--context", "no-such"]);
     assert!((code, out.as_str()) == (2, "") && err.starts_with("error: context no-such: --context no-such: kubectl config get-contexts lists them"), "{err}");
+    // What stands around the workloads, and what the cluster does not serve.
+    let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "old"}, "status": {"nodeInfo": {
+        "kubeletVersion": "v1.19.1", "operatingSystem": "linux", "architecture": "amd64", "bootID": "", "containerRuntimeVersion": "", "kernelVersion": "",
+        "kubeProxyVersion": "", "machineID": "", "osImage": "", "systemUUID": ""}}});
+    world.plane.kubectl(&["create", "-f", "-"], Some(&node.to_string())).result().unwrap();
+    world.accepts("shop", &claim("data", "elsewhere"));
+    let policy = json!({"platform": {"minKubelet": "1.20"}, "tooling": {"runtimeDetection": "shop/watcher"}});
+    let own = json!({"apiVersion": "demarc.dev/v1alpha1", "kind": "Ownership", "metadata": {"name": "default", "namespace": "shop"},
+        "spec": {"serviceModel": "PaaS", "policy": policy, "reviews": {"restoreTest": {"lastCompleted": jiff::Timestamp::now()}}}});
+    let declared = folder.path().join("own.json");
+    std::fs::write(&declared, own.to_string()).unwrap();
+    let (_, out, err) = check(&kubeconfig, &["-f", declared.to_str().unwrap(), "--context", "--show-unknown"]);
+    for said in ["older than 1.20: old", "too far from the API server's version", "there is no DaemonSet shop/watcher", "backups are not seen: the cluster does not serve them"] {
+        assert!(out.contains(said), "{said}: {out}{err}");
+    }
+
     let stranger = world.plane.kubeconfig_of("stranger", "no-token");
     let (code, out, err) = check(&stranger, &["-f", file, "-n", "shop", "--context"]);
     assert!((code, out.as_str()) == (2, "") && err.contains("s cannot be listed: Unauthorized") && err.contains("auth can-i"), "{err}");
