@@ -324,5 +324,7 @@ async fn an_unknown_control_is_refused_with_its_neighbour() {
     }
 }
 
+#[path = "catalog.rs"]
+mod catalog;
 #[path = "guard.rs"]
 mod guard;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     access::{RIGHTS, token},
     support::{ControlPlane, Said, eventually},
-    world::{SOON, World, binary},
+    world::{SOON, World, binary, nothing_slipped_in, only},
 };
 
 const ID: &str = "pvc-storage-encrypted";
@@ -85,4 +85,35 @@ fn the_catalog_is_published_and_nobody_elses_to_write() {
     assert_eq!(before, CATALOG.len() + 3, "{}", demarc.log());
     assert!(!demarc.log().contains("cannot be published"), "{}", demarc.log());
     world.demarc.take().unwrap().kill();
+}
+
+/// The same objects as in tests/admission/catalog.rs, a namespace a control.
+#[test]
+fn every_control_of_objects_admits_what_holds_and_refuses_what_does_not() {
+    let world = World::start();
+    let rows: Vec<Value> = serde_saphyr::from_str(&std::fs::read_to_string("tests/data/catalog.yaml").unwrap()).unwrap();
+    for row in &rows {
+        let id = row["control"].as_str().unwrap();
+        let namespace = format!("of-{id}");
+        let mut controls = only(&[id]);
+        controls.as_array_mut().unwrap().push(json!({"control": id, "owner": "Customer", "enforcement": "Deny"}));
+        let policy = if row["policy"].is_null() { json!({}) } else { row["policy"].clone() };
+        world.declare(&namespace, &json!({"controls": controls, "policy": policy}));
+        for fact in row["facts"].as_array().into_iter().flatten() {
+            world.accepts(&namespace, fact);
+        }
+        // What stands beside it reaches Demarc some moments later; until then it cannot be told.
+        eventually(&format!("{id} refuses"), SOON, || {
+            let said = world.plane.kubectl(&["apply", "-n", &namespace, "--dry-run=server", "-f", "-"], Some(&row["bad"].to_string()));
+            if said.err.contains(id) { Ok(()) } else { Err(format!("{said:?}")) }
+        });
+        world.rejects(&namespace, &row["bad"], id);
+        for which in ["good", "unknown", "none"] {
+            // The Gateway API is not served here.
+            if row[which].is_object() && row[which]["kind"] != "Gateway" {
+                world.accepts(&namespace, &row[which]);
+            }
+        }
+    }
+    nothing_slipped_in(&world);
 }
