@@ -168,6 +168,8 @@ pub async fn follow(api: Api<DynamicObject>, what: &str, health: Arc<Health>, mu
             Err(Failure::Api(error)) if health.optional && is_code(&error, 404) => {
                 sink(Change::Listed(std::collections::HashSet::new()));
                 health.absent.store(true, Ordering::Release);
+                // Whoever may not ask is told so before that.
+                health.denied.store(false, Ordering::Release);
                 health.hear();
                 health.full.store(true, Ordering::Release);
                 sleep(MAX_PAUSE).await;

@@ -4,8 +4,9 @@
 use serde_json::{Value, json};
 
 use crate::{
-    support::eventually,
-    world::{SOON, World, claim, only, spec, workload},
+    access::{RIGHTS, token},
+    support::{ControlPlane, eventually},
+    world::{SOON, World, binary, claim, named, only, spec, workload},
 };
 
 fn crd(group: &str, version: &str, kind: &str, plural: &str) -> Value {
@@ -88,4 +89,56 @@ fn scans_backups_and_nodes_are_read_where_and_while_they_are_served() {
     says(&world, "backup-current", "does not serve them");
     let ready = world.field("shop", "ownership/default", ".status.conditions[?(@.type==\"Ready\")].status");
     assert_eq!(ready, "True");
+}
+
+/// The kinds are served, and Demarc's role says nothing of them.
+#[test]
+fn what_rbac_forbids_to_be_read_is_unknown_and_everything_else_goes_on() {
+    let plane = ControlPlane::start();
+    let forbidden = ["nodes", "vulnerabilityreports", "schedules", "backups", "volumesnapshots", "gateways"];
+    let whole: Value = serde_saphyr::from_str(RIGHTS).unwrap();
+    let mut rights = whole.clone();
+    for rule in rights["items"].as_array_mut().unwrap().iter_mut().filter_map(|o| o["rules"].as_array_mut()).flatten() {
+        rule["resources"].as_array_mut().unwrap().retain(|r| !forbidden.contains(&r.as_str().unwrap()));
+    }
+    for object in rights["items"].as_array_mut().unwrap() {
+        if let Some(rules) = object["rules"].as_array_mut() {
+            rules.retain(|rule| rule["resources"].as_array().is_some_and(|r| !r.is_empty()));
+        }
+    }
+    plane.kubectl(&["apply", "-f", "-"], Some(&rights.to_string())).result().unwrap();
+    let gateways = "gateway.networking.k8s.io";
+    for (group, version, kind, plural) in [
+        ("aquasecurity.github.io", "v1alpha1", "VulnerabilityReport", "vulnerabilityreports"),
+        ("velero.io", "v1", "Schedule", "schedules"),
+        ("velero.io", "v1", "Backup", "backups"),
+        (gateways, "v1", "Gateway", "gateways"),
+        (gateways, "v1", "HTTPRoute", "httproutes"),
+    ] {
+        let mut definition = crd(group, version, kind, plural);
+        definition["metadata"]["annotations"] = json!({"api-approved.kubernetes.io": "https://github.com/kubernetes-sigs/gateway-api/pull/2466"});
+        plane.kubectl(&["apply", "-f", "-"], Some(&definition.to_string())).result().unwrap();
+        plane.kubectl(&["wait", &format!("crd/{plural}.{group}"), "--for=condition=Established", "--timeout=30s"], None).result().unwrap();
+    }
+    let demarc = plane.demarc_as(binary(), "one", &plane.kubeconfig_of("one", &token(&plane, "demarc")));
+    let world = World { demarc: Some(demarc), plane };
+    let asked = ["vulnerability-scan-current", "backup-current", "node-version-supported", "exposure-declared", "pod-security-standard"];
+    world.declare("shop", &json!({"policy": {"platform": {"minKubelet": "1.20"}}, "controls": only(&asked), "reviews": {"restoreTest": {"lastCompleted": ago(86_400)}}}));
+    world.accepts("shop", &claim("data", ""));
+    world.accepts("shop", &workload("Deployment", "web", &spec("r.example/web:1", false)));
+    let route = named("HTTPRoute", "gateway.networking.k8s.io/v1", "public", json!({"parentRefs": [{"name": "front"}], "hostnames": ["a.example"], "rules": []}));
+    eventually("the CRD's endpoint", SOON, || world.apply("shop", &route).result());
+    for control in &asked[..4] {
+        says(&world, control, "RBAC forbids reading them");
+        says(&world, control, "Unknown");
+    }
+    world.rejects("shop", &workload("Pod", "violator", &spec("nginx", true)), "pod-security-standard");
+    assert_eq!(world.demarc.as_ref().unwrap().readyz(), 200);
+
+    // Given back, it heals by itself.
+    world.plane.kubectl(&["apply", "-f", "-"], Some(&whole.to_string())).result().unwrap();
+    eventually("healed", 4 * SOON, || {
+        let left: Vec<String> = asked[..4].iter().map(|control| said(&world, control)).filter(|said| said.contains("RBAC forbids")).collect();
+        if left.is_empty() { Ok(()) } else { Err(left.join("; ")) }
+    });
 }
