@@ -30,6 +30,7 @@ mod operators;
 mod people;
 mod proof;
 mod reach;
+mod unnamed;
 mod waivers;
 mod workloads;
 mod world;

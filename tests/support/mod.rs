@@ -10,6 +10,7 @@ use std::{
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
+    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -25,6 +26,7 @@ pub struct ControlPlane {
     etcd: Option<Child>,
     api: Option<Child>,
     controllers: Option<Child>,
+    told: Mutex<Vec<(String, String)>>,
 }
 
 /// What a command said.
@@ -105,7 +107,7 @@ impl ControlPlane {
     pub fn start() -> Self {
         let assets = std::env::var("KUBEBUILDER_ASSETS").expect("KUBEBUILDER_ASSETS is not set: run `make test`, which builds the control plane and sets it");
         let dir = tempfile::tempdir().unwrap();
-        let mut plane = Self { assets: assets.into(), dir, port: free_port(), etcd_port: free_port(), etcd: None, api: None, controllers: None };
+        let mut plane = Self { assets: assets.into(), dir, port: free_port(), etcd_port: free_port(), etcd: None, api: None, controllers: None, told: Mutex::default() };
         plane.write_files();
         let (client, peer) = (format!("http://127.0.0.1:{}", plane.etcd_port), format!("http://127.0.0.1:{}", free_port()));
         let args = [
@@ -259,7 +261,24 @@ impl ControlPlane {
         }
         let output = child.wait_with_output().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        Said { ok: output.status.success(), out: text(output.stdout), err: text(output.stderr) }
+        let said = Said { ok: output.status.success(), out: text(output.stdout), err: text(output.stderr) };
+        // kubectl repeats what it was given; what it was told comes after this, or is a warning.
+        let warnings = said.err.lines().filter_map(|line| line.strip_prefix("Warning: "));
+        let told = said.err.split_once("denied the request: ").map(|(_, told)| told).into_iter().chain(warnings).map(|told| (user.to_owned(), told.to_owned()));
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).extend(told);
+        said
+    }
+
+    /// What users were told with a refusal or as a warning, each with the user.
+    pub fn told(&self) -> Vec<(String, String)> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What every replica has logged so far.
+    pub fn logs(&self) -> String {
+        let files = std::fs::read_dir(self.dir.path()).unwrap().map(|entry| entry.unwrap().path());
+        let logs = files.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("demarc-") && path.extension().is_some_and(|e| e == "log"));
+        logs.filter_map(|path| std::fs::read_to_string(path).ok()).collect()
     }
 
     /// Every write that the API server completed.
