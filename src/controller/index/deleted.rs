@@ -57,3 +57,60 @@ impl Index {
         gone.into_iter().filter(|(at, _)| at.elapsed() < KEPT).map(|(_, deleted)| deleted).filter(stays).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        api::{API_VERSION, Declaration},
+        controller::{index::Source, watch::Change},
+    };
+
+    fn ownership(namespace: &str, uid: &str) -> Box<kube::api::DynamicObject> {
+        let object = json!({"apiVersion": API_VERSION, "kind": "Ownership", "metadata": {"name": "default", "namespace": namespace, "uid": uid}, "spec": {"serviceModel": "PaaS"}});
+        Box::new(serde_json::from_value(object).unwrap())
+    }
+
+    fn namespace(index: &Index, name: &str, leaves: bool) {
+        let mut meta = json!({"name": name, "uid": format!("n-{name}")});
+        if leaves {
+            meta["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+        }
+        let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": meta});
+        index.take(Source::Namespaces, &Change::Applied(Box::new(serde_json::from_value(object).unwrap())));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_goes_alone_is_told_once_and_not_long_after() {
+        let source = Source::Declared(Declaration::Ownership);
+        let index = Index::default();
+        for name in ["shop", "vault", "brief", "gone"] {
+            namespace(&index, name, false);
+            index.take(source, &Change::Applied(ownership(name, name)));
+        }
+        let told = || index.drain_deleted().into_iter().map(|d| (d.namespace, d.uid)).collect::<Vec<_>>();
+        let of = |name: &str| vec![(name.to_owned(), name.to_owned())];
+        assert!(told().is_empty());
+        index.take(source, &Change::Deleted(ownership("shop", "shop")));
+        assert_eq!(told(), of("shop"));
+        assert!(told().is_empty(), "once");
+        index.take(source, &Change::Deleted(ownership("shop", "shop")));
+        assert!(told().is_empty(), "what is gone does not go");
+        // With its namespace, whether that is still there or not.
+        namespace(&index, "brief", true);
+        index.take(source, &Change::Deleted(ownership("brief", "brief")));
+        index.take(source, &Change::Deleted(ownership("gone", "gone")));
+        index.take(Source::Namespaces, &Change::Listed(["n-shop", "n-vault", "n-brief"].map(str::to_owned).into()));
+        assert!(told().is_empty());
+        // By a list that lacks it, as when nobody watched.
+        index.take(source, &Change::Listed(HashSet::new()));
+        tokio::time::advance(Duration::from_secs(59)).await;
+        assert_eq!(told(), of("vault"));
+        index.take(source, &Change::Applied(ownership("vault", "2")));
+        index.take(source, &Change::Deleted(ownership("vault", "2")));
+        tokio::time::advance(KEPT).await;
+        assert!(told().is_empty(), "another led, and told, or nobody did");
+    }
+}
