@@ -114,7 +114,7 @@ fn kept_and_judged_alike(kind: Kind, json: &str, matrix: &Matrix) {
     let Ok(mut object) = serde_json::from_str::<Value>(json) else { return };
     // As the API server stores it.
     for (key, value) in [("uid", "kept"), ("namespace", "shop")] {
-        match object["metadata"].as_object_mut() {
+        match object.get_mut("metadata").and_then(Value::as_object_mut) {
             Some(meta) => drop(meta.insert(key.to_owned(), json!(value))),
             None => return,
         }

@@ -181,7 +181,9 @@ proptest! {
         }
         let same = value.as_ref() == Some(&before);
         let names = matches!(&value, Some(Value::String(text)) if evidence.ends_with("owner") && text != HUGE && !text.trim().is_empty());
-        prop_assume!(!same && !names);
+        // A list where an object belongs reads as an empty object, and an entry without hosts is TLS for all of them. The API server refuses such a list itself.
+        let every_host = evidence == &"/spec/tls" && value == Some(json!([[]]));
+        prop_assume!(!same && !names && !every_host);
         prop_assert_ne!(verdicts(text(&review).as_bytes()), Some(true), "{} by {:?}", evidence, value);
     }
 }
