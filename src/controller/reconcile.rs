@@ -67,6 +67,8 @@ pub(super) enum WriteError {
     Api(#[from] kube::Error),
     #[error("another replica may lead")]
     Unled,
+    #[error("a status that was kept cannot be read: {0}")]
+    Kept(#[from] std::io::Error),
     #[error("no answer within 10 s")]
     Silent(#[from] tokio::time::error::Elapsed),
 }
@@ -193,7 +195,7 @@ impl Reconciler {
         }
         let Some(stored) = self.index.stored(name) else { return enrolment.map(|()| report.and_then(|r| r.turns)) };
         let (old, generation) = match &stored.ownership {
-            Some(ownership) => (ownership.status.clone(), ownership.metadata.generation.unwrap_or_default()),
+            Some(ownership) => (stored.status()?, ownership.metadata.generation.unwrap_or_default()),
             None => self.status_of_unreadable(name).await?,
         };
         let standing = self.index.standing(namespace);

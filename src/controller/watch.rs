@@ -127,7 +127,8 @@ impl Health {
         self.unserved.load(Ordering::Acquire)
     }
 
-    /// How many objects a page of a list holds: a report of a vulnerability scan may be large, and a page is in memory as a whole.
+    /// How many objects a page of a list holds. A page is in memory as a whole, and takes some ten times what it is as text: an Ownership with its
+    /// status is 20 KB of it, and a report of a vulnerability scan may be larger.
     fn page(&self) -> u32 {
         if self.optional && !self.metadata { 20 } else { 100 }
     }

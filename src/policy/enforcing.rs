@@ -46,9 +46,12 @@ pub enum Proof {
     Missing(Fault),
 }
 
+/// The condition's type.
+pub const ENFORCING: &str = "Enforcing";
+
 /// Whether the condition stands among these.
 pub fn stands(conditions: &[Condition]) -> bool {
-    conditions.iter().any(|c| c.type_ == "Enforcing" && c.status == "True")
+    conditions.iter().any(|c| c.type_ == ENFORCING && c.status == "True")
 }
 
 /// A condition's status, reason and message.

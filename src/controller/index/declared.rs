@@ -8,11 +8,18 @@ use std::{
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::DynamicObject;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, value::MapDeserializer};
+use serde_json::{Value, json};
 
-use super::Touched;
+use super::{Touched, packed::Packed};
 use crate::{
-    api::{Declaration, baseline::Baseline, control::Control, ownership::Ownership, waiver::Waiver},
+    api::{
+        Declaration,
+        baseline::Baseline,
+        control::Control,
+        ownership::{Ownership, OwnershipStatus},
+        waiver::Waiver,
+    },
     controller::{
         install::SYSTEM_NAMESPACES,
         publish::{self, Found},
@@ -21,7 +28,7 @@ use crate::{
     model::{facts::Namespace, map::Map, selector::Selector, subject::Kind},
     policy::{
         book::{Book, Promise},
-        enforcing::stands,
+        enforcing::{ENFORCING, stands},
         floor::Floor,
         history::Managers,
         mark,
@@ -32,8 +39,9 @@ use crate::{
 /// One stored Ownership.
 #[derive(Clone, Debug)]
 pub struct Stored {
-    /// As read; `None` when it does not parse.
+    /// As read, but for its status, of which only what decides is kept; `None` when it does not parse.
     pub ownership: Option<Arc<Ownership>>,
+    status: Option<Packed>,
     /// Its place in history, for writes that must not clobber.
     pub version: String,
     /// Its uid, for Events.
@@ -42,6 +50,22 @@ pub struct Stored {
     pub managers: Arc<Managers>,
     /// The last that could be read, and what is wrong with what is stored since.
     held: (Option<Arc<Ownership>>, Option<String>),
+}
+
+impl Stored {
+    /// The status as it was read; `None` where there was none.
+    ///
+    /// # Errors
+    /// None that memory can have.
+    pub fn status(&self) -> std::io::Result<Option<OwnershipStatus>> {
+        self.status.as_ref().map(Packed::status).transpose()
+    }
+}
+
+/// What of a status decides: since when what is denied is denied, and whether enforcement was proven.
+fn deciding(status: OwnershipStatus) -> OwnershipStatus {
+    let matrix = status.matrix.into_iter().filter(|row| row.forbidden_since.is_some()).collect();
+    OwnershipStatus { conditions: status.conditions.into_iter().filter(|c| c.type_ == ENFORCING).collect(), matrix, ..OwnershipStatus::default() }
 }
 
 #[derive(Debug, Default)]
@@ -77,8 +101,11 @@ fn read<K: DeserializeOwned>(object: &DynamicObject) -> Result<K, String> {
         labels: meta.labels.clone(),
         ..ObjectMeta::default()
     };
-    let slim = DynamicObject { types: object.types.clone(), metadata, data: object.data.clone() };
-    serde_json::to_value(slim).and_then(serde_json::from_value).map_err(|e| e.to_string())
+    let slim = DynamicObject { types: object.types.clone(), metadata, data: json!({}) };
+    let head = serde_json::to_value(slim).map_err(|e| e.to_string())?;
+    // Without a copy of the rest: of an Ownership that is changed often, it is nearly all.
+    let fields = [&head, &object.data].into_iter().filter_map(Value::as_object).flatten().map(|(key, value)| (key.as_str(), value));
+    K::deserialize(MapDeserializer::<_, serde_json::Error>::new(fields)).map_err(|e| e.to_string())
 }
 
 impl Declared {
@@ -151,12 +178,16 @@ impl Declared {
         let namespace = object.metadata.namespace.clone().unwrap_or_default();
         match kind {
             Declaration::Ownership => {
-                let parsed = read::<Ownership>(object).map(Arc::new);
-                let (ownership, broken) = match parsed {
-                    Ok(ownership) => (Some(ownership), None),
+                let parsed = read::<Ownership>(object).and_then(|mut ownership| {
+                    let status = ownership.status.as_ref().map(Packed::new).transpose().map_err(|e| e.to_string())?;
+                    ownership.status = ownership.status.map(deciding);
+                    Ok((Arc::new(ownership), status))
+                });
+                let (ownership, status, broken) = match parsed {
+                    Ok((ownership, status)) => (Some(ownership), status, None),
                     Err(reason) => {
                         tracing::warn!(namespace, reason, "a stored ownership cannot be read");
-                        (None, Some(reason))
+                        (None, None, Some(reason))
                     }
                 };
                 let last_good = ownership.clone().or_else(|| self.ownerships.get(&namespace)?.held.0.clone());
@@ -164,6 +195,7 @@ impl Declared {
                 let managers = Arc::new(ownership.as_ref().map(|o| Managers::read(fields, &o.spec)).unwrap_or_default());
                 let stored = Stored {
                     ownership,
+                    status,
                     managers,
                     version: object.metadata.resource_version.clone().unwrap_or_default(),
                     uid: object.metadata.uid.clone().unwrap_or_default(),

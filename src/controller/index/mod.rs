@@ -8,6 +8,7 @@ mod estate;
 mod facts;
 mod guarded;
 mod owned;
+mod packed;
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
