@@ -60,6 +60,8 @@ case $cluster in
     on_node="docker exec demarc-e2e-control-plane"
     ;;
 esac
+# The node's address is nobody's proxy to reach.
+[ "$cluster" != node ] || export NO_PROXY="${NO_PROXY:+$NO_PROXY,}198.18.44.2" no_proxy="${no_proxy:+$no_proxy,}198.18.44.2"
 # One after another: there is one cluster, and one release in it.
 DEMARC_E2E_KUBECONFIG="$kubeconfig" DEMARC_E2E_KUBECTL="$kubectl" DEMARC_E2E_HELM="$tools/$helm" DEMARC_E2E_ON_NODE="$on_node" DEMARC_E2E_CERT_MANAGER="$certmanager" \
   cargo test --test node -- --ignored --test-threads=1 --nocapture

@@ -14,7 +14,7 @@ fail() { echo "error: $*" >&2; exit 1; }
 
 need_root() { [ "$(id -u)" = 0 ] || fail "a node mounts, makes network interfaces and starts containers: run this as root (sudo -E make node)"; }
 
-need_packages() { "$here/packages.sh" runc=runc ptp=containernetworking-plugins iptables=iptables ip=iproute2 pkill=procps openssl=openssl cc=gcc; }
+need_packages() { "$here/packages.sh" runc=runc buildah=buildah ptp=containernetworking-plugins iptables=iptables ip=iproute2 pkill=procps openssl=openssl cc=gcc; }
 
 # Why this machine cannot be a node, in one line; nothing when it can. It tries what a node does first, and leaves nothing.
 why_not() {

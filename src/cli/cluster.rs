@@ -89,7 +89,7 @@ pub async fn list(context: &str, namespaces: &BTreeSet<String>) -> anyhow::Resul
             None => {
                 for object in &mut items {
                     object.metadata.managed_fields = None;
-                    if matches!(kept, Some(Kept::Nodes | Kept::Agents)) {
+                    if matches!(kept, Some(Kept::Nodes | Kept::Agents | Kept::Backups)) {
                         slim(object);
                     }
                 }
@@ -110,14 +110,18 @@ pub async fn list(context: &str, namespaces: &BTreeSet<String>) -> anyhow::Resul
     Ok(Found { server: version.and_then(|info| Version::parse(&format!("{}.{}", info.major, info.minor))), lists: all })
 }
 
-/// A node names its images by the hundred, and a DaemonSet holds environment values: nobody reads them.
+/// A node names its images by the hundred, a DaemonSet holds environment values, and backups are many: nobody reads that. What is left is nobody's
+/// parent any more.
 fn slim(object: &mut DynamicObject) {
     object.metadata.annotations = None;
-    object.metadata.labels = None;
+    object.metadata.uid = None;
+    if let Some(labels) = &mut object.metadata.labels {
+        labels.retain(|key, _| key == "velero.io/schedule-name");
+    }
     if let Some(fields) = object.data.as_object_mut() {
         fields.remove("spec");
         if let Some(status) = fields.get_mut("status").and_then(serde_json::Value::as_object_mut) {
-            status.retain(|key, _| matches!(key.as_str(), "nodeInfo" | "desiredNumberScheduled" | "numberReady"));
+            status.retain(|key, _| matches!(key.as_str(), "nodeInfo" | "desiredNumberScheduled" | "numberReady" | "phase" | "completionTimestamp"));
         }
     }
 }

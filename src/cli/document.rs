@@ -66,13 +66,14 @@ impl Extend<Node> for Heads {
 pub fn read(name: &str, text: &str, nodes: usize) -> Result<Vec<Document>, Bad> {
     let Heads(mut heads) = parse(name, text, nodes)?;
     let mut to = text.len();
-    let mut whole = true;
+    // A directive holds for what follows it, and so does whatever shares a line with it.
+    let mut whole = !text.lines().any(|line| line.starts_with('%'));
     for Head { document, cut, shallow } in heads.iter_mut().rev() {
         let span = lines(text, document.node.place(), to).map(|span| Span { shallow: *shallow, ..span });
         to = span.map_or(to, |span| span.from);
+        whole &= span.is_some();
         if *cut {
             document.rest = span;
-            whole &= span.is_some();
         }
     }
     if whole {
@@ -100,7 +101,7 @@ fn lines(text: &str, begins: Place, to: usize) -> Option<Span> {
     let before = text.get(..begins.offset as usize)?;
     let from = before.rfind('\n').map_or(0, |at| at + 1);
     let part = text.get(from..to)?;
-    let own = before[from..].bytes().all(|b| b == b' ') && !part.contains('\r') && !part.lines().any(|line| line.starts_with('%'));
+    let own = before[from..].bytes().all(|b| b == b' ') && !part.contains('\r');
     own.then_some(Span { from, to, lines_before: begins.line - 1, shallow: false })
 }
 
@@ -196,9 +197,13 @@ mod tests {
 
     #[test]
     fn what_does_not_begin_with_a_line_of_its_own_is_kept() {
-        for text in
-            ["--- {apiVersion: v1, kind: Pod}\n", "%TAG !e! tag:example.com,2000:\n---\napiVersion: v1\nkind: Pod\n...\n%YAML 1.2\n---\na: 1\n", "apiVersion: v1\r\nkind: Pod\r\n"]
-        {
+        for text in [
+            "--- {apiVersion: v1, kind: Pod}\n",
+            "%TAG !e! tag:example.com,2000:\n---\napiVersion: v1\nkind: Pod\n...\n%YAML 1.2\n---\na: 1\n",
+            "apiVersion: v1\r\nkind: Pod\r\n",
+            "%TAG !e! tag:example.com,2000:\n---\napiVersion: v1\nkind: Pod\nspec: !e!x {}\n",
+            "apiVersion: v1\nkind: Pod\n--- {apiVersion: x/v1, kind: Y}\n",
+        ] {
             assert!(read("file", text, MAX_NODES).unwrap().iter().all(|document| document.rest.is_none()), "{text}");
         }
     }
