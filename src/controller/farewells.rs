@@ -10,6 +10,9 @@ use super::{
 };
 use crate::{api::Declaration, model::text::shown};
 
+/// So many are told by Events in one pass, each of which waits for its answer. Of more at once the log and the count tell.
+const MOST: usize = 20;
+
 impl Reconciler {
     /// Tells of those that were deleted since it was last asked.
     pub(super) async fn farewells(&self, teller: &Teller) {
@@ -18,11 +21,14 @@ impl Reconciler {
             return;
         }
         let (book, baselines) = (self.index.shared.book.load_full(), self.index.baselines());
-        for Deleted { namespace, uid } in gone {
+        for (before, Deleted { namespace, uid }) in gone.into_iter().enumerate() {
             let holding = book.floors.get(&namespace).map(|floor| floor.baselines.as_slice()).unwrap_or_default();
             let made_anew = self.index.stored(&namespace).is_some();
             self.index.shared.tally.departed();
             tracing::warn!(namespace, baselines = ?holding, made_anew, "an ownership was deleted");
+            if before >= MOST {
+                continue;
+            }
             let rest = match (made_anew, holding) {
                 (true, _) => "another was made since".to_owned(),
                 (false, []) => "no Baseline holds here, so nothing is asked any more".to_owned(),

@@ -79,7 +79,11 @@ async fn watch(client: Client, index: Arc<Index>, kind: String) {
         let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
         tokio::select! {
             () = follow(api, &kind, health.clone(), |change| index.take_owner(&name, &change)) => {}
-            () = served(&index, &kind, &resource, &health) => {}
+            () = served(&index, &kind, &resource, &health) => {
+                // Discovery may go on listing what is not there: it is not asked again at once.
+                index.see_owners(&kind, Some("the API server does not serve it any more".to_owned()));
+                sleep(AGAIN).await;
+            }
         }
     }
 }

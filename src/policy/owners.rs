@@ -78,8 +78,8 @@ pub fn made(owners: &Owners, uid: &str, controllers: &Controllers) -> Option<Opt
     owners.get(uid).filter(|owner| controllers.names(&owner.kind)).map(|owner| owner.created)
 }
 
-/// The most siblings that one is held against.
-const MOST: usize = 100;
+/// The most siblings that one is held against, the oldest first. Each is a decision of its own, and reviews wait meanwhile.
+const MOST: usize = 16;
 
 /// What the siblings of an object violate that stand and have the same containers, or some more or fewer; `None` where there are none. A custom
 /// resource may have Pods of several sorts, and one sort says nothing of another.
