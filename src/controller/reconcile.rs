@@ -264,7 +264,9 @@ impl Reconciler {
     fn marks(&self, book: &Book, namespace: &Namespace, denied: Option<&str>, now: Timestamp) -> BTreeMap<String, Option<String>> {
         let holding = book.floors.get(&namespace.name).map(|f| &*f.baselines).unwrap_or_default();
         let key = |baseline: &str| format!("{MEMBER_PREFIX}{baseline}");
-        let value = mark::value(denied.map(|denied| (mark::since(&namespace.labels, denied).unwrap_or(whole_second(now)), denied)));
+        // A time that is yet to come was written by a clock that ran ahead, and would spare what comes until then.
+        let since = |denied| mark::since(&namespace.labels, denied).unwrap_or(Timestamp::MAX).min(whole_second(now));
+        let value = mark::value(denied.map(|denied| (since(denied), denied)));
         let lacks = holding.iter().map(|b| key(b)).filter(|mark| namespace.labels.get(mark).is_none_or(|v| *v != value)).map(|mark| (mark, Some(value.clone())));
         let gone = mark::members(&namespace.labels).filter(|b| !self.index.has_baseline(b)).map(|b| (key(b), None));
         lacks.chain(gone).collect()

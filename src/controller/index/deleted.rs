@@ -108,6 +108,13 @@ mod tests {
         index.take(source, &Change::Listed(HashSet::new()));
         tokio::time::advance(Duration::from_secs(59)).await;
         assert_eq!(told(), of("vault"));
+        // Or that has another in its place.
+        index.take(source, &Change::Applied(ownership("shop", "shop")));
+        index.take(source, &Change::Applied(ownership("shop", "shop")));
+        assert!(told().is_empty(), "it only changed");
+        index.take(source, &Change::Applied(ownership("shop", "another")));
+        index.take(source, &Change::Listed(["another".to_owned()].into()));
+        assert_eq!(told(), of("shop"));
         index.take(source, &Change::Applied(ownership("vault", "2")));
         index.take(source, &Change::Deleted(ownership("vault", "2")));
         tokio::time::advance(KEPT).await;

@@ -378,6 +378,9 @@ impl State {
         self.mark(touched);
         match source {
             Source::Declared(kind) => {
+                if kind == Declaration::Ownership {
+                    self.made_anew(object);
+                }
                 let touched = self.declared.apply(kind, object);
                 self.mark(touched);
                 self.mark_selected(kind);
@@ -406,6 +409,14 @@ impl State {
                 self.mark(touched);
             }
             Source::StorageClasses | Source::Volumes | Source::Estate(_) | Source::Subjects(_) => {}
+        }
+    }
+
+    /// Another stands where one was: nobody watched when that went, and it is told all the same.
+    fn made_anew(&mut self, object: &DynamicObject) {
+        let (Some(namespace), Some(uid)) = (object.metadata.namespace.as_deref(), object.metadata.uid.as_deref()) else { return };
+        if let Some(stored) = self.declared.ownerships.get(namespace).filter(|stored| stored.uid != uid) {
+            self.departures.ownership(namespace, &stored.uid);
         }
     }
 
