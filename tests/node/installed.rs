@@ -95,7 +95,8 @@ pub fn deployment(name: &str, privileged: bool) -> Value {
 pub fn declare(namespace: &str) {
     let spec = json!({"serviceModel": "PaaS", "mode": "Enforce", "parties": {"customer": "acme", "provider": "azure"}});
     let ownership = json!({"apiVersion": "demarc.dev/v1alpha1", "kind": "Ownership", "metadata": {"name": "default"}, "spec": spec});
-    apply(namespace, &ownership).result().unwrap();
+    // Ready pods are behind the Service some moments before kube-proxy sends anybody there.
+    eventually("it is declared", SOON, || apply(namespace, &ownership).result());
     kubectl(&["wait", "ownership/default", "-n", namespace, "--for=condition=Enforcing=True", "--timeout=60s"]).result().unwrap();
 }
 
