@@ -103,7 +103,9 @@ impl Answer {
         let status = (!self.allowed).then_some(Refusal { status: "Failure", code: self.code, reason, message: &self.message, details });
         let response = Response { uid: &self.uid, allowed: self.allowed, status, warnings: &self.warnings };
         // Strings and numbers always serialize; were they not to, an empty body fails the call, which under Fail refuses.
-        serde_json::to_vec(&Review { api_version: "admission.k8s.io/v1", kind: "AdmissionReview", response }).unwrap_or_default()
+        let mut json = Vec::with_capacity(256);
+        let written = serde_json::to_writer(&mut json, &Review { api_version: "admission.k8s.io/v1", kind: "AdmissionReview", response });
+        written.map_or_else(|_| Vec::new(), |()| json)
     }
 }
 

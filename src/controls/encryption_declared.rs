@@ -80,10 +80,9 @@ fn check(cx: &Context<'_, '_>, out: &mut Vec<Finding>) -> Applies {
         for own in &cx.subject.claims {
             compare(&|| own.path.clone(), own.class.as_deref(), own.volume.as_deref());
         }
-        let claims = cx.facts.claims.as_ref().ok();
         for volume in &pod.spec.volumes {
             let VolumeSource::Claim(name) = &volume.source else { continue };
-            if let Some(fact) = claims.and_then(|c| c.get(&format!("{}/{}", cx.namespace.name, &**name))) {
+            if let Ok(Some(fact)) = cx.facts.claim(&cx.namespace.name, name) {
                 compare(&|| format!("spec.volumes[{}]", shown(&volume.name, 63)), fact.class.as_deref(), fact.volume.as_deref());
             }
         }

@@ -4,7 +4,10 @@
 use super::{Applies, Check, Context, Control, WORKLOADS};
 use crate::{
     api::ownership::{Enforcement, OwnerClass, Severity},
-    model::{Finding, text::shown},
+    model::{
+        Finding,
+        text::{every, shown},
+    },
 };
 
 pub const CONTROL: Control = Control {
@@ -44,8 +47,8 @@ fn is_pinned(image: &str) -> bool {
         Some(("sha512", _)) => 128,
         _ => return false,
     };
-    let hex = &digest.as_bytes()["sha256:".len()..];
-    !name.is_empty() && hex.len() == length && hex.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    let hex = &digest["sha256:".len()..];
+    !name.is_empty() && hex.len() == length && every(hex, |b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 #[cfg(test)]

@@ -4,7 +4,10 @@
 use super::{Applies, Check, Context, Control, WORKLOADS};
 use crate::{
     api::ownership::{Enforcement, OwnerClass, Severity},
-    model::{Finding, text::shown},
+    model::{
+        Finding,
+        text::{every, shown},
+    },
 };
 
 pub const CONTROL: Control = Control {
@@ -60,7 +63,7 @@ impl<'a> Reference<'a> {
         let name = match image.split_once('@') {
             Some((name, digest)) => {
                 let (algorithm, hex) = digest.split_once(':')?;
-                if algorithm.is_empty() || hex.len() < 32 || !hex.bytes().all(|b| b.is_ascii_hexdigit()) {
+                if algorithm.is_empty() || hex.len() < 32 || !every(hex, |b| b.is_ascii_hexdigit()) {
                     return None;
                 }
                 name
@@ -75,21 +78,21 @@ impl<'a> Reference<'a> {
             Some((path, tag)) if !tag.contains('/') => (path, Some(tag)),
             _ => (rest, None),
         };
-        if tag.is_some_and(|t| t.is_empty() || t.len() > 128 || !t.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))) {
+        if tag.is_some_and(|t| t.is_empty() || t.len() > 128 || !every(t, |b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))) {
             return None;
         }
         let component = |c: &str| {
             c.bytes().next().is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
                 && c.bytes().last().is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
-                && c.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'-'))
+                && every(c, |b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'-'))
         };
         if !path.split('/').all(component) {
             return None;
         }
         if !first.is_empty() {
             let (host, port) = first.split_once(':').unwrap_or((first, "1"));
-            let label = |l: &str| !l.is_empty() && !l.starts_with('-') && !l.ends_with('-') && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-            if !host.split('.').all(label) || port.is_empty() || !port.bytes().all(|b| b.is_ascii_digit()) {
+            let label = |l: &str| !l.is_empty() && !l.starts_with('-') && !l.ends_with('-') && every(l, |b| b.is_ascii_alphanumeric() || b == b'-');
+            if !host.split('.').all(label) || port.is_empty() || !every(port, |b| b.is_ascii_digit()) {
                 return None;
             }
         }

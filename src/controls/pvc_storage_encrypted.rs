@@ -70,7 +70,7 @@ fn check(cx: &Context<'_, '_>, out: &mut Vec<Finding>) -> Applies {
     for mounted in cx.subject.pod.iter().flat_map(|pod| &pod.spec.volumes) {
         let VolumeSource::Claim(name) = &mounted.source else { continue };
         let path = || format!("spec.volumes[{}]", shown(&mounted.name, 63));
-        match cx.facts.claims.as_ref().map(|claims| claims.get(&format!("{}/{}", cx.namespace.name, &**name))) {
+        match cx.facts.claim(&cx.namespace.name, name) {
             Ok(Some(fact)) => {
                 let (class, volume) = (fact.class.as_deref(), fact.volume.as_deref());
                 push(&path, class, volume, of_claim(class, volume, cx.facts));

@@ -65,6 +65,14 @@ impl Facts {
         }
     }
 
+    /// A claim by its name, or why claims are not seen.
+    ///
+    /// # Errors
+    /// The reason for which claims cannot be read.
+    pub fn claim(&self, namespace: &str, name: &str) -> Result<Option<&ClaimFact>, &str> {
+        self.claims.as_ref().map(|claims| claims.get(&[namespace, "/", name].concat())).map_err(String::as_str)
+    }
+
     /// Empty stores: everything was read and there is nothing.
     pub fn empty() -> Self {
         Self {

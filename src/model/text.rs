@@ -44,6 +44,11 @@ impl<'de: 'a, 'a> Deserialize<'de> for Str<'a> {
     }
 }
 
+/// Whether every byte is one of those. With no way out at the first that is not, so that many are looked at together.
+pub fn every(text: &str, allowed: impl Fn(u8) -> bool) -> bool {
+    text.bytes().fold(true, |all, b| all & allowed(b))
+}
+
 /// `text` with whatever could move a cursor or reorder a line escaped, cut to `max` bytes on a character boundary with `…`.
 pub fn shown(text: &str, max: usize) -> String {
     let mut out = String::with_capacity(text.len().min(max));
