@@ -85,7 +85,7 @@ fn declared(request: &Request<'_>, kind: Declaration, book: &Book, now: Timestam
         Declaration::Baseline => {
             let (new, stored) = read::<Baseline>(request)?;
             let weaker = unreadable(request, stored.as_ref()).unwrap_or_else(|| weaker::baseline(stored.as_ref(), Some(&new), &book.controls));
-            Found { objections: Vec::new(), weaker, missing: missing(book, &new.spec.parties, &new.spec.controls) }
+            Found { objections: objections_to_baseline(&new, stored.as_ref()), weaker, missing: missing(book, &new.spec.parties, &new.spec.controls) }
         }
         Declaration::Party => {
             let (new, stored) = read::<Party>(request)?;
@@ -123,6 +123,14 @@ fn deleted(request: &Request<'_>, kind: Declaration, book: &Book) -> Found {
         }
         Declaration::Ownership | Declaration::Waiver | Declaration::Control | Declaration::Roster => Found::default(),
     }
+}
+
+/// What is wrong with a Baseline: a selector that the API server would not take for the gate's binding.
+pub fn objections_to_baseline(baseline: &Baseline, stored: Option<&Baseline>) -> Vec<Objection> {
+    let selector = &baseline.spec.namespace_selector;
+    let bad = selector.no_key().filter(|_| stored.is_none_or(|s| s.spec.namespace_selector != *selector));
+    let what = |key| format!("\"{}\" is no label's key: write one such as team or example.com/team", shown(key, 63));
+    bad.map(|key| Objection::new("spec.namespaceSelector.matchLabels", what(key))).into_iter().collect()
 }
 
 /// Of what is stored and cannot be read nobody can say what it promised.

@@ -110,7 +110,11 @@ impl Declared {
                 refused(declarations::objections_to_control(name, &spec), object, file)?;
                 self.controls.insert(name.to_owned(), Arc::new(Custom::new(name, spec)));
             }
-            Declaration::Baseline => drop(self.baselines.insert(name.to_owned(), typed(declaration, stored, object, file)?)),
+            Declaration::Baseline => {
+                let baseline = typed(declaration, stored, object, file)?;
+                refused(declarations::objections_to_baseline(&baseline, None), object, file)?;
+                self.baselines.insert(name.to_owned(), baseline);
+            }
             Declaration::Party => drop(self.parties.insert(name.to_owned(), typed(declaration, stored["spec"].clone(), object, file)?)),
             Declaration::Roster => drop(self.rosters.insert(name.to_owned(), typed(declaration, stored["spec"].clone(), object, file)?)),
             Declaration::Waiver => {

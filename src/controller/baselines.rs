@@ -24,7 +24,7 @@ use crate::{
     policy::{
         book::{Book, Promise},
         cluster,
-        enforcing::{Said, enforcing, fold, stands},
+        enforcing::{Said, enforcing, fold, no_gate, stands},
         objects::CLUSTER,
         status::{Members, Observed, plan_baseline},
     },
@@ -43,36 +43,42 @@ impl Reconciler {
         let book = self.index.shared.book.load_full();
         let (now, of_cluster) = (Timestamp::now(), self.index.shared.objects().room(CLUSTER).cloned().unwrap_or_default());
         let enforced = self.enforced(&book);
-        let mut wanted = BTreeMap::new();
+        let members_of =
+            |name: &str| -> Vec<&String> { book.floors.iter().filter(|(_, floor)| floor.baselines.iter().any(|b| b == name)).map(|(namespace, _)| namespace).collect() };
+        let ungated = match &gate {
+            Some((policy, stored)) => {
+                let deny = baselines.iter().filter(|b| b.spec.undeclared == Undeclared::Deny).map(|b| (b.metadata.name.as_deref().unwrap_or_default(), b));
+                self.bind(deny.map(|(name, b)| (format!("{policy}-{name}"), self.gate_of(&book, b, policy, &members_of(name)))).collect(), stored).await?
+            }
+            None => BTreeMap::new(),
+        };
+        // What cannot be written of one Baseline keeps nothing from the others.
+        let mut failed = None;
         for baseline in &baselines {
             let name = baseline.metadata.name.as_deref().unwrap_or_default();
-            let members: Vec<&String> = book.floors.iter().filter(|(_, floor)| floor.baselines.iter().any(|b| b == name)).map(|(namespace, _)| namespace).collect();
+            let members = members_of(name);
             let count = |of: &dyn Fn(&str) -> bool| i32::try_from(members.iter().filter(|n| of(n.as_str())).count()).unwrap_or(i32::MAX);
             let declared = count(&|n| self.index.stored(n).is_some());
             let mut left: Vec<&str> = members.iter().filter(|n| book.floors.get(**n).is_some_and(|f| f.left.iter().any(|b| b == name))).map(|n| n.as_str()).collect();
             left.sort_unstable();
+            let proven = || fold(members.iter().filter_map(|n| Some((n.as_str(), enforced.get(n.as_str())?))));
+            let gateless = gate.as_ref().and_then(|(policy, _)| ungated.get(&format!("{policy}-{name}")));
             let counts = Members {
                 left: &left,
                 declared,
                 undeclared: i32::try_from(members.len()).unwrap_or(i32::MAX) - declared,
                 drifting: count(&|n| drifting.contains(n)),
                 unseen: self.unseen(baseline),
-                enforcing: fold(members.iter().filter_map(|n| Some((n.as_str(), enforced.get(n.as_str())?)))),
+                enforcing: gateless.map_or_else(proven, |why| no_gate(&why.to_string())),
             };
-            if let Some((policy, _)) = gate.as_ref().filter(|_| baseline.spec.undeclared == Undeclared::Deny) {
-                wanted.insert(format!("{policy}-{name}"), self.gate_of(&book, baseline, policy, &members));
-            }
             let matrix = cluster::matrix(baseline);
             let standing = cluster::report(name, &matrix, &of_cluster, &book.facts, now);
             if let Some(status) = plan_baseline(baseline, &counts, &matrix, &standing, now) {
                 let version = baseline.metadata.resource_version.as_deref().unwrap_or_default();
-                self.write_status(&Api::<Baseline>::all(self.client.clone()), name, version, &status).await?;
+                failed = self.write_status(&Api::<Baseline>::all(self.client.clone()), name, version, &status).await.err().or(failed);
             }
         }
-        match gate {
-            Some((_, stored)) => self.bind(wanted, &stored).await,
-            None => Ok(()),
-        }
+        ungated.into_values().next().or(failed).map_or(Ok(()), Err)
     }
 
     /// Which of the kinds that a Baseline lists cannot be read, and why.
@@ -146,8 +152,13 @@ impl Reconciler {
         })
     }
 
-    /// Writes the bindings that are not as they should be, and takes away those that nobody wants any more.
-    async fn bind(&self, wanted: BTreeMap<String, Value>, stored: &BTreeMap<String, Value>) -> Result<(), WriteError> {
+    /// Writes the bindings that are not as they should be, and takes away those that nobody wants any more. Returned are those that could not be
+    /// written, by name.
+    ///
+    /// # Errors
+    /// Where another replica may lead.
+    async fn bind(&self, wanted: BTreeMap<String, Value>, stored: &BTreeMap<String, Value>) -> Result<BTreeMap<String, WriteError>, WriteError> {
+        let mut failed = BTreeMap::new();
         for (name, binding) in &wanted {
             if stored.get(name).is_some_and(|found| audit::same(&binding["spec"], &found["spec"])) {
                 continue;
@@ -155,8 +166,11 @@ impl Reconciler {
             if !leading(&self.mandate) {
                 return Err(WriteError::Unled);
             }
-            tokio::time::timeout(self.patience(), install::apply(&self.client, std::slice::from_ref(binding))).await??;
-            tracing::info!(binding = name, "gate");
+            match tokio::time::timeout(self.patience(), install::apply(&self.client, std::slice::from_ref(binding))).await {
+                Ok(Ok(())) => tracing::info!(binding = name, "gate"),
+                Ok(Err(error)) => drop(failed.insert(name.clone(), error.into())),
+                Err(silent) => drop(failed.insert(name.clone(), silent.into())),
+            }
         }
         for name in stored.keys().filter(|name| !wanted.contains_key(*name)) {
             if !leading(&self.mandate) {
@@ -164,13 +178,13 @@ impl Reconciler {
             }
             let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(GROUP, "v1", "ValidatingAdmissionPolicyBinding"));
             let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource);
-            match tokio::time::timeout(self.patience(), api.delete(name, &DeleteParams::default())).await? {
-                Ok(_) => {}
-                Err(kube::Error::Api(status)) if status.code == 404 => {}
-                Err(error) => return Err(error.into()),
+            match tokio::time::timeout(self.patience(), api.delete(name, &DeleteParams::default())).await {
+                Ok(Ok(_)) => tracing::info!(binding = name, "no gate"),
+                Ok(Err(kube::Error::Api(status))) if status.code == 404 => {}
+                Ok(Err(error)) => drop(failed.insert(name.clone(), error.into())),
+                Err(silent) => drop(failed.insert(name.clone(), silent.into())),
             }
-            tracing::info!(binding = name, "no gate");
         }
-        Ok(())
+        Ok(failed)
     }
 }

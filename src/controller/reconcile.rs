@@ -73,6 +73,17 @@ pub(super) enum WriteError {
     Silent(#[from] tokio::time::error::Elapsed),
 }
 
+impl WriteError {
+    /// Whether that is how things go: another replica leads, or somebody else wrote in between.
+    fn passing(&self) -> bool {
+        match self {
+            Self::Unled => true,
+            Self::Api(kube::Error::Api(status)) => status.code == 409,
+            Self::Api(_) | Self::Kept(_) | Self::Silent(_) => false,
+        }
+    }
+}
+
 impl Reconciler {
     /// Judges and writes for ever.
     pub async fn run(mut self) {
@@ -82,6 +93,8 @@ impl Reconciler {
         let mut drifting: BTreeSet<String> = BTreeSet::new();
         let teller = Teller::new(self.client.clone(), &self.replica);
         let mut clock = tokio::time::interval(CLOCK);
+        // What went wrong last about Baselines, to say it once.
+        let mut told = String::new();
         loop {
             tokio::select! {
                 () = self.index.changed() => tokio::time::sleep(GATHER).await,
@@ -106,8 +119,15 @@ impl Reconciler {
                 }
             }
             self.farewells(&teller).await;
-            if let Err(error) = self.baselines(&drifting).await {
-                tracing::debug!(%error, "write of a baseline failed, trying again");
+            let failed = self.baselines(&drifting).await.err();
+            let why = failed.as_ref().filter(|error| !error.passing()).map(ToString::to_string).unwrap_or_default();
+            if why != told {
+                if !why.is_empty() {
+                    tracing::warn!(error = why, "what a baseline asks for cannot be written, trying again");
+                }
+                told = why;
+            }
+            if failed.is_some() {
                 let index = self.index.clone();
                 tokio::spawn(async move {
                     tokio::time::sleep(Duration::from_secs(1)).await;

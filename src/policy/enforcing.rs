@@ -91,6 +91,12 @@ pub fn enforcing(observed: &Observed<'_>, enrolls: bool, unreadable: bool, stood
     }
 }
 
+/// The condition of a Baseline whose gate could not be written: what is made together with its namespace slips in.
+pub fn no_gate(why: &str) -> Said {
+    let message = format!("the gate's binding is not written, so what is created together with a namespace is admitted before it is enrolled: {}", shown(why, 400));
+    ("False", "GateMissing", message)
+}
+
 /// The most names in one sentence.
 const NAMES: usize = 10;
 

@@ -231,6 +231,31 @@ fn nothing_slips_into_a_namespace_before_it_is_enrolled_and_the_gate_goes_with_i
     eventually("no gate", SOON, || if world_gate(&world).contains("demarc-gate-") { Err(world_gate(&world)) } else { Ok(()) });
 }
 
+#[test]
+fn a_gate_that_cannot_be_written_is_told_and_keeps_no_other_open() {
+    let world = World::start();
+    let gate = |tier: &str| json!({"namespaceSelector": {"matchLabels": {"tier": tier}}, "undeclared": "Deny", "controls": only(&["pod-security-standard"])});
+    let said = apply(&world, &baseline("broken", &gate("not a label!")));
+    assert!(!said.ok && said.err.contains("spec.namespaceSelector.matchLabels.tier"), "{said:?}");
+    // As a definition of long ago took it.
+    let pattern = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/namespaceSelector/properties/matchLabels/additionalProperties/pattern";
+    let patch = json!([{"op": "remove", "path": pattern}]).to_string();
+    world.plane.kubectl(&["patch", "crd", "baselines.demarc.dev", "--type=json", "-p", &patch], None).result().unwrap();
+    eventually("it is stored", SOON, || apply(&world, &baseline("broken", &gate("not a label!"))).result());
+    apply(&world, &baseline("gold", &gate("gold"))).result().unwrap();
+    eventually("the other's gate", SOON, || if world_gate(&world).contains("demarc-gate-gold") { Ok(()) } else { Err(world_gate(&world)) });
+    let enforcing = || world.field("default", "baseline/broken", ".status.conditions[?(@.type==\"Enforcing\")]['status','reason','message']");
+    eventually("it is told", SOON, || if enforcing().starts_with("False GateMissing the gate's binding is not written") { Ok(()) } else { Err(enforcing()) });
+    let log = world.demarc.as_ref().unwrap().log();
+    assert_eq!(log.matches("what a baseline asks for cannot be written").count(), 1, "said once: {log}");
+    // And what nobody wants any more goes all the same.
+    world.plane.kubectl(&["delete", "baseline", "gold"], None).result().unwrap();
+    eventually("no gate", SOON, || if world_gate(&world).contains("demarc-gate-gold") { Err(world_gate(&world)) } else { Ok(()) });
+    let mended = json!({"spec": {"namespaceSelector": {"matchLabels": {"tier": "silver"}}}}).to_string();
+    world.plane.kubectl(&["patch", "baseline", "broken", "--type=merge", "-p", &mended], None).result().unwrap();
+    eventually("mended", SOON, || if world_gate(&world).contains("demarc-gate-broken") && !enforcing().contains("GateMissing") { Ok(()) } else { Err(enforcing()) });
+}
+
 fn world_gate(world: &World) -> String {
     world.plane.kubectl(&["get", "validatingadmissionpolicybindings", "-o", "name"], None).result().unwrap_or_default()
 }
