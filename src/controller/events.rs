@@ -17,12 +17,13 @@ use kube::{
 use crate::{
     api::{API_VERSION, Declaration, ownership::OwnershipStatus},
     model::text::shown,
+    policy::enforcing::ENFORCING,
 };
 
 /// Between two Events about one condition of one object (H92).
 const DISTANCE: SignedDuration = SignedDuration::from_mins(1);
 /// The conditions whose transitions people want to hear of.
-const TOLD: [&str; 4] = ["Ready", "Compliant", "Enforcing", "ReviewDue"];
+const TOLD: [&str; 4] = ["Ready", "Compliant", ENFORCING, "ReviewDue"];
 
 /// What was told of one condition.
 #[derive(Clone, Debug)]
@@ -89,7 +90,7 @@ fn is_transition(kind: &str, was: Option<&(String, String)>, (status, reason): &
         // That nothing is due yet is no transition.
         None => reason != "NothingDue",
         // What is wrong with enforcement may become another thing.
-        Some((old, why)) => old != status || kind == "Enforcing" && status != "True" && why != reason,
+        Some((old, why)) => old != status || kind == ENFORCING && status != "True" && why != reason,
     }
 }
 

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::{
     cluster::Standing,
     drift::{Drift, Report},
-    enforcing::{Fault, Proof, Said, enforcing, stands},
+    enforcing::{ENFORCING, Fault, Proof, Said, enforcing, stands},
     expiry::Ending,
     history::{Written, history},
     matrix::Matrix,
@@ -75,7 +75,7 @@ pub fn plan_unreadable(old: Option<&OwnershipStatus>, reason: &str, observed: &O
         ("Ready", Some(("False", "Unreadable", why.clone()))),
         ("Stalled", Some(("True", "Unreadable", why))),
         ("Compliant", Some(("Unknown", "Unreadable", "nothing is judged until the declaration can be read".to_owned()))),
-        ("Enforcing", Some(enforcing)),
+        (ENFORCING, Some(enforcing)),
         ("UnknownControl", None),
     ];
     new.conditions = merged(&new.conditions, states, observed.generation, now);
@@ -209,7 +209,7 @@ fn conditions(before: &OwnershipStatus, matrix: &Matrix, report: &Report, observ
         ("Stalled", stalled),
         ("Reconciling", reconciling),
         ("Compliant", Some(compliant)),
-        ("Enforcing", Some(enforcing)),
+        (ENFORCING, Some(enforcing)),
         ("UnknownControl", unknown_control),
         ("BelowBaseline", below_baseline(matrix)),
         ("LeftBaseline", left_baseline(matrix)),
@@ -261,7 +261,7 @@ pub fn plan_baseline(baseline: &Baseline, members: &Members<'_>, matrix: &Matrix
     let ready = ("True", "Resolved", "it is read, and holds in the namespaces that it selects".to_owned());
     let states = [
         ("Ready", Some(ready)),
-        ("Enforcing", Some(enforcing.clone())),
+        (ENFORCING, Some(enforcing.clone())),
         ("LeftBaseline", left_by(left)),
         ("OwnersUnseen", owners_unseen(unseen)),
         ("ClusterCompliant", Some(compliant)),

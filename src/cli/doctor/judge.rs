@@ -21,6 +21,7 @@ use crate::{
         proof::{LEASE, LEASE_GENERATION, LEASE_NAMESPACE, WEBHOOK},
         text::shown,
     },
+    policy::enforcing::ENFORCING,
 };
 
 /// How it stands; the worst comes last.
@@ -326,7 +327,7 @@ fn baseline(object: &DynamicObject, now: Timestamp) -> Option<Line> {
 
 /// The condition, and for how long it has been so.
 fn enforcing<'c>(conditions: Option<&'c [Condition]>, object: &DynamicObject, now: Timestamp) -> (Option<&'c Condition>, String) {
-    let condition = conditions.unwrap_or_default().iter().find(|c| c.type_ == "Enforcing");
+    let condition = conditions.unwrap_or_default().iter().find(|c| c.type_ == ENFORCING);
     let since = condition.map(|c| c.last_transition_time.0).or_else(|| object.metadata.creation_timestamp.as_ref().map(|t| t.0)).unwrap_or(now);
     (condition, span(now.as_second().saturating_sub(since.as_second()).max(0)))
 }
