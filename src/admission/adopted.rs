@@ -28,13 +28,10 @@ impl<'s> Adopted<'s> {
     /// The owner that a new object names, where whoever makes it is believed.
     pub fn by(subject: &'s Subject<'_>, request: &Request<'_>, objects: &Objects, room: Option<&Room>, matrix: &Matrix) -> Option<Self> {
         let reference = subject.controller().filter(|_| subject.kind.runs())?;
-        if !matrix.controllers.believes(&request.username, reference) {
-            return None;
-        }
-        let (group, _) = reference.api_version.split_once('/')?;
+        let kind = matrix.controllers.believes(&request.username, reference)?;
         let owner = match room.and_then(|room| room.owner(&reference.uid, &matrix.controllers)) {
             Some(created) => Known::Made(created),
-            None if objects.unseen(&format!("{group}/{}", &*reference.kind)).is_some() => Known::Unseen,
+            None if objects.unseen(kind).is_some() => Known::Unseen,
             None => Known::NotYet,
         };
         Some(Self { uid: &reference.uid, owner })

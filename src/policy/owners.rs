@@ -33,10 +33,10 @@ impl Controllers {
         }
     }
 
-    /// Whether `username` makes something for objects of the kind that an owner reference names.
-    pub fn believes(&self, username: &str, owner: &OwnerReference<'_>) -> bool {
-        let Some(kinds) = self.0.get(username) else { return false };
-        owner.api_version.split_once('/').is_some_and(|(group, _)| kinds.contains(&format!("{group}/{}", &*owner.kind)))
+    /// The kind that an owner reference names, as it is listed, where `username` makes something for its objects.
+    pub fn believes(&self, username: &str, owner: &OwnerReference<'_>) -> Option<&str> {
+        let (group, _) = owner.api_version.split_once('/')?;
+        self.0.get(username)?.iter().find(|listed| listed.split_once('/') == Some((group, &*owner.kind))).map(String::as_str)
     }
 
     /// Whether anybody does, for objects of `kind`.
@@ -137,7 +137,7 @@ mod tests {
                 ("", "pg.example/v1", "Cluster", false),
             ] {
                 let owner = OwnerReference { api_version: api_version.into(), kind: kind.into(), ..OwnerReference::default() };
-                assert_eq!(matrix.controllers.believes(username, &owner), believed, "{username} {api_version} {kind}");
+                assert_eq!(matrix.controllers.believes(username, &owner).is_some(), believed, "{username} {api_version} {kind}");
             }
         }
     }
