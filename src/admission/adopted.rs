@@ -9,9 +9,10 @@ use crate::{
     model::{Sameness, subject::Subject},
     policy::{
         matrix::Matrix,
-        objects::{Objects, Room},
+        objects::{Objects, Record, Room},
         owners::{self, Known},
         verdict::Judged,
+        waiver::let_in,
     },
 };
 
@@ -44,6 +45,15 @@ impl<'s> Adopted<'s> {
         Some(Self { uid: &reference.uid, owner: Known::Made(created) })
     }
 
+    /// Whether an object names such an owner by somebody's words whom nobody believes, and did not before.
+    pub fn is_claimed(subject: &Subject<'_>, old: Option<&Subject<'_>>, request: &Request<'_>, room: Option<&Room>, matrix: &Matrix) -> bool {
+        let Some(reference) = subject.controller().filter(|_| subject.kind.runs()) else { return false };
+        let known = || room.is_some_and(|room| room.owner(&reference.uid, &matrix.controllers).is_some());
+        old.and_then(Subject::controller).is_none_or(|was| was.uid != reference.uid)
+            && matrix.controllers.believes(&request.username, reference).is_none()
+            && (matrix.controllers.lists(reference) || known())
+    }
+
     /// Since when it stands. Of what cannot be seen the siblings alone tell.
     pub const fn stands_since(&self) -> Option<Timestamp> {
         match self.owner {
@@ -53,10 +63,22 @@ impl<'s> Adopted<'s> {
         }
     }
 
-    /// What stands of the same sort violates.
-    pub fn siblings(&self, subject: &Subject<'_>, room: Option<&Room>, violated: impl Fn(&Subject<'_>, &crate::policy::objects::Record) -> HashSet<Sameness>) -> Siblings {
-        let found = owners::siblings(subject, room.into_iter().flat_map(|room| room.children(self.uid)), violated);
+    /// What stands of the same sort violates, until that is `enough`.
+    pub fn siblings(
+        &self,
+        subject: &Subject<'_>,
+        room: Option<&Room>,
+        enough: impl Fn(&HashSet<Sameness>) -> bool,
+        violated: impl FnMut(&Subject<'_>, &Record) -> HashSet<Sameness>,
+    ) -> Siblings {
+        let found = owners::siblings(subject, room.into_iter().flat_map(|room| room.children(self.uid)), enough, violated);
         Siblings { found, needed: self.owner == Known::Unseen }
+    }
+
+    /// Whether what a sibling violates says that it stood before. Where nothing else tells, what a Waiver let in says nothing beyond its end.
+    pub fn tells(&self, sibling: &Subject<'_>, record: &Record, judged: &Judged, matrix: &Matrix, now: Timestamp) -> bool {
+        let stood = || matrix.grandfathers(judged.control, record.created, judged.finding.since, now);
+        self.owner != Known::Unseen || stood() || record.created.is_none_or(|created| !let_in(&matrix.waivers, judged.control, sibling, created))
     }
 }
 
@@ -71,5 +93,10 @@ impl Siblings {
     /// Whether they leave room for a violation.
     pub fn have(&self, judged: &Judged, matrix: &Matrix) -> bool {
         self.found.as_ref().map_or(!self.needed, |found| found.contains(&judged.sameness(matrix)))
+    }
+
+    /// Whether nothing but its owner's age spares a violation, and it is not recorded yet what that is held against: everything would be older.
+    pub fn wait(&self, judged: &Judged, matrix: &Matrix) -> bool {
+        self.found.is_none() && matrix.entries[judged.control].forbidden_since.is_none()
     }
 }

@@ -18,8 +18,10 @@ use super::{
 };
 use crate::{
     api::ownership::Enforcement,
+    controls::{CATALOG, expression::Budget},
     model::{
         Sameness,
+        facts::Namespace,
         subject::{Kind, Subject},
         text::shown,
     },
@@ -29,7 +31,7 @@ use crate::{
         objects::{Objects, Record, Room},
         owners::Known,
         tally::{self, Tally},
-        verdict::{Door, Judged, evaluate, evaluate_requester},
+        verdict::{Door, Evaluation, Judged, evaluate, evaluate_requester, evaluate_within},
         waiver::waived,
     },
 };
@@ -159,18 +161,17 @@ pub fn decide(request: &Request<'_>, book: &Book, objects: &Objects, trusted: &[
     }
     // What stood before matters to a denial alone; what merely warns does not cost a second reading.
     let may_deny = evaluation.violations().any(|j| matrix.entries[j.control].enforcement == Enforcement::Deny);
-    let stood = match may_deny.then(|| stood_before(request, kind, matrix, namespace, book, owned, now)).transpose() {
+    let stood = match may_deny.then(|| stood_before(request, subject, matrix, namespace, (book, room), owned, now)).transpose() {
         Ok(stood) => stood.flatten(),
         Err(answer) => return answer,
     };
     let siblings = match &parent {
-        Parent::Adopted(adopted) if may_deny && stood.is_none() => Some(adopted.siblings(subject, room, |sibling, record| {
-            evaluate(sibling, namespace, matrix, &book.facts, false, Door::Webhook(&|| record.whole()), now).violations().map(|j| j.sameness(matrix)).collect()
-        })),
+        Parent::Adopted(adopted) if may_deny && stood.is_none() => Some(beside(adopted, subject, &evaluation, room, matrix, (namespace, book), now)),
         Parent::None | Parent::Unknown | Parent::Known(_) | Parent::Adopted(_) => None,
     };
-    let grace = Grace { root: parent.stands_since(room, matrix), siblings: siblings.as_ref(), stood: stood.as_ref() };
-    let mut denied = Vec::new();
+    let is_claimed = may_deny && stood.as_ref().map_or_else(|| Adopted::is_claimed(subject, None, request, room, matrix), |stood| stood.claimed);
+    let grace = Grace { root: parent.stands_since(room, matrix).filter(|_| !is_claimed), siblings: siblings.as_ref(), stood: stood.as_ref() };
+    let (mut denied, mut refused) = (Vec::new(), false);
     let mut warnings = Vec::new();
     let count = |judged: &Judged, consequence| {
         let entry = &matrix.entries[judged.control];
@@ -179,17 +180,19 @@ pub fn decide(request: &Request<'_>, book: &Book, objects: &Objects, trusted: &[
     for judged in evaluation.violations() {
         let consequence = consequence(judged, matrix, &grace, now);
         if !matches!(consequence, Consequence::Nothing) {
+            // Else what a Waiver lets in for a while would stay by an owner that is older than what is forbidden.
             let top = || if let Parent::Known(top) = &parent { top.subject().ok() } else { None };
-            if let Some(waiver) = waived(&matrix.waivers, judged.control, subject, top, now) {
+            if !is_claimed && let Some(waiver) = waived(&matrix.waivers, judged.control, subject, top, now) {
                 warnings.push(denial::waived(matrix, judged, waiver));
                 count(judged, tally::Consequence::Waived);
                 continue;
             }
         }
         match consequence {
-            Consequence::Deny => {
+            Consequence::Deny { later } => {
                 count(judged, tally::Consequence::Denied);
                 denied.push(judged);
+                refused |= !later;
             }
             Consequence::Warn { grandfathered } => {
                 count(judged, if grandfathered { tally::Consequence::Spared } else { tally::Consequence::Warned });
@@ -199,18 +202,46 @@ pub fn decide(request: &Request<'_>, book: &Book, objects: &Objects, trusted: &[
         }
     }
     warnings.dedup();
+    if is_claimed && !denied.is_empty() {
+        warnings.insert(0, denial::CLAIMED.to_owned());
+    }
     warnings.truncate(denial::MAX_WARNINGS);
     let mut answer = if denied.is_empty() {
         Answer::allow(uid)
     } else if parent.comes() {
         // A child arrives some milliseconds after its parent; its controller tries again.
         Answer::deny(uid, 409, format!("the controller of {} is not known here yet: try again in a moment", subject.display_name()))
+    } else if !refused {
+        // The leader records it within moments of a new declaration.
+        let id = matrix.row(denied[0].control).id;
+        Answer::deny(uid, 409, format!("since when {id} is denied in {} is not recorded yet: try again in a moment", shown(namespace_name, 63)))
     } else {
         let (text, causes) = denial::deny(subject, namespace_name, matrix, &denied);
         Answer { causes, ..Answer::deny(uid, 403, text) }
     };
     answer.warnings = warnings;
     answer
+}
+
+/// What stands of the same sort as what is made for an adopted owner.
+fn beside(
+    adopted: &Adopted<'_>,
+    subject: &Subject<'_>,
+    evaluation: &Evaluation,
+    room: Option<&Room>,
+    matrix: &Matrix,
+    (namespace, book): (&Namespace, &Book),
+    now: Timestamp,
+) -> Siblings {
+    let enough = |found: &HashSet<Sameness>| evaluation.violations().all(|j| found.contains(&j.sameness(matrix)));
+    // The records are held meanwhile, so all siblings together may cost what one object may.
+    let mut budget = Budget::default();
+    adopted.siblings(subject, room, enough, |sibling, record| {
+        let judged = evaluate_within(&mut budget, sibling, namespace, matrix, &book.facts, (false, Door::Webhook(&|| record.whole())), now);
+        // One that costs too much to judge is no proof that it violates the same.
+        let counts = |j: &&Judged| (j.control < CATALOG.len() || !budget.is_spent()) && adopted.tells(sibling, record, j, matrix, now);
+        judged.violations().filter(counts).map(|j| j.sameness(matrix)).collect()
+    })
 }
 
 /// Whose child an object is, as far as that can be believed.
@@ -272,15 +303,17 @@ struct Stood {
     created: Option<Timestamp>,
     /// Nothing but its size changed, beside metadata and status: no new risk, and the way to scale a violator down.
     only_scaled: bool,
+    /// It names, since now, an owner that would spare it.
+    claimed: bool,
     violations: HashSet<Sameness>,
 }
 
 fn stood_before(
     request: &Request<'_>,
-    kind: Kind,
+    subject: &Subject<'_>,
     matrix: &Matrix,
-    namespace: &crate::model::facts::Namespace,
-    book: &Book,
+    namespace: &Namespace,
+    (book, room): (&Book, Option<&Room>),
     owned: bool,
     now: Timestamp,
 ) -> Result<Option<Stood>, Answer> {
@@ -290,10 +323,14 @@ fn stood_before(
     let objects = request.objects();
     let Some(old) = objects.old_object else { return Err(Answer::deny(&request.uid, 400, "malformed: an UPDATE without oldObject")) };
     let only_scaled = objects.object.is_some_and(|new| only_scaled(old.get(), new.get()));
+    let kind = subject.kind;
     let old = Subject::parse(kind, old.get()).map_err(|error| Answer::deny(&request.uid, 400, shown(&format!("malformed old {}: {error}", kind.lower()), 300)))?;
+    let claimed = Adopted::is_claimed(subject, Some(&old), request, room, matrix);
     Ok(Some(Stood {
         created: old.meta.creation_timestamp.parse().ok(),
-        only_scaled,
+        // A root that spares what comes is more than metadata.
+        only_scaled: only_scaled && !claimed,
+        claimed,
         violations: evaluate(&old, namespace, matrix, &book.facts, owned, Door::Webhook(&|| request.whole_of_old()), now).violations().map(|j| j.sameness(matrix)).collect(),
     }))
 }
@@ -316,8 +353,13 @@ fn only_scaled(old: &str, new: &str) -> bool {
 }
 
 enum Consequence {
-    Deny,
-    Warn { grandfathered: bool },
+    /// `later` it may be spared, once it is known since when it is denied.
+    Deny {
+        later: bool,
+    },
+    Warn {
+        grandfathered: bool,
+    },
     Nothing,
 }
 
@@ -338,14 +380,18 @@ fn consequence(judged: &Judged, matrix: &Matrix, grace: &Grace<'_>, now: Timesta
         Enforcement::Warn => return Consequence::Warn { grandfathered: false },
         Enforcement::Deny => {}
     }
+    let mut later = false;
     let spared = |created| matrix.grandfathers(judged.control, created, judged.finding.since, now);
     let spared_root = spared(grace.root);
     let grandfathered = match grace.stood {
         // Under a spared parent whatever a new Pod carries is drift, not denial: else a deleted Pod would never come back (P16). A custom resource
         // was never judged, so while Pods of it stand they say what it may have.
-        None => spared_root && grace.siblings.is_none_or(|siblings| siblings.have(judged, matrix)),
+        None => {
+            later = spared_root && grace.siblings.is_some_and(|siblings| siblings.have(judged, matrix) && siblings.wait(judged, matrix));
+            spared_root && !later && grace.siblings.is_none_or(|siblings| siblings.have(judged, matrix))
+        }
         // "You may leave it; what you touch, you fix": the same violation in the same place may stay where it, or its root, stood before.
         Some(stood) => stood.violations.contains(&judged.sameness(matrix)) && (stood.only_scaled || spared_root || spared(stood.created)),
     };
-    if grandfathered { Consequence::Warn { grandfathered } } else { Consequence::Deny }
+    if grandfathered { Consequence::Warn { grandfathered } } else { Consequence::Deny { later } }
 }

@@ -93,6 +93,9 @@ pub fn waived(matrix: &Matrix, judged: &Judged, waiver: &Permit) -> String {
     shown(&format!("{id}: violated, waived until {} by waiver {}", waiver.last_day(), waiver.name), MAX_WARNING)
 }
 
+/// The warning that an owner is named by somebody's words whom nobody believes.
+pub const CLAIMED: &str = "metadata.ownerReferences: new, and not written by the owner's listed controller: no waiver counts";
+
 /// One warning.
 pub fn warn(subject: &Subject<'_>, matrix: &Matrix, judged: &Judged, grandfathered: bool) -> String {
     let control = matrix.row(judged.control);

@@ -71,6 +71,11 @@ const CAN_MATTER: &str = "request.operation != 'UPDATE' \
      || object.metadata.?labels.orValue({}) != oldObject.metadata.?labels.orValue({}) \
      || object.metadata.?annotations.orValue({}) != oldObject.metadata.?annotations.orValue({})";
 
+/// An owner that no built-in controller is, and that was none before: what is made for such a one may be spared by its age. What Kubernetes writes
+/// itself, such as the adoption of a Pod by its set, names groups without a dot.
+const IS_GIVEN: &str = "object.metadata.?ownerReferences.orValue([]).exists(r, r.?controller.orValue(false) && r.apiVersion.contains('.') \
+     && !oldObject.metadata.?ownerReferences.orValue([]).exists(o, o.uid == r.uid && o.?controller.orValue(false)))";
+
 /// The name of the webhook configuration that `--local` makes.
 pub const CONFIGURATION: &str = "demarc";
 
@@ -87,7 +92,7 @@ fn workloads_entry() -> Value {
             {"key": ENROLLED_LABEL, "operator": "In", "values": [ENROLLED_VALUE]},
             {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": SYSTEM_NAMESPACES},
         ]},
-        "matchConditions": [{"name": "can-matter", "expression": CAN_MATTER}],
+        "matchConditions": [{"name": "can-matter", "expression": format!("{CAN_MATTER} || {IS_GIVEN}")}],
     })
 }
 

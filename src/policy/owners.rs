@@ -39,6 +39,11 @@ impl Controllers {
         self.0.get(username)?.iter().find(|listed| listed.split_once('/') == Some((group, &*owner.kind))).map(String::as_str)
     }
 
+    /// Whether anybody does, for objects of the kind that an owner reference names.
+    pub fn lists(&self, owner: &OwnerReference<'_>) -> bool {
+        self.0.keys().any(|username| self.believes(username, owner).is_some())
+    }
+
     /// Whether anybody does, for objects of `kind`.
     fn names(&self, kind: &str) -> bool {
         self.0.values().any(|kinds| kinds.contains(kind))
@@ -78,12 +83,17 @@ pub fn made(owners: &Owners, uid: &str, controllers: &Controllers) -> Option<Opt
     owners.get(uid).filter(|owner| controllers.names(&owner.kind)).map(|owner| owner.created)
 }
 
-/// The most siblings that one is held against, the oldest first. Each is a decision of its own, and reviews wait meanwhile.
+/// The most siblings that one is held against, the oldest first. Each is judged, and reviews wait meanwhile.
 const MOST: usize = 16;
 
 /// What the siblings of an object violate that stand and have the same containers, or some more or fewer; `None` where there are none. A custom
-/// resource may have Pods of several sorts, and one sort says nothing of another.
-pub fn siblings<'r>(subject: &Subject<'_>, of_owner: impl Iterator<Item = &'r Record>, violated: impl Fn(&Subject<'_>, &Record) -> HashSet<Sameness>) -> Option<HashSet<Sameness>> {
+/// resource may have Pods of several sorts, and one sort says nothing of another. Once it is `enough`, no further one is judged.
+pub fn siblings<'r>(
+    subject: &Subject<'_>,
+    of_owner: impl Iterator<Item = &'r Record>,
+    enough: impl Fn(&HashSet<Sameness>) -> bool,
+    mut violated: impl FnMut(&Subject<'_>, &Record) -> HashSet<Sameness>,
+) -> Option<HashSet<Sameness>> {
     let containers = containers(subject)?;
     let mut siblings: Vec<&Record> = of_owner.filter(|record| record.kind == subject.kind).collect();
     // The oldest first, so that it is always the same ones.
@@ -92,7 +102,11 @@ pub fn siblings<'r>(subject: &Subject<'_>, of_owner: impl Iterator<Item = &'r Re
     let alike = |other: &Subject<'_>| self::containers(other).is_some_and(|other| other.is_subset(&containers) || other.is_superset(&containers));
     let parsed = siblings.into_iter().take(10 * MOST).filter_map(|record| Some((record, record.subject().ok()?)));
     for (record, sibling) in parsed.filter(|(_, sibling)| alike(sibling)).take(MOST) {
-        found.get_or_insert_default().extend(violated(&sibling, record));
+        let found = found.get_or_insert_default();
+        found.extend(violated(&sibling, record));
+        if enough(found) {
+            break;
+        }
     }
     found
 }
@@ -107,6 +121,7 @@ mod tests {
     use super::*;
     use crate::{
         api::{baseline::Baseline, ownership::Ownership},
+        model::Finding,
         policy::{floor::Floor, objects::Objects},
     };
 
@@ -175,12 +190,20 @@ mod tests {
             );
             let new = pod(new, "new").to_string();
             let subject = Subject::parse(Kind::Pod, &new).unwrap();
-            let seen = std::cell::Cell::new(0);
-            let found = super::siblings(&subject, objects.room("shop").unwrap().children("c"), |_, _| {
-                seen.set(seen.get() + 1);
-                HashSet::new()
-            });
-            assert_eq!(found.map(|_| seen.get()), siblings, "{standing:?} {new}");
+            let same = Finding::violated("spec", "a", "", "").sameness("b");
+            for (violate, judged) in [(None, siblings), (Some(same), siblings.map(|_| 1))] {
+                let mut seen = 0;
+                let found = super::siblings(
+                    &subject,
+                    objects.room("shop").unwrap().children("c"),
+                    |found| found.contains(&same),
+                    |_, _| {
+                        seen += 1;
+                        violate.into_iter().collect()
+                    },
+                );
+                assert_eq!(found.map(|_| seen), judged, "{standing:?} {new} {violate:?}");
+            }
         }
     }
 }

@@ -78,6 +78,19 @@ pub struct Evaluation {
 /// `owned` says that another object that is judged itself controls this one, and that this may be believed; controls about an object's own
 /// metadata then leave it to that root.
 pub fn evaluate(subject: &Subject<'_>, namespace: &Namespace, matrix: &Matrix, facts: &Facts, owned: bool, door: Door<'_>, now: Timestamp) -> Evaluation {
+    evaluate_within(&mut Budget::default(), subject, namespace, matrix, facts, (owned, door), now)
+}
+
+/// The same, where several are judged for one decision: the controls of users' own share what they may cost.
+pub fn evaluate_within(
+    budget: &mut Budget,
+    subject: &Subject<'_>,
+    namespace: &Namespace,
+    matrix: &Matrix,
+    facts: &Facts,
+    (owned, door): (bool, Door<'_>),
+    now: Timestamp,
+) -> Evaluation {
     let cx = Context { subject, namespace, policy: &matrix.policy, default_owner: matrix.default_owner.as_deref(), facts, now };
     let mut evaluation = Evaluation { applied: Vec::with_capacity(about(subject.kind).len()), ..Evaluation::default() };
     let mut findings = Vec::new();
@@ -92,23 +105,22 @@ pub fn evaluate(subject: &Subject<'_>, namespace: &Namespace, matrix: &Matrix, f
         }
     }
     if !matrix.custom.is_empty() {
-        by_custom(&mut evaluation, subject.kind, namespace, matrix, door);
+        by_custom(&mut evaluation, budget, subject.kind, namespace, matrix, door);
     }
     evaluation.sort(matrix);
     evaluation
 }
 
 /// By the controls of users' own: one tree and one budget for all of them.
-fn by_custom(evaluation: &mut Evaluation, kind: Kind, namespace: &Namespace, matrix: &Matrix, door: Door<'_>) {
-    let mut seen = None;
-    let (mut budget, mut findings) = (Budget::default(), Vec::new());
+fn by_custom(evaluation: &mut Evaluation, budget: &mut Budget, kind: Kind, namespace: &Namespace, matrix: &Matrix, door: Door<'_>) {
+    let (mut seen, mut findings) = (None, Vec::new());
     for (i, (asked, entry)) in matrix.custom.iter().zip(&matrix.entries[CATALOG.len()..]).enumerate() {
         if !entry.judged() || !asked.control.is_about(kind) {
             continue;
         }
         let Some(whole) = door.whole(entry.enforcement) else { continue };
         let (whole, namespace) = seen.get_or_insert_with(|| (whole(), namespace_object(namespace)));
-        asked.control.check(whole, namespace, &asked.params, &mut budget, &mut findings);
+        asked.control.check(whole, namespace, &asked.params, budget, &mut findings);
         evaluation.take(CATALOG.len() + i, Applies::Yes, &mut findings);
     }
 }

@@ -30,6 +30,7 @@ pub struct Permit {
     target: Target,
     approved: bool,
     void: Option<(&'static str, &'static str)>,
+    made: Option<Timestamp>,
     /// Whichever comes first, what it says or what may be.
     ends: Timestamp,
 }
@@ -71,6 +72,7 @@ impl Permit {
             target,
             approved: spec.approval.is_some(),
             void,
+            made: meta.creation_timestamp.as_ref().map(|t| t.0),
             ends: latest.map_or(Timestamp::MIN, |latest| latest.min(spec.expires.0)),
         }
     }
@@ -127,6 +129,15 @@ pub fn waived<'w, 's>(waivers: &'w [Permit], control: usize, subject: &Subject<'
         WaiverState::Requested | WaiverState::Expired | WaiverState::Void => false,
     };
     waivers.iter().filter(counts).min_by_key(|waiver| waiver.ends)
+}
+
+/// Whether one of these may be what let in an object that was made at `created`: it was there by then, was not over, and is approved.
+pub fn let_in(waivers: &[Permit], control: usize, subject: &Subject<'_>, created: Timestamp) -> bool {
+    let counts = |waiver: &Permit| match live(waiver, created) {
+        WaiverState::Live | WaiverState::Expiring => waiver.made.is_some_and(|made| made <= created) && waiver.is_for(control, subject, None),
+        WaiverState::Requested | WaiverState::Expired | WaiverState::Void => false,
+    };
+    waivers.iter().any(counts)
 }
 
 /// When time alone changes what one of these lets pass.

@@ -57,7 +57,8 @@ fn feed(index: &Index, document: Value) {
         "ClusterRoleBinding" => Source::Backing(Backing::ClusterRoleBindings),
         kind => match Kind::find(&group, kind) {
             Some(kind) => Source::Subjects(kind),
-            // What third-party controllers make something for.
+            // What third-party controllers make something for, or why that cannot be read.
+            None if document["unread"].is_string() => return index.see_owners(&format!("{group}/{kind}"), Some(text(&document["unread"]))),
             None => return index.take_owner(&format!("{group}/{kind}").into(), &Change::Applied(Box::new(serde_json::from_value(document).unwrap()))),
         },
     };

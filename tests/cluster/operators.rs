@@ -134,6 +134,24 @@ fn what_an_operator_makes_for_what_stood_before_comes_back_and_nothing_else() {
     let said = world.plane.kubectl(&["--token", &operator.token, "create", "-n", "shop", "-f", "-"], Some(&unknown.to_string()));
     assert!(said.err.contains("not known here yet: try again in a moment"), "{said:?}");
 
+    // What a Waiver lets in for a while is given no owner that would keep it, by nobody but the operator.
+    let expires = (jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24)).strftime("%FT%TZ").to_string();
+    let lent = json!({"apiVersion": "demarc.dev/v1alpha1", "kind": "Waiver", "metadata": {"name": "lent"}, "spec": {
+        "control": "image-registry-allowed", "target": {"kind": "Deployment", "name": "lent"}, "reason": "a", "requestedBy": "admin", "expires": expires}});
+    world.accepts("shop", &lent);
+    world.plane.kubectl(&["create", "clusterrolebinding", "approves", "--clusterrole=cluster-admin", "--user=bob"], None).result().unwrap();
+    let approval = json!({"spec": {"approval": {"by": "bob", "at": "2026-01-01T00:00:00Z"}}}).to_string();
+    eventually("bob approves", SOON, || world.plane.kubectl_as("bob", &["patch", "waiver", "lent", "-n", "shop", "--type=merge", "-p", &approval], None).result());
+    let mut kept = workload("Deployment", "lent", &spec(BAD, false));
+    eventually("it passes by the waiver", SOON, || world.plane.kubectl(&["create", "-n", "shop", "--dry-run=server", "-f", "-"], Some(&kept.to_string())).result());
+    kept["metadata"]["ownerReferences"] = pod(&world, "db", "any", BAD)["metadata"]["ownerReferences"].clone();
+    let said = world.plane.kubectl(&["create", "-n", "shop", "-f", "-"], Some(&kept.to_string()));
+    rejected(&said, "image-registry-allowed");
+    assert!(said.err.contains("not written by the owner's listed controller"), "{said:?}");
+    let references = json!({"metadata": {"ownerReferences": kept["metadata"]["ownerReferences"].take()}}).to_string();
+    world.accepts("shop", &workload("Deployment", "lent", &spec(BAD, false)));
+    rejected(&world.plane.kubectl(&["patch", "deployment", "lent", "-n", "shop", "--type=merge", "-p", &references], None), "image-registry-allowed");
+
     // What is written into a custom resource again and again concerns nobody.
     for i in 0..5 {
         world.plane.kubectl(&["annotate", "cluster", "db", "-n", "shop", "--overwrite", &format!("tick={i}")], None).result().unwrap();

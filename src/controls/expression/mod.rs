@@ -108,6 +108,11 @@ impl Default for Budget {
 }
 
 impl Budget {
+    /// Nothing is left: of what was asked last, nobody knows the answer.
+    pub const fn is_spent(&self) -> bool {
+        self.steps == 0 || self.bytes == 0
+    }
+
     fn spend(&mut self, steps: usize) -> Result<(), Fail> {
         self.take(steps, 0)
     }
