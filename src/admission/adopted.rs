@@ -45,13 +45,11 @@ impl<'s> Adopted<'s> {
         Some(Self { uid: &reference.uid, owner: Known::Made(created) })
     }
 
-    /// Whether an object names such an owner by somebody's words whom nobody believes, and did not before.
-    pub fn is_claimed(subject: &Subject<'_>, old: Option<&Subject<'_>>, request: &Request<'_>, room: Option<&Room>, matrix: &Matrix) -> bool {
+    /// Whether an object names such an owner, and whoever writes it is not the one who makes something for that.
+    pub fn is_claimed(subject: &Subject<'_>, request: &Request<'_>, room: Option<&Room>, matrix: &Matrix) -> bool {
         let Some(reference) = subject.controller().filter(|_| subject.kind.runs()) else { return false };
         let known = || room.is_some_and(|room| room.owner(&reference.uid, &matrix.controllers).is_some());
-        old.and_then(Subject::controller).is_none_or(|was| was.uid != reference.uid)
-            && matrix.controllers.believes(&request.username, reference).is_none()
-            && (matrix.controllers.lists(reference) || known())
+        matrix.controllers.believes(&request.username, reference).is_none() && (matrix.controllers.lists(reference) || known())
     }
 
     /// Since when it stands. Of what cannot be seen the siblings alone tell.

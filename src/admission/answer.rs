@@ -14,6 +14,7 @@ use super::{
     adopted::{Adopted, Siblings},
     denial::{self, Cause},
     probe,
+    ratchet::{Claim, Consequence, Grace, consequence, stood_before},
     review::Request,
 };
 use crate::{
@@ -161,7 +162,7 @@ pub fn decide(request: &Request<'_>, book: &Book, objects: &Objects, trusted: &[
     }
     // What stood before matters to a denial alone; what merely warns does not cost a second reading.
     let may_deny = evaluation.violations().any(|j| matrix.entries[j.control].enforcement == Enforcement::Deny);
-    let stood = match may_deny.then(|| stood_before(request, subject, matrix, namespace, (book, room), owned, now)).transpose() {
+    let mut stood = match may_deny.then(|| stood_before(request, kind, matrix, namespace, book, owned, now)).transpose() {
         Ok(stood) => stood.flatten(),
         Err(answer) => return answer,
     };
@@ -169,10 +170,9 @@ pub fn decide(request: &Request<'_>, book: &Book, objects: &Objects, trusted: &[
         Parent::Adopted(adopted) if may_deny && stood.is_none() => Some(beside(adopted, subject, &evaluation, room, matrix, (namespace, book), now)),
         Parent::None | Parent::Unknown | Parent::Known(_) | Parent::Adopted(_) => None,
     };
-    let is_claimed = may_deny && stood.as_ref().map_or_else(|| Adopted::is_claimed(subject, None, request, room, matrix), |stood| stood.claimed);
-    let grace = Grace { root: parent.stands_since(room, matrix).filter(|_| !is_claimed), siblings: siblings.as_ref(), stood: stood.as_ref() };
-    let (mut denied, mut refused) = (Vec::new(), false);
-    let mut warnings = Vec::new();
+    let claim = if may_deny && Adopted::is_claimed(subject, request, room, matrix) { Claim::of(subject, stood.as_mut()) } else { Claim::None };
+    let grace = Grace { root: parent.stands_since(room, matrix).filter(|_| claim != Claim::New), siblings: siblings.as_ref(), stood: stood.as_ref() };
+    let (mut denied, mut refused, mut warnings) = (Vec::new(), false, Vec::new());
     let count = |judged: &Judged, consequence| {
         let entry = &matrix.entries[judged.control];
         tally.decided(judged.control, entry.owner, entry.enforcement, consequence);
@@ -182,7 +182,9 @@ pub fn decide(request: &Request<'_>, book: &Book, objects: &Objects, trusted: &[
         if !matches!(consequence, Consequence::Nothing) {
             // Else what a Waiver lets in for a while would stay by an owner that is older than what is forbidden.
             let top = || if let Parent::Known(top) = &parent { top.subject().ok() } else { None };
-            if !is_claimed && let Some(waiver) = waived(&matrix.waivers, judged.control, subject, top, now) {
+            if !claim.bars(judged, matrix, stood.as_ref())
+                && let Some(waiver) = waived(&matrix.waivers, judged.control, subject, top, now)
+            {
                 warnings.push(denial::waived(matrix, judged, waiver));
                 count(judged, tally::Consequence::Waived);
                 continue;
@@ -202,7 +204,7 @@ pub fn decide(request: &Request<'_>, book: &Book, objects: &Objects, trusted: &[
         }
     }
     warnings.dedup();
-    if is_claimed && !denied.is_empty() {
+    if claim != Claim::None && !denied.is_empty() {
         warnings.insert(0, denial::CLAIMED.to_owned());
     }
     warnings.truncate(denial::MAX_WARNINGS);
@@ -296,102 +298,4 @@ fn believed_parent<'o>(subject: &'o Subject<'_>, request: &Request<'_>, objects:
         None if controller.is_none() && subject.kind != Kind::PersistentVolumeClaim => Parent::None,
         None => Parent::Unknown,
     }
-}
-
-/// What an UPDATE finds already there: when the object was made, and what it violated.
-struct Stood {
-    created: Option<Timestamp>,
-    /// Nothing but its size changed, beside metadata and status: no new risk, and the way to scale a violator down.
-    only_scaled: bool,
-    /// It names, since now, an owner that would spare it.
-    claimed: bool,
-    violations: HashSet<Sameness>,
-}
-
-fn stood_before(
-    request: &Request<'_>,
-    subject: &Subject<'_>,
-    matrix: &Matrix,
-    namespace: &Namespace,
-    (book, room): (&Book, Option<&Room>),
-    owned: bool,
-    now: Timestamp,
-) -> Result<Option<Stood>, Answer> {
-    if &*request.operation != "UPDATE" {
-        return Ok(None);
-    }
-    let objects = request.objects();
-    let Some(old) = objects.old_object else { return Err(Answer::deny(&request.uid, 400, "malformed: an UPDATE without oldObject")) };
-    let only_scaled = objects.object.is_some_and(|new| only_scaled(old.get(), new.get()));
-    let kind = subject.kind;
-    let old = Subject::parse(kind, old.get()).map_err(|error| Answer::deny(&request.uid, 400, shown(&format!("malformed old {}: {error}", kind.lower()), 300)))?;
-    let claimed = Adopted::is_claimed(subject, Some(&old), request, room, matrix);
-    Ok(Some(Stood {
-        created: old.meta.creation_timestamp.parse().ok(),
-        // A root that spares what comes is more than metadata.
-        only_scaled: only_scaled && !claimed,
-        claimed,
-        violations: evaluate(&old, namespace, matrix, &book.facts, owned, Door::Webhook(&|| request.whole_of_old()), now).violations().map(|j| j.sameness(matrix)).collect(),
-    }))
-}
-
-/// Whether `new` differs from `old` in nothing but how many run. Reached only by an UPDATE that violates something, so a tree may be built.
-fn only_scaled(old: &str, new: &str) -> bool {
-    let rest = |json: &str| -> Option<serde_json::Value> {
-        let mut object: serde_json::Value = serde_json::from_str(json).ok()?;
-        let root = object.as_object_mut()?;
-        root.remove("metadata");
-        root.remove("status");
-        if let Some(spec) = root.get_mut("spec").and_then(|s| s.as_object_mut()) {
-            for size in ["replicas", "parallelism", "suspend", "paused"] {
-                spec.remove(size);
-            }
-        }
-        Some(object)
-    };
-    rest(old).is_some_and(|old| rest(new) == Some(old))
-}
-
-enum Consequence {
-    /// `later` it may be spared, once it is known since when it is denied.
-    Deny {
-        later: bool,
-    },
-    Warn {
-        grandfathered: bool,
-    },
-    Nothing,
-}
-
-/// What may spare an object.
-struct Grace<'g> {
-    /// Since when the root above it stands.
-    root: Option<Timestamp>,
-    /// What stands beside it, where the root is not judged itself.
-    siblings: Option<&'g Siblings>,
-    /// What it was before.
-    stood: Option<&'g Stood>,
-}
-
-/// The ratchet: what follows from one violation.
-fn consequence(judged: &Judged, matrix: &Matrix, grace: &Grace<'_>, now: Timestamp) -> Consequence {
-    match matrix.entries[judged.control].enforcement {
-        Enforcement::Off | Enforcement::Audit => return Consequence::Nothing,
-        Enforcement::Warn => return Consequence::Warn { grandfathered: false },
-        Enforcement::Deny => {}
-    }
-    let mut later = false;
-    let spared = |created| matrix.grandfathers(judged.control, created, judged.finding.since, now);
-    let spared_root = spared(grace.root);
-    let grandfathered = match grace.stood {
-        // Under a spared parent whatever a new Pod carries is drift, not denial: else a deleted Pod would never come back (P16). A custom resource
-        // was never judged, so while Pods of it stand they say what it may have.
-        None => {
-            later = spared_root && grace.siblings.is_some_and(|siblings| siblings.have(judged, matrix) && siblings.wait(judged, matrix));
-            spared_root && !later && grace.siblings.is_none_or(|siblings| siblings.have(judged, matrix))
-        }
-        // "You may leave it; what you touch, you fix": the same violation in the same place may stay where it, or its root, stood before.
-        Some(stood) => stood.violations.contains(&judged.sameness(matrix)) && (stood.only_scaled || spared_root || spared(stood.created)),
-    };
-    if grandfathered { Consequence::Warn { grandfathered } } else { Consequence::Deny { later } }
 }

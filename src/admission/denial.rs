@@ -93,8 +93,8 @@ pub fn waived(matrix: &Matrix, judged: &Judged, waiver: &Permit) -> String {
     shown(&format!("{id}: violated, waived until {} by waiver {}", waiver.last_day(), waiver.name), MAX_WARNING)
 }
 
-/// The warning that an owner is named by somebody's words whom nobody believes.
-pub const CLAIMED: &str = "metadata.ownerReferences: new, and not written by the owner's listed controller: no waiver counts";
+/// The warning that an object names an owner, and that somebody else writes it than who makes something for that.
+pub const CLAIMED: &str = "metadata.ownerReferences: not written by the owner's listed controller, so no waiver counts for what is new";
 
 /// One warning.
 pub fn warn(subject: &Subject<'_>, matrix: &Matrix, judged: &Judged, grandfathered: bool) -> String {

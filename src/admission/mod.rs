@@ -8,6 +8,7 @@ pub mod declarations;
 pub mod denial;
 pub mod guard;
 pub mod probe;
+mod ratchet;
 pub mod review;
 pub mod server;
 pub mod tls;
