@@ -123,7 +123,7 @@ pub struct OwnershipStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub digest: Option<String>,
-    /// The digest of spec.policy and spec.defaultOwner that `forbiddenSince` counts from: new settings forbid anew, so what runs is spared again.
+    /// The digest of spec.policy and spec.defaultOwner, by which history tells that they changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub settings: Option<String>,
@@ -178,7 +178,7 @@ pub struct MatrixRow {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(max = 63)))]
     pub judged_by: Vec<String>,
-    /// Of a control of one's own: what it asks for, in short. When that changes, what stood before is spared anew.
+    /// Of what is denied, and of a control of one's own: what it asks for, in short. When that changes, what stood before is spared anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
     pub asks: Option<String>,

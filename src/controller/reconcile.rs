@@ -36,6 +36,7 @@ use crate::{
         drift,
         history::Written,
         mark,
+        matrix::Matrix,
         objects::Room,
         status::{Observed, plan, plan_unreadable, whole_second},
     },
@@ -185,8 +186,7 @@ impl Reconciler {
             (Some(matrix), None) => Some(matrix.mode.enrolled() && critical.is_none()),
             (None, None) => Some(false),
         };
-        // Where nothing is declared the marks alone can tell since when, and not before the API server asks.
-        let denied = matrix.as_ref().filter(|m| !m.declared && m.mode.enrolled() && labelled && critical.is_none()).and_then(|m| mark::denied(m));
+        let denied = if labelled && critical.is_none() { self.denied(&book, namespace, matrix.as_deref()) } else { None };
         let now = Timestamp::now();
         let mut labels = self.marks(&book, namespace, denied.as_deref(), now);
         if let Some(wanted) = wanted.filter(|wanted| *wanted != labelled)
@@ -277,6 +277,16 @@ impl Reconciler {
     pub(super) fn patience(&self) -> Duration {
         let left = self.mandate.borrow().map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()));
         left.min(CALL)
+    }
+
+    /// What its Baselines deny by themselves in a namespace that the API server asks about, as long as nothing that is declared there denies less.
+    fn denied(&self, book: &Book, namespace: &Namespace, matrix: Option<&Matrix>) -> Option<String> {
+        let alone = book.floors.get(&namespace.name)?.alone();
+        let denied = mark::denied(&alone).filter(|_| alone.mode.enrolled())?;
+        // Until its first status is written, a declaration takes over what the marks say.
+        let untold = || self.index.stored(&namespace.name).is_some_and(|s| s.ownership.is_none_or(|o| o.status.is_none()));
+        let stays = matrix.is_some_and(|m| !m.declared || mark::covers(m, &alone)) || untold() && mark::since(&namespace.labels, &denied).is_some();
+        stays.then_some(denied)
     }
 
     /// The marks that a namespace lacks of the Baselines that hold in it or that say something else, and those that it has of Baselines that are

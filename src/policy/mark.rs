@@ -1,5 +1,5 @@
-//! The leader's marks on a namespace, one for each Baseline that holds in it. Where nothing is declared there is no status, and the marks tell as
-//! well since when what is denied is denied; nobody else may write them.
+//! The leader's marks on a namespace, one for each Baseline that holds in it. They tell as well since when what the Baselines deny by themselves is
+//! denied there, whatever is declared meanwhile, for a declaration comes and goes with its status; nobody else may write them.
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
@@ -47,10 +47,57 @@ pub fn recorded(mut matrix: Matrix, labels: &Map<'_>) -> Matrix {
     matrix
 }
 
+/// Whether a control that the Baselines deny by themselves is denied as well where something is declared, and asks for the same.
+fn holds(matrix: &Matrix, alone: &Matrix, control: usize) -> bool {
+    let denies = |matrix: &Matrix| matrix.entries.get(control).is_some_and(|e| e.enforcement == Enforcement::Deny);
+    denies(alone) && denies(matrix) && matrix.told(control) == alone.told(control)
+}
+
+/// Whether all that is so: then what the marks tell goes on.
+pub fn covers(matrix: &Matrix, alone: &Matrix) -> bool {
+    (0..alone.entries.len()).all(|i| alone.entries[i].enforcement != Enforcement::Deny || holds(matrix, alone, i))
+}
+
+/// A declared matrix without a status, with what the marks say of what the Baselines deny by themselves.
+#[must_use]
+pub fn inherited(mut matrix: Matrix, alone: &Matrix, labels: &Map<'_>) -> Matrix {
+    let Some(since) = denied(alone).and_then(|denied| since(labels, &denied)) else { return matrix };
+    for i in 0..matrix.entries.len() {
+        if holds(&matrix, alone, i) {
+            matrix.entries[i].forbidden_since = Some(since);
+        }
+    }
+    matrix
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::api::ownership::Ownership;
+
+    #[test]
+    fn what_is_declared_takes_over_the_line_of_what_was_denied_before_it() {
+        let matrix = |spec: &str| Matrix::resolve(&Ownership::new("default", serde_saphyr::from_str(&format!("{{serviceModel: PaaS, {spec}}}")).unwrap()));
+        let alone = matrix("");
+        let at = Timestamp::from_second(1_800_000_000).unwrap();
+        let marked = |what: &str| [("baseline.demarc.dev/gold".to_owned(), value(Some((at, what))))].into_iter().collect::<Map<'static>>();
+        let known = marked(&denied(&alone).unwrap());
+        for (spec, all, security, images) in [
+            ("", true, Some(at), Some(at)),
+            ("parties: {customer: acme}", true, Some(at), Some(at)),
+            ("controls: [{control: image-pinned-by-digest, enforcement: Deny}]", true, Some(at), Some(at)),
+            ("policy: {images: {allowedPrefixes: [a]}}", false, Some(at), None),
+            ("controls: [{control: pod-security-standard, enforcement: Warn}]", false, None, Some(at)),
+            ("mode: Warn", false, None, None),
+        ] {
+            let declared = matrix(spec);
+            assert_eq!(covers(&declared, &alone), all, "{spec}");
+            let told = inherited(declared.clone(), &alone, &known);
+            let since = |id: &str| told.entries[told.find(id).unwrap()].forbidden_since;
+            assert_eq!((since("pod-security-standard"), since("image-registry-allowed"), since("image-pinned-by-digest")), (security, images, None), "{spec}");
+            assert_eq!(inherited(declared.clone(), &alone, &marked("another")), declared, "{spec}: other things were denied then");
+        }
+    }
 
     #[test]
     fn a_mark_tells_since_when_for_as_long_as_the_same_is_denied() {

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use super::{
     floor::Below,
     owners::Controllers,
+    settings::read_by,
     waiver::{MAX_DAYS, Permit},
 };
 use crate::{
@@ -228,6 +229,12 @@ impl Matrix {
         control.checked_sub(CATALOG.len()).map(|i| &*self.custom[i].asks)
     }
 
+    /// What the control at a position asks for, in short, whoever made it: while that is the same, it forbids the same.
+    pub fn told(&self, control: usize) -> String {
+        let catalog = || told(self.row(control).id, &self.policy, self.default_owner.as_deref());
+        self.asks(control).map_or_else(catalog, str::to_owned)
+    }
+
     /// Whether an object made at `created` stood before `control` was forbidden here, or before the fact that makes it a violation came to be
     /// at `since`, and is still spared: a class of storage that is made anew must not stop what runs. An object without a creation time is
     /// being made now, so it never is.
@@ -271,6 +278,11 @@ impl Asked {
     }
 }
 
+/// What a control of the catalog asks for, in short.
+fn told(control: &str, policy: &Policy, default_owner: Option<&str>) -> String {
+    hex(&Sha256::digest(read_by(control, policy, default_owner)), 6)
+}
+
 fn entry(ownership: &Ownership, row: &Row<'_>, asks: Option<&str>) -> Entry {
     let (spec, id) = (&ownership.spec, row.id);
     let ([enforcement, _], ceiling) = (row.enforcement, row.ceiling(&spec.policy));
@@ -278,7 +290,8 @@ fn entry(ownership: &Ownership, row: &Row<'_>, asks: Option<&str>) -> Entry {
     let owner = entry.and_then(|e| e.owner).unwrap_or_else(|| row.owner(spec.service_model));
     let wanted = entry.and_then(|e| e.enforcement).unwrap_or(enforcement).min(spec.mode.ceiling()).min(ceiling);
     // What was recorded of other conditions says nothing of these.
-    let row = ownership.status.as_ref().and_then(|s| s.matrix.iter().find(|r| r.control == id && r.asks.as_deref() == asks));
+    let same = |recorded: &String| asks.map_or_else(|| *recorded == told(id, &spec.policy, spec.default_owner.as_deref()), |asks| recorded == asks);
+    let row = ownership.status.as_ref().and_then(|s| s.matrix.iter().find(|r| r.control == id)).filter(|r| r.asks.as_ref().map_or(asks.is_none(), same));
     Entry {
         owner,
         accountable: entry.and_then(|e| e.accountable.clone()).or_else(|| party_of(owner, &spec.parties)),

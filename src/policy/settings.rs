@@ -1,7 +1,37 @@
-//! Whether settings ask for less than others did. What cannot be shown to ask for as much counts as less, so a setting that somebody adds is
+//! What settings a control reads, and whether settings ask for less than others did. What cannot be shown to ask for as much counts as less, so a setting that somebody adds is
 //! guarded before anybody has thought about it.
 
+use serde_json::{Value, json};
+
 use crate::api::ownership::{Admins, Classification, Encryption, ExistingWorkloads, Exposure, Images, Mfa, Network, Patch, Platform, PodSecurity, Policy, RequireFor};
+
+/// The settings that a control of the catalog reads, as text: while that is the same, it asks for the same. Of one that is not listed here all of
+/// them count, for a line that stands too long would stop what runs (P16).
+pub(super) fn read_by(control: &str, policy: &Policy, default_owner: Option<&str>) -> String {
+    let Policy { images, patch, exposure, classification, encryption, network, admins, tooling: _, platform: _, pod_security, mfa } = policy;
+    let read = match control {
+        "workload-named-owner" => json!(default_owner),
+        "image-registry-allowed" => json!(images),
+        "image-age-within-patch-policy" => json!(patch),
+        "exposure-declared" => json!(exposure),
+        "data-classification-declared" | "pvc-customer-managed-key" => json!(classification),
+        "encryption-declared" => json!(encryption),
+        "network-policy-present" => json!(network),
+        "rbac-cluster-admin-restricted" => json!(admins),
+        "pod-security-standard" => json!(pod_security),
+        "mfa-enforced" => json!(mfa),
+        "pvc-storage-encrypted"
+        | "ingress-tls-required"
+        | "image-pinned-by-digest"
+        | "serviceaccount-token-restricted"
+        | "secrets-not-in-plain-env"
+        | "rbac-least-privilege"
+        | "rbac-departed-subject"
+        | "anonymous-access-forbidden" => Value::Null,
+        _ => json!((policy, default_owner)),
+    };
+    read.to_string()
+}
 
 /// The paths below `spec` at which `new` asks for less than `old`, or may.
 pub(super) fn looser(old: &Policy, new: &Policy) -> Vec<&'static str> {
@@ -100,6 +130,48 @@ fn platform_holds(old: &Platform, new: &Platform) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{api::ownership::Enforcement, controls::CATALOG};
+
+    /// By what its source names, without its tests: what it reads and does not count would stop what runs.
+    #[test]
+    fn every_setting_that_a_control_names_counts_for_it() {
+        let some = [
+            ("images", "{allowedPrefixes: [a]}"),
+            ("patch", "{maxImageAge: P30D}"),
+            ("exposure", "{allow: [a]}"),
+            ("classification", "{values: [a]}"),
+            ("encryption", "{requireFor: All}"),
+            ("network", "{requireEgress: true}"),
+            ("admins", "{allowed: [a]}"),
+            ("tooling", "{logging: a}"),
+            ("platform", "{minKubelet: '1.30'}"),
+            ("podSecurity", "{level: Restricted}"),
+            ("mfa", "{extra: a/b, values: [a]}"),
+        ];
+        let read = |section: &str, value: &str| serde_saphyr::from_str::<Policy>(&format!("{{{section}: {value}}}")).unwrap();
+        let none = Policy::default();
+        let all = serde_json::to_value(&none).unwrap().as_object().unwrap().len().max(some.len());
+        assert_eq!(all, some.len(), "a setting that is new");
+        for control in CATALOG.iter().filter(|c| c.ceiling() == Enforcement::Deny) {
+            let file = format!("src/controls/{}.rs", control.id.replace('-', "_"));
+            let source = std::fs::read_to_string(&file).unwrap();
+            let source = source.split("#[cfg(test)]").next().unwrap();
+            let of = |policy: &Policy, owner| read_by(control.id, policy, owner);
+            for (section, value) in some {
+                let snake = section.replace("podSecurity", "pod_security");
+                let named = source.contains(&format!("policy.{section}")) || source.contains(&format!("policy.{snake}"));
+                let counts = of(&none, None) != of(&read(section, value), None);
+                assert_eq!(named, counts, "{file}: policy.{section}");
+            }
+            assert_eq!(source.contains("default_owner"), of(&none, None) != of(&none, Some("a")), "{file}: defaultOwner");
+        }
+        // What they share is told by who calls it.
+        for shared in ["storage", "routes", "people", "parties", "mod"] {
+            let source = std::fs::read_to_string(format!("src/controls/{shared}.rs")).unwrap();
+            assert!(!source.split("#[cfg(test)]").next().unwrap().contains("cx.policy"), "{shared}: name the setting where it is read");
+        }
+        assert_ne!(read_by("a-new-one", &none, None), read_by("a-new-one", &read("mfa", "{extra: a/b, values: [a]}"), None), "of what is not listed all count");
+    }
 
     #[test]
     fn less_is_told_at_its_path_and_as_much_is_not() {

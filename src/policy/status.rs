@@ -83,18 +83,22 @@ pub fn plan_unreadable(old: Option<&OwnershipStatus>, reason: &str, observed: &O
 }
 
 fn rows(before: &OwnershipStatus, matrix: &Matrix, report: &Report, observed: &Observed<'_>, now: Timestamp) -> Vec<MatrixRow> {
-    // A status of before there were settings, or of the same: the line stands where it was. One in the future was written by somebody else.
-    let stands = before.settings.as_ref().is_none_or(|s| *s == settings(matrix));
-    let stood = |since: &Time| stands && since.0 <= whole_second(now);
+    // One in the future was written by somebody else.
+    let stood = |since: &Time| since.0 <= whole_second(now);
     matrix
         .entries
         .iter()
         .zip(&report.verdicts)
         .enumerate()
         .map(|(control, (entry, verdict))| {
-            let (id, asks) = (matrix.row(control).id, matrix.asks(control));
+            let id = matrix.row(control).id;
             let denied = observed.enrolled && entry.enforcement == Enforcement::Deny;
-            let was = before.matrix.iter().find(|r| r.control == id && r.asks.as_deref() == asks).and_then(|r| r.forbidden_since.clone()).filter(stood);
+            // Tighter settings would else be held against what ran under the looser ones, and a Pod that is only moved to another node would not
+            // come back (P16). Settings that this control does not read move nothing.
+            let asks = if denied { Some(matrix.told(control)) } else { matrix.asks(control).map(str::to_owned) };
+            let was = before.matrix.iter().find(|r| r.control == id && r.asks == asks).and_then(|r| r.forbidden_since.clone());
+            // Of an Ownership that nobody has told of, the Baselines may have denied as much before it was there.
+            let was = was.or_else(|| entry.forbidden_since.filter(|_| before.matrix.is_empty()).map(Time)).filter(stood);
             MatrixRow {
                 control: id.to_owned(),
                 owner: entry.owner,
@@ -102,15 +106,14 @@ fn rows(before: &OwnershipStatus, matrix: &Matrix, report: &Report, observed: &O
                 enforcement: entry.enforcement,
                 verdict: *verdict,
                 judged_by: matrix.judged_by.get(&control).map(|by| by.iter().take(16).cloned().collect()).unwrap_or_default(),
-                asks: asks.map(str::to_owned),
+                asks,
                 forbidden_since: denied.then(|| was.unwrap_or(Time(whole_second(now)))),
             }
         })
         .collect()
 }
 
-/// What controls are told, in short. Tighter settings would else be held against what ran under the looser ones, and a Pod that is only moved
-/// to another node would not come back (P16).
+/// All settings, in short, for whoever reads when they changed.
 fn settings(matrix: &Matrix) -> String {
     // Plain data always serializes; were it not to, the empty text is as good as any.
     let text = serde_json::to_string(&(&matrix.policy, &matrix.default_owner)).unwrap_or_default();
@@ -428,11 +431,24 @@ mod tests {
         let resolve = |spec: &str| Matrix::resolve(&Ownership::new("default", serde_saphyr::from_str(spec).unwrap()));
         let tight = resolve("{serviceModel: PaaS, parties: {customer: acme}, policy: {podSecurity: {level: Restricted}}}");
         let second = plan(Some(&first), &tight, &report(&tight, t2), &ENROLLED, t2).unwrap();
-        assert_eq!((first.matrix[0].forbidden_since.clone().unwrap().0, second.matrix[0].forbidden_since.clone().unwrap().0), (t1, t2));
+        let since = |status: &OwnershipStatus, id: &str| status.matrix.iter().find(|r| r.control == id).and_then(|r| r.forbidden_since.clone()).map(|t| t.0);
+        for (id, moved) in [("pod-security-standard", t2), ("workload-named-owner", t1), ("image-registry-allowed", t1), ("pvc-storage-encrypted", t1)] {
+            assert_eq!((since(&first, id), since(&second, id)), (Some(t1), Some(moved)), "{id}: what a control does not read moves nothing");
+        }
         let mut forged = second.clone();
         forged.matrix[0].forbidden_since = Some(Time(at("2030-01-01T00:00:00Z")));
         let put_right = plan(Some(&forged), &tight, &report(&tight, t3), &ENROLLED, t3).unwrap();
         assert_eq!(put_right.matrix[0].forbidden_since.clone().unwrap().0, t3, "nobody is spared what is yet to come");
+        // What a replica reads of it: the line of what is asked for now, and none of what was not written yet.
+        let read = |spec: &str| {
+            let mut ownership = Ownership::new("default", serde_saphyr::from_str(spec).unwrap());
+            ownership.status = Some(second.clone());
+            let matrix = Matrix::resolve(&ownership);
+            ["pod-security-standard", "workload-named-owner"].map(|id| matrix.entries[matrix.find(id).unwrap()].forbidden_since)
+        };
+        assert_eq!(read("{serviceModel: PaaS, policy: {podSecurity: {level: Restricted}}}"), [Some(t2), Some(t1)]);
+        assert_eq!(read("{serviceModel: PaaS}"), [None, Some(t1)]);
+        assert_eq!(read("{serviceModel: PaaS, policy: {podSecurity: {level: Restricted}}, defaultOwner: jo}"), [Some(t2), None]);
 
         let moved = |status: &OwnershipStatus| status.conditions.iter().find(|c| c.type_ == "OwnersMoved").map(|c| c.message.clone());
         assert_eq!(moved(&second), None);

@@ -265,8 +265,27 @@ fn where_nothing_is_declared_what_stood_before_the_baseline_keeps_running_and_wh
     comes_back(&world, "later");
     comes_back(&world, "old");
     world.writes_nothing();
-    // Whoever declares has a status, and it is told there.
+    // A declaration that denies as much takes over the line, and moves it neither when it comes, nor when it goes and comes again.
+    let since = mark(&world);
+    let line = || world.field("bare", "ownership/default", ".status.matrix[?(@.control==\"pod-security-standard\")].forbiddenSince");
     world.declare("bare", &json!({"mode": "Enforce"}));
+    let first = eventually("the first line", SOON, || Some(line()).filter(|l| !l.is_empty()).ok_or_else(String::new));
+    assert_eq!(since.split('.').nth(1).unwrap(), first.parse::<jiff::Timestamp>().unwrap().as_second().to_string());
+    world.accepts("bare", &workload("Deployment", "since", &spec("nginx", false)));
+    in_the_next_second();
+    world.plane.kubectl(&["delete", "ownership", "default", "-n", "bare"], None).result().unwrap();
+    world.declare("bare", &json!({"mode": "Enforce", "policy": {"images": {"allowedPrefixes": ["ghcr.io/acme"]}}}));
+    let images = || world.field("bare", "ownership/default", ".status.matrix[?(@.control==\"image-registry-allowed\")].forbiddenSince");
+    eventually("the line of what is new", SOON, || Some(images()).filter(|l| *l > first).ok_or_else(images));
+    assert_eq!(line(), first, "what was forbidden before stays so");
+    comes_back(&world, "since");
+    comes_back(&world, "old");
+    // One that asks for something else ends it.
+    world
+        .plane
+        .kubectl(&["patch", "ownership", "default", "-n", "bare", "--type=merge", "-p", r#"{"spec":{"policy":{"podSecurity":{"level":"Restricted"}}}}"#], None)
+        .result()
+        .unwrap();
     eventually("a mark like any other", SOON, || if mark(&world) == "member" { Ok(()) } else { Err(mark(&world)) });
     nothing_slipped_in(&world);
 }

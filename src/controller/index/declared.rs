@@ -153,6 +153,10 @@ impl Declared {
         };
         let matrix = |ownership: &Ownership| {
             let resolved = floor.map_or_else(|| Matrix::resolve_with(ownership, &self.controls), |floor| floor.under(ownership));
+            let resolved = match floor.zip(labels).filter(|_| ownership.status.is_none()) {
+                Some((floor, labels)) => mark::inherited(resolved, &floor.alone(), labels),
+                None => resolved,
+            };
             Arc::new(resolved.with_waivers(waivers()))
         };
         Some(match &stored.held {
