@@ -132,7 +132,28 @@ fn one_asks_another_approves_and_what_was_approved_passes_until_its_day() {
     let about = |reason: &str| events.lines().filter(|l| l.starts_with(&format!("short {reason}"))).count();
     assert_eq!((about("Expiring"), about("Expired")), (1, 1), "{events}");
     assert!(!events.contains("alice") && !events.contains("bob"), "no person in an Event: {events}");
+    where_nothing_is_declared(&world);
     by_command(&world);
+}
+
+/// Nobody answers there yet; what is approved may count later.
+fn where_nothing_is_declared(world: &World) {
+    world.plane.kubectl(&["create", "namespace", "bare"], None).result().unwrap();
+    let verbs = "--verb=get,list,create,update,patch";
+    world.plane.kubectl(&["create", "role", "asks", "-n", "bare", verbs, "--resource=waivers.demarc.dev"], None).result().unwrap();
+    world.plane.kubectl(&["create", "rolebinding", "asks", "-n", "bare", "--role=asks", "--group=teams"], None).result().unwrap();
+    let mut asked = waiver("web", "alice", &in_days(30));
+    asked["metadata"]["namespace"] = json!("bare");
+    eventually("alice may ask", SOON, || world.plane.kubectl_as("alice", &["create", "-f", "-"], Some(&asked.to_string())).result());
+    let approve = |user: &str| {
+        let approval = json!({"spec": {"approval": {"by": user, "at": "2026-01-01T00:00:00Z"}}}).to_string();
+        world.plane.kubectl_as(user, &["patch", "waiver", "web", "-n", "bare", "--type=merge", "-p", &approval], None)
+    };
+    refused(&approve("bob"), "whoever holds the verb approve");
+    world.plane.kubectl(&["create", "role", "approves", "-n", "bare", "--verb=approve", "--resource=waivers.demarc.dev"], None).result().unwrap();
+    world.plane.kubectl(&["create", "rolebinding", "approves", "-n", "bare", "--role=approves", "--group=teams"], None).result().unwrap();
+    eventually("bob approves", SOON, || approve("bob").result());
+    world.plane.kubectl(&["delete", "waiver", "web", "-n", "bare"], None).result().unwrap();
 }
 
 fn by_command(world: &World) {
