@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::{
     support::eventually,
-    world::{SOON, World, only},
+    world::{SOON, World, only, spec, workload},
 };
 
 const RIGHTS: &str = "
@@ -67,4 +67,35 @@ fn who_deletes_an_ownership_is_not_refused_and_not_unheard() {
     let log = world.demarc.as_ref().unwrap().log();
     assert_eq!(log.lines().filter(|l| l.contains("an ownership was deleted")).count(), 4, "{log}");
     assert!(!log.contains("\"bob\""), "nobody is named: {log}");
+}
+
+/// Something of a workload's author keeps the namespace Terminating, and what guarded it goes first.
+#[test]
+fn a_namespace_that_goes_is_held_up_by_nobody_and_nothing_is_made_anew_in_it() {
+    let world = World::start();
+    let gold = json!({"apiVersion": "demarc.dev/v1alpha1", "kind": "Baseline", "metadata": {"name": "gold"},
+        "spec": {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "leaving"}}, "undeclared": "Deny"}});
+    world.accepts("default", &gold);
+    world.declare("leaving", &json!({"controls": only(&["pod-security-standard"])}));
+    let keeper = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "keeper", "finalizers": ["example.com/keeper"]}});
+    world.accepts("leaving", &keeper);
+    world.plane.kubectl(&["delete", "namespace", "leaving", "--wait=false"], None).result().unwrap();
+    let get = |what: &str| world.plane.kubectl(&["get", what, "-n", "leaving", "-o", "name"], None).result().unwrap_or_default();
+    eventually("its Ownership is gone", SOON, || if get("ownerships").is_empty() { Ok(()) } else { Err(get("ownerships")) });
+    // The API server itself takes nothing new, whatever of Demarc's is left there.
+    let said = world.apply("leaving", &workload("Pod", "violator", &spec("nginx", true)));
+    assert!(!said.ok && said.err.contains("because it is being terminated"), "{said:?}");
+    // Demarc looks at it again, and makes nothing.
+    world.plane.kubectl(&["label", "namespace", "leaving", "looked=at"], None).result().unwrap();
+    world.declare("beside", &json!({"mode": "Audit"}));
+    assert_eq!((get("ownerships"), get("pods")), (String::new(), String::new()));
+    // What is kept there may change on, and its finalizer go.
+    world.plane.kubectl(&["patch", "configmap", "keeper", "-n", "leaving", "--type=merge", "-p", r#"{"metadata":{"finalizers":null}}"#], None).result().unwrap();
+    eventually("the namespace is gone", SOON, || if world.plane.kubectl(&["get", "namespace", "leaving"], None).ok { Err("not yet".to_owned()) } else { Ok(()) });
+    eventually("the Baseline counts it no more", SOON, || match world.field("default", "baseline/gold", ".status.declared} {.status.undeclared").as_str() {
+        "0 0" => Ok(()),
+        now => Err(now.to_owned()),
+    });
+    let metrics = world.demarc.as_ref().unwrap().get("/metrics");
+    assert!(!metrics.contains("leaving"), "nothing is counted of what is gone");
 }

@@ -154,3 +154,33 @@ fn what_lost_its_footing_is_told_and_the_rest_stands() {
     world.accepts("default", &party("acme"));
     findings("spec.parties.provider: there is no Party azure");
 }
+
+/// Metadata is anybody's, and as long as the API server takes it: nothing of it is told, and nothing fails by it.
+#[test]
+fn metadata_of_any_length_and_script_hurts_nobody() {
+    let world = World::start();
+    world.declare("shop", &json!({"controls": only(&["pod-security-standard"])}));
+    // 256 KiB are all the annotations that the API server takes.
+    let long = format!("\u{202e}\u{1b}[31m{}", "é".repeat(120_000));
+    let key = format!("{}.example/{}", "a".repeat(63), "b".repeat(63));
+    let meta = json!({"metadata": {"annotations": {"note": long, "newline": "a\nb"}, "labels": {key: "c".repeat(63)}}}).to_string();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), &meta).unwrap();
+    let patch = |what: &str| world.plane.kubectl(&["patch", what, "-n", "shop", "--type=merge", "--patch-file", file.path().to_str().unwrap()], None);
+    for what in ["ownership/default", "namespace/shop"] {
+        patch(what).result().unwrap();
+    }
+    world.rejects("shop", &workload("Pod", "violator", &spec("nginx", true)), "pod-security-standard");
+    world.plane.kubectl(&["patch", "ownership", "default", "-n", "shop", "--type=merge", "-p", r#"{"spec":{"defaultOwner":"jo"}}"#], None).result().unwrap();
+    let generation = || (world.field("shop", "ownership/default", ".metadata.generation"), world.field("shop", "ownership/default", ".status.observedGeneration"));
+    eventually("it is read", SOON, || match generation() {
+        (is, read) if is == read => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+    says(&world, "shop", "Ready", "True Resolved");
+    says(&world, "shop", "Enforcing", "True");
+    let demarc = world.demarc.as_ref().unwrap();
+    let told = [demarc.log(), demarc.get("/metrics"), world.field("shop", "ownership/default", ".status")].concat();
+    assert!(!told.contains("éé") && !told.contains('\u{202e}') && !told.contains("bbbb"), "no metadata is told");
+    assert!(world.field("shop", "ownership/default", ".status").len() < 256 << 10);
+}
