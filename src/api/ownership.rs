@@ -112,7 +112,8 @@ pub struct OwnershipStatus {
     pub counts: Counts,
     /// The responsibility matrix as resolved, one row a control.
     #[schemars(length(max = 128))]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["control"]))]
+    // One writer writes it as a whole: were each row a field of its own, the API server would keep a list of a hundred of them in metadata.managedFields.
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub matrix: Vec<MatrixRow>,
     /// What does not hold, worst first, capped at 100.
     #[schemars(length(max = 100))]
