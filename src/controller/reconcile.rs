@@ -4,10 +4,11 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     fmt::Debug,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
+use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace as KubeNamespace;
 use kube::{
@@ -45,6 +46,8 @@ use crate::{
 const CALL: Duration = Duration::from_secs(10);
 /// A burst of changes becomes one pass.
 const GATHER: Duration = Duration::from_millis(200);
+/// So many namespaces are written at once: each waits for an answer most of the time.
+const WRITERS: usize = 4;
 /// Time passes without an event: a grace that ends, a date that falls due. So often the clock is looked at, and only what it turns is judged.
 const CLOCK: Duration = Duration::from_secs(10);
 
@@ -60,6 +63,39 @@ pub struct Reconciler {
     pub own_namespace: Option<String>,
     /// Stands in Events.
     pub replica: String,
+}
+
+/// When to look at a namespace again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// When something changes.
+    Change,
+    /// And at this time, when time alone turns what was said.
+    At(Timestamp),
+    /// When declarations pause: nothing was said yet.
+    Pause,
+}
+
+impl Next {
+    fn at(turns: Option<Timestamp>) -> Self {
+        turns.map_or(Self::Change, Self::At)
+    }
+
+    /// This, or sooner.
+    fn or(self, turns: Option<Timestamp>) -> Self {
+        match self {
+            Self::Pause => Self::Pause,
+            Self::Change => Self::at(turns),
+            Self::At(then) => Self::At(turns.map_or(then, |turns| turns.min(then))),
+        }
+    }
+}
+
+/// Until a time; at once where there is none.
+async fn sleep_until(then: Option<Instant>) {
+    if let Some(then) = then {
+        tokio::time::sleep_until(then).await;
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -91,7 +127,9 @@ impl Reconciler {
         // When time alone turns what was reported of a namespace.
         let mut turns: HashMap<String, Timestamp> = HashMap::new();
         // Where something is violated, for the Baselines' counts.
-        let mut drifting: BTreeSet<String> = BTreeSet::new();
+        let drifting: Mutex<BTreeSet<String>> = Mutex::default();
+        // Whose status waits until declarations pause.
+        let mut held: BTreeSet<String> = BTreeSet::new();
         let teller = Teller::new(self.client.clone(), &self.replica);
         let mut clock = tokio::time::interval(CLOCK);
         // What went wrong last about Baselines, to say it once.
@@ -99,6 +137,7 @@ impl Reconciler {
         loop {
             tokio::select! {
                 () = self.index.changed() => tokio::time::sleep(GATHER).await,
+                () = sleep_until(self.index.holds(Instant::now())), if !held.is_empty() => {}
                 _ = clock.tick() => self.ring(&mut turns, Timestamp::now()),
                 changed = self.mandate.changed() => match changed {
                     Ok(()) => {}
@@ -109,10 +148,15 @@ impl Reconciler {
             if !leading(&self.mandate) || !self.index.shared.ready() {
                 continue;
             }
-            for namespace in self.index.drain_dirty() {
-                match self.namespace(&namespace, &teller, &mut drifting).await {
-                    Ok(Some(then)) => drop(turns.insert(namespace, then)),
-                    Ok(None) => drop(turns.remove(&namespace)),
+            let mut due = self.index.drain_dirty();
+            if self.index.holds(Instant::now()).is_none() {
+                due.append(&mut held);
+            }
+            for (namespace, next) in self.namespaces(due, &teller, &drifting).await {
+                match next {
+                    Ok(Next::At(then)) => drop(turns.insert(namespace, then)),
+                    Ok(Next::Change) => drop(turns.remove(&namespace)),
+                    Ok(Next::Pause) => drop(held.insert(namespace)),
                     Err(error) => {
                         tracing::debug!(namespace, %error, "write failed, trying again");
                         self.retry(namespace);
@@ -120,7 +164,8 @@ impl Reconciler {
                 }
             }
             self.farewells(&teller).await;
-            let failed = self.baselines(&drifting).await.err();
+            let drifts = drifting.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let failed = self.baselines(&drifts).await.err();
             let why = failed.as_ref().filter(|error| !error.passing()).map(ToString::to_string).unwrap_or_default();
             if why != told {
                 if !why.is_empty() {
@@ -157,21 +202,34 @@ impl Reconciler {
         });
     }
 
-    /// Writes what is new about one namespace; when time alone turns that.
-    async fn namespace(&self, name: &str, teller: &Teller, drifting: &mut BTreeSet<String>) -> Result<Option<Timestamp>, WriteError> {
+    /// Writes what is new about each, a few at a time.
+    async fn namespaces(&self, due: BTreeSet<String>, teller: &Teller, drifting: &Mutex<BTreeSet<String>>) -> Vec<(String, Result<Next, WriteError>)> {
+        let judge = |name: String| async move {
+            let next = self.namespace(&name, teller, drifting).await;
+            (name, next)
+        };
+        stream::iter(due).map(judge).buffer_unordered(WRITERS).collect().await
+    }
+
+    /// Writes what is new about one namespace, and says when to look again.
+    async fn namespace(&self, name: &str, teller: &Teller, drifting: &Mutex<BTreeSet<String>>) -> Result<Next, WriteError> {
         // Each by itself: what cannot be written of one holds up nothing of the other.
         let (judged, waivers) = (self.judge(name, teller, drifting).await, self.waivers(name, teller).await);
-        Ok([judged?, waivers?].into_iter().flatten().min())
+        Ok(judged?.or(waivers?))
     }
 
     /// Judges one namespace by its declaration.
-    async fn judge(&self, name: &str, teller: &Teller, drifting: &mut BTreeSet<String>) -> Result<Option<Timestamp>, WriteError> {
+    async fn judge(&self, name: &str, teller: &Teller, drifting: &Mutex<BTreeSet<String>>) -> Result<Next, WriteError> {
         let book = self.index.shared.book.load_full();
-        drifting.remove(name);
+        let drifts = |drifts: bool| {
+            let mut drifting = drifting.lock().unwrap_or_else(PoisonError::into_inner);
+            if drifts { drifting.insert(name.to_owned()) } else { drifting.remove(name) }
+        };
         let nothing = || self.index.shared.tally.found(name, &[], |_| OwnerClass::NotApplicable);
         let Some(namespace) = book.namespaces.get(name) else {
             nothing();
-            return Ok(None);
+            drifts(false);
+            return Ok(Next::Change);
         };
         let (matrix, broken) = match book.promises.get(name) {
             None => (None, None),
@@ -199,8 +257,12 @@ impl Reconciler {
             enrolment = self.label(name, &labels).await;
             if enrolment.is_ok() {
                 // The label comes back by the watch, and the status is written once, with what is true then.
-                return Ok(None);
+                return Ok(Next::Change);
             }
+        }
+        // What is enforced waits for nothing, and is by now; what is told of it waits until declarations pause.
+        if self.index.holds(Instant::now()).is_some() {
+            return enrolment.map(|()| Next::Pause);
         }
         // A copy of the references: what is judged for long holds up no decision.
         let room = self.index.shared.objects().room(name).cloned().unwrap_or_default();
@@ -210,10 +272,8 @@ impl Reconciler {
             None if broken.is_none() => nothing(),
             None => {}
         }
-        if report.as_ref().is_some_and(|r| r.verdicts.contains(&Verdict::Violated)) {
-            drifting.insert(name.to_owned());
-        }
-        let Some(stored) = self.index.stored(name) else { return enrolment.map(|()| report.and_then(|r| r.turns)) };
+        drifts(report.as_ref().is_some_and(|r| r.verdicts.contains(&Verdict::Violated)));
+        let Some(stored) = self.index.stored(name) else { return enrolment.map(|()| Next::at(report.and_then(|r| r.turns))) };
         let (old, generation) = match &stored.ownership {
             Some(ownership) => (stored.status()?, ownership.metadata.generation.unwrap_or_default()),
             None => self.status_of_unreadable(name).await?,
@@ -243,7 +303,7 @@ impl Reconciler {
             None => None,
         };
         // An enrolment that failed is tried again, and its Ownership has said so.
-        enrolment.map(|()| [turns, more].into_iter().flatten().min())
+        enrolment.map(|()| Next::at([turns, more].into_iter().flatten().min()))
     }
 
     /// The index keeps nothing of what it cannot read, and yet its status must be known: conditions of others stay, `forbiddenSince` does not

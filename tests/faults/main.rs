@@ -10,6 +10,7 @@ mod edge;
 mod leases;
 mod program;
 mod quiet;
+mod tide;
 mod tls;
 mod watches;
 mod writes;

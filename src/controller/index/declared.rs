@@ -23,6 +23,7 @@ use crate::{
     controller::{
         install::SYSTEM_NAMESPACES,
         publish::{self, Found},
+        watch::Change,
     },
     controls::custom::Custom,
     model::{facts::Namespace, map::Map, selector::Selector, subject::Kind},
@@ -174,6 +175,13 @@ impl Declared {
     /// The kinds that controls of users' own are about: their whole objects are kept.
     pub fn whole(&self) -> BTreeSet<Kind> {
         self.controls.values().flat_map(|c| c.kinds.iter().copied().filter(|kind| c.is_about(*kind))).collect()
+    }
+
+    /// Whether an Ownership says something else than what is stored, and not only its status.
+    pub fn is_news(&self, change: &Change) -> bool {
+        let Change::Applied(object) = change else { return false };
+        let stored = object.metadata.namespace.as_deref().and_then(|namespace| self.ownerships.get(namespace)?.ownership.as_ref());
+        stored.is_none_or(|stored| (&stored.metadata.uid, stored.metadata.generation) != (&object.metadata.uid, object.metadata.generation))
     }
 
     /// Takes in a declaration, new or changed.
