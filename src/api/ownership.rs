@@ -186,6 +186,9 @@ pub struct MatrixRow {
     /// From when it is denied here; what stood before is grandfathered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forbidden_since: Option<Time>,
+    /// From when it is denied no longer. Denied again within ten minutes, it is as if it had been all the time: what was made meanwhile is not spared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed_since: Option<Time>,
 }
 
 /// One thing that does not hold.

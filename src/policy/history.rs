@@ -160,7 +160,7 @@ fn told(before: &[Change], found: BTreeMap<Key, BTreeSet<&str>>, new: &Ownership
 }
 
 fn values(row: &MatrixRow) -> [(Changed, Option<String>); 3] {
-    let MatrixRow { control: _, owner, accountable, enforcement, verdict: _, asks: _, forbidden_since: _, judged_by: _ } = row;
+    let MatrixRow { control: _, owner, accountable, enforcement, verdict: _, asks: _, forbidden_since: _, allowed_since: _, judged_by: _ } = row;
     [(Changed::Owner, Some(owner.to_string())), (Changed::Accountable, accountable.clone()), (Changed::Enforcement, Some(enforcement.to_string()))]
 }
 

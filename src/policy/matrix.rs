@@ -296,7 +296,8 @@ fn entry(ownership: &Ownership, row: &Row<'_>, asks: Option<&str>) -> Entry {
         owner,
         accountable: entry.and_then(|e| e.accountable.clone()).or_else(|| party_of(owner, &spec.parties)),
         enforcement: if owner.owed_by_customer() { wanted } else { wanted.min(Enforcement::Audit) },
-        forbidden_since: row.and_then(|r| r.forbidden_since.as_ref()).map(|t| t.0),
+        // Whether it counts again once it was not denied is for the leader to say.
+        forbidden_since: row.filter(|r| r.allowed_since.is_none()).and_then(|r| r.forbidden_since.as_ref()).map(|t| t.0),
         performed_by: entry.map(|e| e.performed_by.clone()).unwrap_or_default(),
         evidence: entry.map(|e| e.evidence.clone()).unwrap_or_default(),
     }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use sha2::{Digest, Sha256};
 
@@ -82,6 +82,9 @@ pub fn plan_unreadable(old: Option<&OwnershipStatus>, reason: &str, observed: &O
     (old != Some(&new)).then_some(new)
 }
 
+/// Enforcement that is taken back for less than this launders nothing of what was made meanwhile; for longer, what runs by then is spared (P16).
+const LAPSE: SignedDuration = SignedDuration::from_mins(10);
+
 fn rows(before: &OwnershipStatus, matrix: &Matrix, report: &Report, observed: &Observed<'_>, now: Timestamp) -> Vec<MatrixRow> {
     // One in the future was written by somebody else.
     let stood = |since: &Time| since.0 <= whole_second(now);
@@ -95,10 +98,15 @@ fn rows(before: &OwnershipStatus, matrix: &Matrix, report: &Report, observed: &O
             let denied = observed.enrolled && entry.enforcement == Enforcement::Deny;
             // Tighter settings would else be held against what ran under the looser ones, and a Pod that is only moved to another node would not
             // come back (P16). Settings that this control does not read move nothing.
-            let asks = if denied { Some(matrix.told(control)) } else { matrix.asks(control).map(str::to_owned) };
-            let was = before.matrix.iter().find(|r| r.control == id && r.asks == asks).and_then(|r| r.forbidden_since.clone());
+            let told = matrix.told(control);
+            let row = before.matrix.iter().find(|r| r.control == id && r.asks.as_ref() == Some(&told));
+            let allowed = row.and_then(|r| r.allowed_since.as_ref());
+            let long = denied && allowed.is_some_and(|since| now.duration_since(since.0) >= LAPSE);
+            let was = row.and_then(|r| r.forbidden_since.clone()).filter(|_| !long);
             // Of an Ownership that nobody has told of, the Baselines may have denied as much before it was there.
-            let was = was.or_else(|| entry.forbidden_since.filter(|_| before.matrix.is_empty()).map(Time)).filter(stood);
+            let was = was.or_else(|| entry.forbidden_since.filter(|_| denied && before.matrix.is_empty()).map(Time)).filter(stood);
+            let forbidden_since = was.or_else(|| denied.then(|| Time(whole_second(now))));
+            let asks = if forbidden_since.is_some() { Some(told) } else { matrix.asks(control).map(str::to_owned) };
             MatrixRow {
                 control: id.to_owned(),
                 owner: entry.owner,
@@ -107,7 +115,8 @@ fn rows(before: &OwnershipStatus, matrix: &Matrix, report: &Report, observed: &O
                 verdict: *verdict,
                 judged_by: matrix.judged_by.get(&control).map(|by| by.iter().take(16).cloned().collect()).unwrap_or_default(),
                 asks,
-                forbidden_since: denied.then(|| was.unwrap_or(Time(whole_second(now)))),
+                allowed_since: forbidden_since.as_ref().filter(|_| !denied).map(|_| allowed.cloned().unwrap_or(Time(whole_second(now)))),
+                forbidden_since,
             }
         })
         .collect()
@@ -420,6 +429,36 @@ mod tests {
         assert!(clean.findings.iter().all(|f| f.object == "ownership/default"), "{:?}", clean.findings);
         assert_eq!(clean.matrix[0].forbidden_since, first.matrix[0].forbidden_since, "it moves only when enforcement is switched on anew");
         assert_ne!(clean.digest, first.digest);
+    }
+
+    #[test]
+    fn what_is_allowed_for_a_moment_launders_nothing_and_what_is_allowed_for_long_is_spared() {
+        let (matrix, objects, shop) = shop();
+        let report = |matrix: &Matrix, now| drift::report(&shop, matrix, objects.room("shop").unwrap(), &Facts::empty(), now);
+        let resolve = |spec: &str| Matrix::resolve(&Ownership::new("default", serde_saphyr::from_str(spec).unwrap()));
+        let row = |status: &OwnershipStatus| {
+            let row = status.matrix.iter().find(|r| r.control == "pod-security-standard").unwrap();
+            [&row.forbidden_since, &row.allowed_since].map(|t| t.as_ref().map(|t| t.0))
+        };
+        let t1 = at("2026-02-01T00:00:00Z");
+        let first = plan(None, &matrix, &report(&matrix, t1), &ENROLLED, t1).unwrap();
+        assert_eq!(row(&first), [Some(t1), None]);
+        for spec in ["{serviceModel: PaaS, mode: Audit}", "{serviceModel: PaaS, controls: [{control: pod-security-standard, enforcement: Warn}]}", "{serviceModel: SaaS}"] {
+            let (loose, t2) = (resolve(spec), at("2026-03-01T00:00:00Z"));
+            let second = plan(Some(&first), &loose, &report(&loose, t2), &ENROLLED, t2).unwrap();
+            assert_eq!(row(&second), [Some(t1), Some(t2)], "{spec}");
+            let later = at("2026-03-01T00:09:59Z");
+            assert_eq!(plan(Some(&second), &loose, &report(&loose, later), &ENROLLED, later), None, "{spec}: nothing to write as time goes by");
+            for (back, since) in [("2026-03-01T00:00:05Z", t1), ("2026-03-01T00:09:59Z", t1), ("2026-03-01T00:10:00Z", at("2026-03-01T00:10:00Z"))] {
+                let third = plan(Some(&second), &matrix, &report(&matrix, at(back)), &ENROLLED, at(back)).unwrap();
+                assert_eq!(row(&third), [Some(since), None], "{spec} until {back}");
+            }
+            // Until the leader has said, nothing is spared less than it was.
+            let mut ownership = Ownership::new("default", serde_saphyr::from_str("{serviceModel: PaaS, parties: {customer: acme}}").unwrap());
+            ownership.status = Some(second);
+            let resolved = Matrix::resolve(&ownership);
+            assert_eq!(resolved.entries[resolved.find("pod-security-standard").unwrap()].forbidden_since, None);
+        }
     }
 
     #[test]

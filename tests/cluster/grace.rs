@@ -71,6 +71,25 @@ fn what_stood_before_keeps_running_and_gets_no_worse() {
         let said = world.field("old", "replicasets", ".items[*].status.conditions[?(@.type==\"ReplicaFailure\")].message");
         if said.contains("image-registry-allowed") { Ok(()) } else { Err(said) }
     });
+
+    // Nor is what a moment of Audit let in.
+    let mode = |mode: &str, enforcing: &str| {
+        let patch = json!({"spec": {"mode": mode}}).to_string();
+        world.plane.kubectl(&["patch", "ownership", "default", "-n", "old", "--type=merge", "-p", &patch], None).result().unwrap();
+        let condition = format!("--for=condition=Enforcing={enforcing}");
+        world.plane.kubectl(&["wait", "ownership/default", "-n", "old", &condition, "--timeout=30s"], None).result().unwrap();
+    };
+    mode("Audit", "False");
+    world.accepts("old", &workload("Deployment", "moment", &spec("evil.example/moment:1", false)));
+    count("app=moment", 1);
+    in_the_next_second();
+    mode("Enforce", "True");
+    world.plane.kubectl(&["delete", "pods", "-n", "old", "-l", "app=moment", "--wait=false"], None).result().unwrap();
+    eventually("the controller's word that its pods are refused as well", SOON, || {
+        let selector = ["get", "replicasets", "-n", "old", "-l", "app=moment", "-o", "jsonpath={.items[*].status.conditions[?(@.type==\"ReplicaFailure\")].message}"];
+        let said = world.plane.kubectl(&selector, None).result()?;
+        if said.contains("image-registry-allowed") { Ok(()) } else { Err(said) }
+    });
 }
 
 /// Every way in which Kubernetes' own controllers make a child of something that stood before.
