@@ -53,9 +53,9 @@ fn holds(matrix: &Matrix, alone: &Matrix, control: usize) -> bool {
     denies(alone) && denies(matrix) && matrix.told(control) == alone.told(control)
 }
 
-/// Whether all that is so: then what the marks tell goes on.
+/// Whether all that is so, and as much is spared: then what the marks tell goes on.
 pub fn covers(matrix: &Matrix, alone: &Matrix) -> bool {
-    (0..alone.entries.len()).all(|i| alone.entries[i].enforcement != Enforcement::Deny || holds(matrix, alone, i))
+    matrix.existing == alone.existing && (0..alone.entries.len()).all(|i| alone.entries[i].enforcement != Enforcement::Deny || holds(matrix, alone, i))
 }
 
 /// A declared matrix without a status, with what the marks say of what the Baselines deny by themselves.
@@ -89,6 +89,7 @@ mod tests {
             ("policy: {images: {allowedPrefixes: [a]}}", false, Some(at), None),
             ("controls: [{control: pod-security-standard, enforcement: Warn}]", false, None, Some(at)),
             ("mode: Warn", false, None, None),
+            ("existingWorkloads: {createdBefore: '2027-03-01T00:00:00Z'}", false, Some(at), Some(at)),
         ] {
             let declared = matrix(spec);
             assert_eq!(covers(&declared, &alone), all, "{spec}");
