@@ -127,6 +127,18 @@ fn what_an_operator_makes_for_what_stood_before_comes_back_and_nothing_else() {
     rejected(&forged, "image-registry-allowed");
     world.accepts("shop", &cluster("late"));
     operator.is_refused(&world, "late", BAD);
+    // Whoever changes settings that say nothing of it makes it no older.
+    let line = || world.field("shop", "ownership/default", ".status.matrix[?(@.control==\"image-registry-allowed\")].forbiddenSince");
+    let (since, settings) = (line(), world.field("shop", "ownership/default", ".status.settings"));
+    let other = r#"{"spec":{"defaultOwner":"jo","policy":{"network":{"requireEgress":true}}}}"#;
+    in_the_next_second();
+    world.plane.kubectl(&["patch", "ownership", "default", "-n", "shop", "--type=merge", "-p", other], None).result().unwrap();
+    eventually("it is read", SOON, || match world.field("shop", "ownership/default", ".status.settings") {
+        now if now != settings => Ok(()),
+        now => Err(now),
+    });
+    assert_eq!(line(), since);
+    operator.is_refused(&world, "late", BAD);
     let compliant = operator.makes(&world, "late", "late-0", "ghcr.io/acme/pg:1");
     assert!(compliant.ok, "{compliant:?}");
     let mut unknown = pod(&world, "db", "violator", BAD);
