@@ -179,7 +179,7 @@ impl Publisher {
             let (now, name) = (Instant::now(), action.name());
             let refused = match &done {
                 Err(WriteError::Api(kube::Error::Api(status))) => (400..500).contains(&status.code),
-                Ok(()) | Err(WriteError::Api(_) | WriteError::Unled | WriteError::Kept(_) | WriteError::Silent(_)) => false,
+                Ok(()) | Err(WriteError::Api(_) | WriteError::Unled | WriteError::Silent(_)) => false,
             };
             if let Err(error) = &done {
                 if std::mem::replace(&mut memory.told, true) {

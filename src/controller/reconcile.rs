@@ -104,8 +104,6 @@ pub(super) enum WriteError {
     Api(#[from] kube::Error),
     #[error("another replica may lead")]
     Unled,
-    #[error("a status that was kept cannot be read: {0}")]
-    Kept(#[from] std::io::Error),
     #[error("no answer within 10 s")]
     Silent(#[from] tokio::time::error::Elapsed),
 }
@@ -275,7 +273,7 @@ impl Reconciler {
         drifts(report.as_ref().is_some_and(|r| r.verdicts.contains(&Verdict::Violated)));
         let Some(stored) = self.index.stored(name) else { return enrolment.map(|()| Next::at(report.and_then(|r| r.turns))) };
         let (old, generation) = match &stored.ownership {
-            Some(ownership) => (stored.status()?, ownership.metadata.generation.unwrap_or_default()),
+            Some(ownership) => (stored.status(), ownership.metadata.generation.unwrap_or_default()),
             None => self.status_of_unreadable(name).await?,
         };
         let standing = self.index.standing(namespace);

@@ -11,7 +11,10 @@ use kube::api::DynamicObject;
 use serde::de::{DeserializeOwned, value::MapDeserializer};
 use serde_json::{Value, json};
 
-use super::{Touched, packed::Packed};
+use super::{
+    Touched,
+    packed::{Packed, Packer},
+};
 use crate::{
     api::{
         Declaration,
@@ -55,11 +58,8 @@ pub struct Stored {
 
 impl Stored {
     /// The status as it was read; `None` where there was none.
-    ///
-    /// # Errors
-    /// None that memory can have.
-    pub fn status(&self) -> std::io::Result<Option<OwnershipStatus>> {
-        self.status.as_ref().map(Packed::status).transpose()
+    pub fn status(&self) -> Option<OwnershipStatus> {
+        self.status.as_ref().map(Packed::status)
     }
 }
 
@@ -72,6 +72,7 @@ fn deciding(status: OwnershipStatus) -> OwnershipStatus {
 #[derive(Debug, Default)]
 pub(super) struct Declared {
     pub ownerships: HashMap<String, Stored>,
+    packer: Packer,
     pub baselines: BTreeMap<String, (Arc<Baseline>, Option<Selector>)>,
     /// Baselines that are stored and were never read: nobody is released from them.
     pub unread_baselines: BTreeSet<String>,
@@ -190,10 +191,10 @@ impl Declared {
         let namespace = object.metadata.namespace.clone().unwrap_or_default();
         match kind {
             Declaration::Ownership => {
-                let parsed = read::<Ownership>(object).and_then(|mut ownership| {
-                    let status = ownership.status.as_ref().map(Packed::new).transpose().map_err(|e| e.to_string())?;
+                let parsed = read::<Ownership>(object).map(|mut ownership| {
+                    let status = ownership.status.as_ref().map(|status| self.packer.pack(status));
                     ownership.status = ownership.status.map(deciding);
-                    Ok((Arc::new(ownership), status))
+                    (Arc::new(ownership), status)
                 });
                 let (ownership, status, broken) = match parsed {
                     Ok((ownership, status)) => (Some(ownership), status, None),
