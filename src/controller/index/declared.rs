@@ -221,6 +221,13 @@ impl Declared {
             Declaration::Baseline => {
                 match read::<Baseline>(object) {
                     Ok(baseline) => {
+                        // Its status is the leader's own, and nothing is promised by it.
+                        let of = |baseline: &Baseline| (baseline.metadata.uid.clone(), baseline.metadata.generation);
+                        if let Some((known, _)) = self.baselines.get_mut(&name).filter(|(known, _)| baseline.metadata.generation.is_some() && of(known) == of(&baseline)) {
+                            *known = Arc::new(baseline);
+                            self.unread_baselines.remove(&name);
+                            return Touched::default();
+                        }
                         let selector = serde_json::to_value(&baseline.spec.namespace_selector).ok().and_then(|s| Selector::read(&s));
                         self.unread_baselines.remove(&name);
                         self.baselines.insert(name, (Arc::new(baseline), selector));

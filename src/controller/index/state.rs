@@ -110,8 +110,10 @@ impl State {
                     self.made_anew(object);
                 }
                 let touched = self.declared.apply(kind, object);
+                if touched.everybody {
+                    self.mark_selected(kind);
+                }
                 self.mark(touched);
-                self.mark_selected(kind);
             }
             Source::Namespaces => {
                 let namespace = Namespace {

@@ -104,3 +104,27 @@ fn a_namespace_that_the_cluster_depends_on_is_known_by_what_depends_on_it() {
     take(Backing::ClusterRoleBindings, binding("argocd-application-controller"));
     assert!(index.backs("apps").is_some() && index.backs("users").is_none());
 }
+
+#[test]
+fn what_the_leader_writes_into_a_baseline_concerns_no_namespace_and_what_people_write_all() {
+    let index = Index::default();
+    let take = |source, object: serde_json::Value| index.take(source, &Change::Applied(Box::new(serde_json::from_value(object).unwrap())));
+    let baseline = |generation: i64, declared: i64| {
+        take(
+            Source::Declared(Declaration::Baseline),
+            serde_json::json!({"apiVersion": "demarc.dev/v1alpha1", "kind": "Baseline", "metadata": {"name": "all", "uid": "b", "generation": generation},
+            "spec": {"namespaceSelector": {}, "serviceModel": if generation == 1 { "PaaS" } else { "SaaS" }}, "status": {"declared": declared}}),
+        );
+        (index.drain_dirty(), index.baselines()[0].status.as_ref().unwrap().declared, index.shared.book.load().floors["shop"].clone())
+    };
+    take(Source::Namespaces, serde_json::json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop", "uid": "n"}}));
+    let shop = BTreeSet::from(["shop".to_owned()]);
+    let (concerns, _, before) = baseline(1, 0);
+    assert_eq!(concerns, shop);
+    let (concerns, declared, after) = baseline(1, 7);
+    assert_eq!((concerns, declared), (BTreeSet::new(), 7), "it is known all the same");
+    assert!(Arc::ptr_eq(&before, &after), "and nothing is resolved anew");
+    let (concerns, _, after) = baseline(2, 7);
+    assert_eq!(concerns, shop);
+    assert!(!Arc::ptr_eq(&before, &after));
+}
