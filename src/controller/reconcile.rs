@@ -144,6 +144,9 @@ impl Reconciler {
             }
             // The dirty marks stay until this replica leads and its stores are full.
             if !leading(&self.mandate) || !self.index.shared.ready() {
+                for namespace in std::mem::take(&mut held) {
+                    self.index.mark(&namespace);
+                }
                 continue;
             }
             let mut due = self.index.drain_dirty();

@@ -50,8 +50,8 @@ struct Times {
     writes: usize,
 }
 
-/// One declaration each `apart`, so many.
-async fn declare(many: usize, apart: Duration) -> Times {
+/// One declaration each `apart`, so many; when the last was made, the lead is lost for so long.
+async fn declare(many: usize, apart: Duration, unled: Duration) -> Times {
     let (index, start) = (Arc::<Index>::default(), Instant::now());
     for i in 0..many {
         feed(&index, Source::Namespaces, namespace(&format!("shop-{i}"), &json!({})));
@@ -69,17 +69,22 @@ async fn declare(many: usize, apart: Duration) -> Times {
         }
         object(&call.body)
     });
-    let (mandate_sender, mandate) = watch::channel(Some(Instant::now() + Duration::from_secs(3600)));
+    let until = Instant::now() + Duration::from_secs(3600);
+    let (mandate_sender, mandate) = watch::channel(Some(until));
     let reconciled = index.clone();
     tokio::spawn(async move {
         Reconciler { index: reconciled, client, mandate, own_namespace: None, replica: "demarc-1".to_owned() }.run().await;
-        drop(mandate_sender);
     });
     let mut declared = Vec::new();
     for i in 0..many {
         feed(&index, Source::Declared(Declaration::Ownership), ownership(&format!("shop-{i}"), 1, &Value::Null));
         declared.push(start.elapsed());
         sleep(apart).await;
+    }
+    if !unled.is_zero() {
+        mandate_sender.send_replace(None);
+        sleep(unled).await;
+        mandate_sender.send_replace(Some(until));
     }
     sleep(Duration::from_secs(60)).await;
     let mut times = Times { declared, labelled: HashMap::new(), told: HashMap::new(), writes: 0 };
@@ -98,7 +103,7 @@ fn name(i: usize) -> String {
 
 #[tokio::test(start_paused = true)]
 async fn while_declarations_keep_coming_they_are_enforced_at_once_and_told_of_when_they_pause() {
-    let times = declare(60, Duration::from_millis(100)).await;
+    let times = declare(60, Duration::from_millis(100), Duration::ZERO).await;
     for (i, declared) in times.declared.iter().enumerate() {
         let took = times.labelled[&name(i)].saturating_sub(*declared);
         assert!(took <= Duration::from_secs(1), "{i} was labelled after {took:?}");
@@ -112,11 +117,19 @@ async fn while_declarations_keep_coming_they_are_enforced_at_once_and_told_of_wh
 
 #[tokio::test(start_paused = true)]
 async fn what_never_pauses_is_told_of_all_the_same() {
-    let times = declare(400, Duration::from_millis(100)).await;
+    let times = declare(400, Duration::from_millis(100), Duration::ZERO).await;
     let told: HashSet<&String> = times.told.iter().filter(|(_, at)| **at <= Duration::from_secs(18)).map(|(name, _)| name).collect();
     assert!((0..140).all(|i| told.contains(&name(i))), "{} within 18 s", told.len());
     for (i, declared) in times.declared.iter().enumerate().skip(160) {
         let took = times.told[&name(i)].saturating_sub(*declared);
         assert!(took <= Duration::from_secs(3), "{i} was told of after {took:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_when_the_lead_is_lost_is_told_by_whoever_leads_then_and_nobody_spins_meanwhile() {
+    let times = declare(60, Duration::from_millis(100), Duration::from_secs(30)).await;
+    let last = times.declared[59];
+    let meanwhile = times.told.values().filter(|at| **at > last + Duration::from_millis(200) && **at < last + Duration::from_secs(30)).count();
+    assert_eq!((meanwhile, times.told.len(), times.writes), (0, 60, 60));
 }
