@@ -114,7 +114,7 @@ impl WriteError {
         match self {
             Self::Unled => true,
             Self::Api(kube::Error::Api(status)) => status.code == 409,
-            Self::Api(_) | Self::Kept(_) | Self::Silent(_) => false,
+            Self::Api(_) | Self::Silent(_) => false,
         }
     }
 }
