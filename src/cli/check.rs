@@ -259,7 +259,7 @@ fn judge(args: &Args, input: &Input, known: &BTreeSet<String>, now: Timestamp) -
             None => None,
         };
         let placed = |judged: Judged| {
-            let root = || root.as_ref().and_then(|(kind, json)| Subject::parse((*kind)?, &json.text).ok());
+            let root = || root.as_ref().and_then(|(kind, json)| Subject::written((*kind)?, &json.text).ok());
             let waiver = (judged.finding.outcome == Outcome::Violated).then(|| waived(&matrix.waivers, judged.control, &subject, root, now)).flatten();
             finding(&judged, (object, &node), (subject.display_name(), subject.full_path(&judged.finding.path)), name, file, matrix, ceiling).waived_by(waiver)
         };
@@ -298,7 +298,7 @@ fn declared(args: &Args, input: &Input, object: &Object, context: &Context, know
 }
 
 fn subject<'j>(kind: Kind, object: &Object, json: &'j Json, input: &Input) -> Result<Subject<'j>, Vec<Bad>> {
-    Subject::parse(kind, &json.text).map_err(|e| {
+    Subject::written(kind, &json.text).map_err(|e| {
         let (place, what) = json.explain(&e);
         let file = &input.files[object.file];
         vec![file.point(Bad::at(&file.name, place, format_args!("this {} cannot be read: {what}; mend it, as the API server would refuse it too", kind.name())))]

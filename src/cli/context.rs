@@ -8,6 +8,7 @@ use std::{
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
@@ -23,6 +24,7 @@ use crate::{
         facts::{Account, ClaimFact, Facts, Namespace, NetworkPolicy, StorageClass, Store, Volume, grantees, strings},
         map::Map,
         selector::Selector,
+        strict::Strict,
         subject::{Gateway, Kind},
         text::shown,
     },
@@ -93,7 +95,7 @@ pub fn context(namespace: &str, input: &Input, now: Timestamp) -> Result<Context
                 accounts.insert(format!("{namespace}/{name}"), Account { automount: value(object)["automountServiceAccountToken"].as_bool() });
             }
             ("gateway.networking.k8s.io", "Gateway") => {
-                gateways.extend(serde_json::from_value(value(object)["spec"].take()).ok().map(|gateway| (format!("{namespace}/{name}"), gateway)));
+                gateways.extend(Gateway::deserialize(Strict(value(object)["spec"].take())).ok().map(|gateway| (format!("{namespace}/{name}"), gateway)));
             }
             ("networking.k8s.io", "NetworkPolicy") => {
                 let of_namespace = policies.entry(namespace).or_default();

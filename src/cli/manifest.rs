@@ -13,7 +13,10 @@ use super::{
     document::{self, Document, Span},
     tree::{Node, Place},
 };
-use crate::model::{estate::Version, text::shown};
+use crate::{
+    api::GROUP,
+    model::{estate::Version, text::shown},
+};
 
 /// The most bytes of one file.
 pub const MAX_FILE: u64 = 16 << 20;
@@ -294,6 +297,10 @@ fn take(node: Node, of: Option<(&str, &str)>, name: &str, file: usize, objects: 
         }
     }
     let (group, version) = api_version.rsplit_once('/').unwrap_or(("", &api_version));
+    // It names every object, also those that are only looked up or counted. Declarations meet their schema.
+    if group != GROUP && node.get("metadata").is_some_and(|m| !m.is_map() && !m.is_null()) {
+        return Err(Bad::at(name, node.find("metadata"), "is not a manifest: its metadata is not an object; write it as one or leave the file out"));
+    }
     objects.push(Object { file, group: group.to_owned(), version: version.to_owned(), kind, node, rest: None, looked_up: false });
     Ok(())
 }

@@ -217,6 +217,11 @@ impl Node {
         matches!(&self.shape, Shape::Scalar(Value::Bool(true)))
     }
 
+    /// Whether it has keys.
+    pub fn is_map(&self) -> bool {
+        matches!(&self.shape, Shape::Map(_))
+    }
+
     /// Whether nothing is written.
     pub fn is_null(&self) -> bool {
         matches!(&self.shape, Shape::Scalar(Value::Null))

@@ -8,6 +8,7 @@ pub mod map;
 pub mod proof;
 pub mod read;
 pub mod selector;
+pub mod strict;
 pub mod subject;
 pub mod text;
 

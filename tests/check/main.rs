@@ -140,6 +140,29 @@ fn nonsense_is_bad_input_with_a_place_and_an_advice() {
     ]);
 }
 
+/// What serde derives reads a list as an object, field by position, and of one that is too short the defaults.
+#[test]
+fn a_list_where_an_object_belongs_is_bad_input_as_the_api_server_refuses_it() {
+    let ingress = |spec: &str| format!("apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {{name: i}}\nspec:\n  {spec}\n").into_bytes();
+    let pod = |from: &str, to: &str| POD.replace(from, to).into_bytes();
+    let list = "invalid type: sequence, expected ";
+    let gateway = "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: g}\nspec: [istio, []]\n";
+    assert_bad(vec![
+        ("TLS for all hosts", ingress("tls: [[]]"), "stdin:5:9: ", list),
+        ("TLS by position", ingress("tls: [[[a.example], cert]]"), "stdin:5:9: ", list),
+        ("a backend", ingress("rules:\n    - []"), "stdin:6:7: ", list),
+        ("a container", pod("{name: web, image: web}", "[web, web]"), "stdin:4:36: ", list),
+        ("a security context", pod("image: web}", "image: web, securityContext: []}"), "stdin:4:", list),
+        ("a variable", pod("image: web}", "image: web, env: [[PASSWORD, hunter2]]}"), "stdin:4:", list),
+        ("a spec", b"apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: []\n".to_vec(), "stdin:4:", list),
+        ("a Gateway's spec", gateway.into(), "stdin:4:", list),
+        ("a Role's rule", b"apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {name: r}\nrules: [[]]\n".to_vec(), "stdin:4:9: ", list),
+        ("metadata", pod("{name: p}", "[]"), "stdin:3:", "its metadata is not an object; write it as one"),
+        ("metadata of what is looked up", b"apiVersion: v1\nkind: Namespace\nmetadata: [shop]\n".to_vec(), "stdin:3:", "its metadata is not an object"),
+        ("metadata of what is only counted", b"apiVersion: x.example/v1\nkind: Thing\nmetadata: name\n".to_vec(), "stdin:3:", "its metadata is not an object"),
+    ]);
+}
+
 #[test]
 fn a_mistaken_declaration_is_bad_input_at_its_line() {
     assert_bad(vec![

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::model::{
     credential::{self, Sign},
+    strict::Strict,
     text::Str,
 };
 
@@ -56,7 +57,11 @@ impl<'de: 'a, 'a> Deserialize<'de> for Env<'a> {
         if list.starts_with('[') && !credential::may_hold(list) {
             return Ok(Env::default());
         }
-        serde_json::Deserializer::from_str(list).deserialize_seq(Visitor).map_err(D::Error::custom)
+        // Read by itself: whoever reads the rest strictly does not reach it, and a place in it is no place in the object.
+        Strict(&mut serde_json::Deserializer::from_str(list)).deserialize_seq(Visitor).map_err(|error| {
+            let said = error.to_string();
+            D::Error::custom(said.rsplit_once(" at line ").map_or(&*said, |(what, _)| what))
+        })
     }
 }
 

@@ -23,7 +23,7 @@ pub use self::{
     rbac::{Binding, Grantee, RoleRef, Rule},
     slim::slim,
 };
-use super::{facts::class_of, map::Map, read::nullable, text::Str};
+use super::{facts::class_of, map::Map, read::nullable, strict::Strict, text::Str};
 
 /// One object, as checks read it.
 #[derive(Debug)]
@@ -87,6 +87,17 @@ impl<'a> Subject<'a> {
     pub fn parse(kind: Kind, json: &'a str) -> Result<Self, serde_json::Error> {
         let mut deserializer = serde_json::Deserializer::from_str(json);
         let subject = Self::read(kind, &mut deserializer)?;
+        deserializer.end()?;
+        Ok(subject)
+    }
+
+    /// The same of what no API server has read yet: there a list is no object, wherever it stands.
+    ///
+    /// # Errors
+    /// As [`Subject::parse`].
+    pub fn written(kind: Kind, json: &'a str) -> Result<Self, serde_json::Error> {
+        let mut deserializer = serde_json::Deserializer::from_str(json);
+        let subject = Self::read(kind, Strict(&mut deserializer))?;
         deserializer.end()?;
         Ok(subject)
     }
