@@ -21,6 +21,7 @@ use super::{
     sarif::sarif,
     show,
     tree::{Json, Node},
+    words::Words,
 };
 use crate::{
     api::ownership::{Enforcement, Severity},
@@ -223,6 +224,7 @@ fn judge(args: &Args, input: &Input, known: &BTreeSet<String>, now: Timestamp) -
         summary: Summary { files: input.objects.iter().filter(|o| !o.looked_up).map(|o| o.file).collect::<BTreeSet<_>>().len(), ..Summary::default() },
         undeclared_namespaces: BTreeSet::new(),
         kinds_not_judged: BTreeSet::new(),
+        words: Words::default(),
     };
     for (i, object) in input.objects.iter().enumerate().filter(|(_, object)| !object.looked_up) {
         let Some(kind) = judged_kind(object) else {
@@ -322,11 +324,11 @@ fn whole(json: &Json) -> Whole {
 
 /// Kinds that are looked up and not judged.
 fn is_context(object: &Object) -> bool {
-    match object.group.as_str() {
-        "" => matches!(object.kind.as_str(), "Namespace" | "PersistentVolume" | "ServiceAccount"),
+    match &*object.group {
+        "" => matches!(&*object.kind, "Namespace" | "PersistentVolume" | "ServiceAccount"),
         GROUP => declaration(object).is_some(),
         "networking.k8s.io" => object.kind == "NetworkPolicy",
-        "rbac.authorization.k8s.io" => matches!(object.kind.as_str(), "RoleBinding" | "ClusterRoleBinding"),
+        "rbac.authorization.k8s.io" => matches!(&*object.kind, "RoleBinding" | "ClusterRoleBinding"),
         "storage.k8s.io" => object.kind == "StorageClass",
         _ => false,
     }
@@ -348,18 +350,18 @@ fn finding(judged: &Judged, (object, node): (&Object, &Node), (name, path): (Str
     Finding {
         id: baseline::id(control.id, namespace, &name, &path, &found.fingerprint),
         level: Level::of(found.outcome, enforcement),
-        control: control.id.to_owned(),
+        control: control.id.to_owned().into(),
         severity: control.severity,
-        file: shown(file, 4096),
+        file: shown(file, 4096).into(),
         line: place.line,
         column: place.column,
-        namespace: shown(namespace, 63),
-        object: name,
-        path: shown(&path, 400),
-        message: shown(&found.message, 400),
-        fix: shown(&found.fix, 400),
+        namespace: shown(namespace, 63).into(),
+        object: name.into(),
+        path: shown(&path, 400).into(),
+        message: shown(&found.message, 400).into(),
+        fix: shown(&found.fix, 400).into(),
         owner: entry.owner,
-        owed_by: shown(&matrix.owed_by(judged.control), 100),
+        owed_by: shown(&matrix.owed_by(judged.control), 100).into(),
         enforcement,
         outcome: match found.outcome {
             Outcome::Violated => "Violated",

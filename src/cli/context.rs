@@ -76,7 +76,7 @@ pub fn context(namespace: &str, input: &Input, now: Timestamp) -> Result<Context
             declared.take(declaration, object, input, &name, &namespace);
             continue;
         }
-        match (object.group.as_str(), object.kind.as_str()) {
+        match (&*object.group, &*object.kind) {
             ("", "Namespace") => {
                 let value = value(object);
                 let (labels, annotations) = (strings(&value["metadata"]["labels"]), strings(&value["metadata"]["annotations"]));

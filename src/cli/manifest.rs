@@ -12,6 +12,7 @@ use std::{
 use super::{
     document::{self, Document, Span},
     tree::{Node, Place},
+    words::{Word, Words},
 };
 use crate::{
     api::GROUP,
@@ -119,11 +120,11 @@ pub struct Object {
     /// The position of its file in [`Input::files`].
     pub file: usize,
     /// The group of its `apiVersion`, empty for core.
-    pub group: String,
+    pub group: Word,
     /// The version of its `apiVersion`.
-    pub version: String,
+    pub version: Word,
     /// Its `kind`.
-    pub kind: String,
+    pub kind: Word,
     /// The object itself; of what is only judged no more than what names it. [`Input::whole`] has the rest.
     pub node: Node,
     rest: Option<Span>,
@@ -143,6 +144,7 @@ pub struct Input {
     /// The version of the cluster's API server.
     pub server: Option<Version>,
     seen: BTreeSet<PathBuf>,
+    words: Words,
     bytes: usize,
     nodes: usize,
 }
@@ -199,7 +201,15 @@ impl Input {
             let had = self.objects.len();
             take(node, None, &name, self.files.len(), &mut self.objects).map_err(|bad| bad.with_line(&text))?;
             // What has a rest is no list, so it is one object.
-            self.objects[had..].iter_mut().for_each(|object| object.rest = rest);
+            for object in &mut self.objects[had..] {
+                object.rest = rest;
+                if rest.is_some() {
+                    object.node.keep(&["metadata"]);
+                }
+                for word in [&mut object.group, &mut object.version, &mut object.kind] {
+                    *word = self.words.once(word.clone());
+                }
+            }
         }
         self.objects[from..].iter_mut().for_each(|object| object.looked_up = looked_up);
         self.files.push(File { name, text });
@@ -249,6 +259,8 @@ fn slurp(name: &str, from: &mut dyn Read) -> Result<Vec<u8>, Bad> {
     if content.len() as u64 > MAX_FILE {
         return Err(Bad::file(name, format_args!("is larger than {} MiB; split it", MAX_FILE >> 20)));
     }
+    // It grew by doubling, and is kept to the end.
+    content.shrink_to_fit();
     Ok(content)
 }
 
@@ -301,7 +313,7 @@ fn take(node: Node, of: Option<(&str, &str)>, name: &str, file: usize, objects: 
     if group != GROUP && node.get("metadata").is_some_and(|m| !m.is_map() && !m.is_null()) {
         return Err(Bad::at(name, node.find("metadata"), "is not a manifest: its metadata is not an object; write it as one or leave the file out"));
     }
-    objects.push(Object { file, group: group.to_owned(), version: version.to_owned(), kind, node, rest: None, looked_up: false });
+    objects.push(Object { file, group: group.to_owned().into(), version: version.to_owned().into(), kind: kind.into(), node, rest: None, looked_up: false });
     Ok(())
 }
 

@@ -19,6 +19,7 @@ mod schema;
 mod show;
 mod tree;
 pub mod waiver;
+mod words;
 
 /// How to say it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]

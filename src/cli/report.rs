@@ -6,7 +6,10 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::tree::Place;
+use super::{
+    tree::Place,
+    words::{Word, Words},
+};
 use crate::{
     api::ownership::{Enforcement, OwnerClass, Severity},
     model::{Outcome, text::shown},
@@ -24,6 +27,8 @@ pub struct Report {
     pub undeclared_namespaces: BTreeSet<String>,
     /// Kinds among the files that no control is about and no check looks up.
     pub kinds_not_judged: BTreeSet<String>,
+    #[serde(skip)]
+    pub words: Words,
 }
 
 #[derive(Default, Serialize)]
@@ -89,18 +94,18 @@ pub struct Finding {
     /// The same in each run, whatever moves around it.
     pub id: String,
     pub level: Level,
-    pub control: String,
+    pub control: Word,
     pub severity: Severity,
-    pub file: String,
+    pub file: Word,
     pub line: u32,
     pub column: u32,
-    pub namespace: String,
-    pub object: String,
-    pub path: String,
-    pub message: String,
-    pub fix: String,
+    pub namespace: Word,
+    pub object: Word,
+    pub path: Word,
+    pub message: Word,
+    pub fix: Word,
     pub owner: OwnerClass,
-    pub owed_by: String,
+    pub owed_by: Word,
     pub enforcement: Enforcement,
     pub outcome: &'static str,
     /// It stands in the baseline.
@@ -117,6 +122,22 @@ pub struct Finding {
 impl Finding {
     pub fn violated(&self) -> bool {
         self.level != Level::Note
+    }
+
+    /// The same, with what others say as well kept once.
+    fn with(self, words: &mut Words) -> Self {
+        let mut once = |word| words.once(word);
+        Self {
+            control: once(self.control),
+            file: once(self.file),
+            namespace: once(self.namespace),
+            object: once(self.object),
+            path: once(self.path),
+            message: once(self.message),
+            fix: once(self.fix),
+            owed_by: once(self.owed_by),
+            ..self
+        }
     }
 
     /// The same, let pass by a Waiver.
@@ -143,6 +164,7 @@ impl Report {
         } else {
             summary.clean += 1;
         }
-        self.findings.extend(findings.into_iter().filter(|f| f.level != Level::Note || show_unknown));
+        let words = &mut self.words;
+        self.findings.extend(findings.into_iter().filter(|f| f.level != Level::Note || show_unknown).map(|f| f.with(words)));
     }
 }

@@ -63,7 +63,7 @@ fn result(finding: &Finding) -> Value {
         "baselineState": if finding.known { "unchanged" } else { "new" },
     });
     // A control of the users' own is no rule of the tool.
-    if let Some(rule) = CATALOG.iter().position(|c| c.id == finding.control) {
+    if let Some(rule) = CATALOG.iter().position(|c| finding.control == c.id) {
         result["ruleIndex"] = json!(rule);
     }
     result
