@@ -228,7 +228,12 @@ fn people(plane: &ControlPlane) {
         assert!(!can("alice", "assign", what, "shop") && !can("bob", "assign", what, "shop"), "{what}");
     }
     assert!(!can("bob", "get", "rosters.demarc.dev", "shop"), "personal data");
-    for verb in ["create", "update", "patch", "delete"] {
+    // To delete one ends what it asks for, where there is no Baseline.
+    for verb in ["delete", "deletecollection"] {
+        assert!(!can("bob", verb, "ownerships.demarc.dev", "shop") && !can("alice", verb, "ownerships.demarc.dev", "shop"), "{verb}");
+    }
+    assert!(can("bob", "delete", "waivers.demarc.dev", "shop"));
+    for verb in ["create", "update", "patch"] {
         assert!(can("bob", verb, "ownerships.demarc.dev", "shop"), "{verb}");
         assert!(!can("alice", verb, "ownerships.demarc.dev", "shop"), "edit must not {verb}");
         let status = plane.kubectl_as("bob", &["auth", "can-i", verb, "ownerships.demarc.dev", "--subresource=status", "-n", "shop"], None);
