@@ -136,7 +136,7 @@ pub fn objections_to_baseline(baseline: &Baseline, stored: Option<&Baseline>) ->
 /// Of what is stored and cannot be read nobody can say what it promised.
 fn unreadable<K>(request: &Request<'_>, stored: Option<&K>) -> Option<Vec<Weaker>> {
     let lost = stored.is_none() && &*request.operation != "CREATE";
-    lost.then(|| vec![Weaker { path: "spec".to_owned(), what: "what is stored cannot be read by this version".to_owned(), answers: BTreeSet::new() }])
+    lost.then(|| vec![Weaker { path: "spec".to_owned(), what: "what is stored cannot be read by this version".to_owned(), answers: BTreeSet::new(), below: Vec::new() }])
 }
 
 fn named_by<'s>(parties: &'s Parties, controls: &'s [ControlEntry]) -> impl Iterator<Item = &'s String> {
@@ -207,7 +207,7 @@ pub fn objections(ownership: &Ownership, stored: Option<&Ownership>, floor: Opti
     // What was below the floor before there was one may stay while it is mended elsewhere: the floor holds anyhow.
     if let Some(floor) = floor {
         let before: Vec<String> = stored.map(|s| floor.under(s).below.into_iter().map(|b| b.what).collect()).unwrap_or_default();
-        found.extend(floor.under(ownership).below.into_iter().filter(|b| !before.contains(&b.what)).map(|b| Objection::new(b.path, b.what)));
+        found.extend(floor.under(ownership).below.into_iter().filter(|b| !b.assigned && !before.contains(&b.what)).map(|b| Objection::new(b.path, b.what)));
     }
     found
 }

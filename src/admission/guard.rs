@@ -51,10 +51,13 @@ pub fn guard(request: &Request<'_>, kind: Declaration, book: &Book, weaker: &[We
     }
     let user = request.user();
     let acts = |party: &String| book.facts.parties.as_ref().is_ok_and(|parties| parties.get(party).is_some_and(|p| acts_for(&user, p)));
-    let Weaker { path, what, answers } = weaker.iter().find(|w| w.answers.is_empty() || !w.answers.iter().all(acts))?;
+    let Weaker { path, what, answers, below } = weaker.iter().find(|w| w.answers.is_empty() || !w.answers.iter().all(acts))?;
     let verb = format!("whoever holds the verb {ASSIGN} on {}.{GROUP}", kind.plural());
     let names: Vec<String> = answers.iter().map(|party| shown(party, 63)).collect();
     let who = match names.as_slice() {
+        [] if !below.is_empty() => {
+            format!("that is less than holds here where nothing is declared (baseline {}), so {verb} may say so, and nobody else", shown(&below.join(", "), 200))
+        }
         [] => format!("no party is named that answers for it today, so {verb} may say so, and nobody else"),
         [party] => format!("a subject of party {party}, which answers for it today, or {verb} may say so"),
         [..] => format!("one who is a subject of each of the parties {}, which answer for it today, or {verb} may say so", names.join(", ")),

@@ -199,7 +199,8 @@ fn matrices(namespace: &str, input: &Input, declared: &Declared, namespaces: &BT
         let here = |o: &&Object| !o.looked_up && declaration(o) == Some(Declaration::Ownership) && identity(o, namespace)[2] == name;
         if let Some(object) = input.objects.iter().find(here) {
             let file = &input.files[object.file];
-            bad.extend(matrix.below.iter().map(|b| file.point(Bad::at(&file.name, object.node.at(&steps(&b.path)), format!("{}: {}", b.path, b.what)))));
+            // Who applies it is not known here, and so not whether they may assign.
+            bad.extend(matrix.below.iter().filter(|b| !b.assigned).map(|b| file.point(Bad::at(&file.name, object.node.at(&steps(&b.path)), format!("{}: {}", b.path, b.what)))));
         }
         matrices.insert(name.to_owned(), matrix.with_waivers(declared.waivers.get(name).into_iter().flatten()));
     }

@@ -9,8 +9,9 @@ use std::{
 use super::{
     cluster,
     mark::members,
-    matrix::{Matrix, party_of, row},
+    matrix::{self, Entry, Matrix, party_of, row},
     owners::Controllers,
+    settings::spares_no_more,
 };
 use crate::{
     api::{
@@ -48,6 +49,8 @@ pub struct Below {
     pub path: String,
     /// The control, what was said of it and what the floor is.
     pub what: String,
+    /// The floor does not hold there instead: it is less than what holds where nothing is declared, and whoever holds the verb `assign` may say that.
+    pub assigned: bool,
 }
 
 /// How much an owner class leaves to the customer's side, which alone is held to anything.
@@ -60,6 +63,16 @@ pub(super) const fn strictness(owner: OwnerClass) -> u8 {
         OwnerClass::SharedDependent => 4,
         OwnerClass::Customer => 5,
     }
+}
+
+/// Whether less is asked than there: nothing, of nobody who is held to it, or with less.
+pub(super) fn below(is: &Entry, least: &Entry) -> bool {
+    enforced_less(is, least) || (least.owner.owed_by_customer() && !is.owner.owed_by_customer())
+}
+
+/// The same without who owes it. What is only reported may well be another's in one namespace, which the matrix shows.
+fn enforced_less(is: &Entry, least: &Entry) -> bool {
+    (least.judged() && !is.judged()) || is.enforcement < least.enforcement
 }
 
 impl Floor {
@@ -139,7 +152,7 @@ impl Floor {
             let said = spec.controls.iter().enumerate().find(|(_, e)| e.control == control.id);
             let mut below = |path: String, says: &str, asks: &str| {
                 let by = self.baselines.join(", ");
-                matrix.below.push(Below { path, what: format!("{}: {says}, and the floor is {asks} (baseline {})", control.id, shown(&by, 100)) });
+                matrix.below.push(Below { path, what: format!("{}: {says}, and the floor is {asks} (baseline {})", control.id, shown(&by, 100)), assigned: false });
             };
             let owner = floor.owner.unwrap_or_else(|| control.owner(self.service_model.unwrap_or(spec.service_model)));
             if owner.owed_by_customer() && !entry.owner.owed_by_customer() {
@@ -166,6 +179,8 @@ impl Floor {
             }
             entry.enforcement = wanted;
         }
+        let assigned = self.assigned(&matrix);
+        matrix.below.extend(assigned);
         let asked = matrix.entries.iter().map(|e| e.enforcement).max().unwrap_or(Enforcement::Off);
         matrix.mode = matrix.mode.max(self.mode(asked));
         // Whoever declares more of the cluster than that there is one is held to it.
@@ -174,8 +189,23 @@ impl Floor {
         self.stamp(matrix)
     }
 
-    /// What holds where nothing is declared.
-    pub fn alone(&self) -> Matrix {
+    /// What is enforced less than where nothing is declared.
+    fn assigned(&self, matrix: &Matrix) -> Option<Below> {
+        let silent = (self.undeclared > Undeclared::Audit).then(|| self.silent())?;
+        let least = |i| matrix::entry(&silent, &row(&matrix.custom, i), None);
+        let mut less = matrix.entries.iter().enumerate().filter(|(i, entry)| enforced_less(entry, &least(*i))).map(|(i, _)| row(&matrix.custom, i).id);
+        let spares = || (!spares_no_more(&silent.spec.existing_workloads, &matrix.existing)).then_some("existingWorkloads");
+        let first = less.next().or_else(spares)?;
+        let more = match less.count() {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let what = format!("{first}{more}: less than holds where nothing is declared (baseline {})", shown(&self.baselines.join(", "), 100));
+        Some(Below { path: "spec".to_owned(), what, assigned: true })
+    }
+
+    /// What is declared where nothing is.
+    fn silent(&self) -> Ownership {
         let spec = OwnershipSpec {
             service_model: self.service_model.unwrap_or_default(),
             parties: self.parties.clone(),
@@ -187,7 +217,22 @@ impl Floor {
             },
             ..OwnershipSpec::default()
         };
-        Matrix { declared: false, judged_by: self.of_cluster.clone(), ..self.stamp(Matrix::resolve_with(&Ownership::new("default", spec), &self.custom)) }
+        Ownership::new("default", spec)
+    }
+
+    /// What holds where nothing is declared.
+    pub fn alone(&self) -> Matrix {
+        Matrix { declared: false, judged_by: self.of_cluster.clone(), ..self.stamp(Matrix::resolve_with(&self.silent(), &self.custom)) }
+    }
+
+    /// The same, where more is asked there than to be told of.
+    pub(super) fn undeclared(&self) -> Option<Matrix> {
+        (self.undeclared > Undeclared::Audit).then(|| self.alone())
+    }
+
+    /// Whether it says with which params a control of users' own is asked.
+    pub(super) fn says_params(&self, control: &str) -> bool {
+        self.controls.get(control).is_some_and(|entry| !entry.params.is_empty())
     }
 
     /// The least mode under which what is asked for is asked at all. Where the undeclared are denied, those who declare are enrolled as well: the
@@ -271,6 +316,30 @@ mod tests {
         let floor = floor_of([&baseline("gold", &format!("serviceModel: PaaS, controls: [{{control: {ID}, enforcement: Deny}}]"))]).unwrap();
         let matrix = floor.under(&saas);
         assert_eq!((matrix.entries[find(ID).unwrap()].enforcement, matrix.below.len()), (Deny, 0), "who declares another model is held to the floor, and has said nothing of it");
+    }
+
+    #[test]
+    fn what_is_below_what_holds_undeclared_is_told_and_holds() {
+        for (undeclared, declared, told) in [
+            ("Audit", "mode: Audit", None),
+            ("Deny", "", None),
+            ("Deny", "policy: {exposure: {allow: [web]}}", None),
+            ("Deny", "controls: [{control: encryption-declared, owner: SharedDependent}]", None),
+            ("Deny", "controls: [{control: node-version-supported, owner: Provider}]", None),
+            ("Deny", "controls: [{control: node-version-supported, owner: NotApplicable}]", Some("node-version-supported: less than holds")),
+            ("Deny", "controls: [{control: encryption-declared, owner: Provider}]", Some("encryption-declared: less than holds")),
+            ("Deny", "controls: [{control: encryption-declared, enforcement: Warn}]", Some("encryption-declared: less than holds where nothing is declared (baseline gold)")),
+            ("Warn", "controls: [{control: encryption-declared, enforcement: Warn}]", None),
+            ("Warn", "controls: [{control: encryption-declared, owner: NotApplicable}]", Some("encryption-declared: less than holds")),
+            ("Deny", "mode: Warn", Some(" more: less than holds where nothing is declared (baseline gold)")),
+            ("Deny", "existingWorkloads: {createdBefore: '2999-01-01T00:00:00Z'}", Some("existingWorkloads: less than holds")),
+        ] {
+            let floor = floor_of([&baseline("gold", &format!("undeclared: {undeclared}"))]).unwrap();
+            let (matrix, plain) = (floor.under(&ownership(declared)), Matrix::resolve(&ownership(declared)));
+            let said: Vec<&str> = matrix.below.iter().map(|b| b.what.as_str()).collect();
+            assert!(said.len() == usize::from(told.is_some()) && said.iter().all(|s| s.contains(told.unwrap())), "{undeclared} {declared}: {said:?}");
+            assert_eq!(matrix.entries, plain.entries, "whoever may assign it gets it");
+        }
     }
 
     #[test]

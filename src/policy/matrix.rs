@@ -283,7 +283,7 @@ fn told(control: &str, policy: &Policy, default_owner: Option<&str>) -> String {
     hex(&Sha256::digest(read_by(control, policy, default_owner)), 6)
 }
 
-fn entry(ownership: &Ownership, row: &Row<'_>, asks: Option<&str>) -> Entry {
+pub(super) fn entry(ownership: &Ownership, row: &Row<'_>, asks: Option<&str>) -> Entry {
     let (spec, id) = (&ownership.spec, row.id);
     let ([enforcement, _], ceiling) = (row.enforcement, row.ceiling(&spec.policy));
     let entry = spec.controls.iter().find(|e| e.control == id);

@@ -293,8 +293,15 @@ pub fn plan_baseline(baseline: &Baseline, members: &Members<'_>, matrix: &Matrix
 
 /// What the declaration asks below its floor: the floor holds, whatever was stored before there was one.
 fn below_baseline(matrix: &Matrix) -> Option<(&'static str, &'static str, String)> {
-    let list: Vec<&str> = matrix.below.iter().map(|b| b.what.as_str()).collect();
-    (!list.is_empty()).then(|| ("True", "FloorHolds", shown(&format!("the floor holds instead of what is declared: {}", list.join("; ")), 1000)))
+    let of = |assigned: bool| matrix.below.iter().filter(|b| b.assigned == assigned).map(|b| b.what.as_str()).collect::<Vec<_>>().join("; ");
+    let (held, assigned) = (of(false), of(true));
+    match (held.as_str(), assigned.as_str()) {
+        ("", "") => None,
+        ("", _) => Some(("True", "Assigned", shown(&format!("what is declared holds, and was assigned or stood before: {assigned}"), 1000))),
+        (_, "") => Some(("True", "FloorHolds", shown(&format!("the floor holds instead of what is declared: {held}"), 1000))),
+        // The shorter one first, which is never cut off.
+        (..) => Some(("True", "FloorHolds", shown(&format!("{assigned}; the floor holds instead of what else is declared: {held}"), 1000))),
+    }
 }
 
 /// The Baselines that no longer select the namespace and hold in it all the same.

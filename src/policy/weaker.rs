@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    floor::{Floor, strictness},
+    floor::{Floor, below, strictness},
     matrix::Matrix,
     owners::Controllers,
     settings::{looser, spares_no_more},
@@ -34,10 +34,28 @@ pub struct Weaker {
     pub what: String,
     /// Who answers for it today: only whoever acts for each of these may say so. None named is nobody.
     pub answers: BTreeSet<String>,
+    /// The Baselines that ask for more even where nothing is declared: then no party of the namespace may say so.
+    pub below: Vec<String>,
 }
 
 fn one(path: impl Into<String>, what: impl Into<String>, answers: impl IntoIterator<Item = String>) -> Weaker {
-    Weaker { path: path.into(), what: what.into(), answers: answers.into_iter().collect() }
+    Weaker { path: path.into(), what: what.into(), answers: answers.into_iter().collect(), below: Vec::new() }
+}
+
+/// The least that holds in a namespace, where its Baselines ask for something of those who declare nothing: nobody who declares comes below that.
+struct Least<'f> {
+    floor: &'f Floor,
+    alone: Matrix,
+}
+
+impl Least<'_> {
+    /// The same, for the Baselines to say and not for a party that they bind, where it is `below` this.
+    fn judge(this: Option<&Self>, below: impl FnOnce(&Self) -> bool, weaker: Weaker) -> Weaker {
+        match this.filter(|least| below(least)) {
+            Some(least) => Weaker { answers: BTreeSet::new(), below: least.floor.baselines.clone(), ..weaker },
+            None => weaker,
+        }
+    }
 }
 
 /// What a new or changed Ownership weakens of what holds in its namespace. Where nothing was declared and no Baseline holds, nothing does.
@@ -51,17 +69,19 @@ pub fn ownership(old: Option<&Ownership>, new: &Ownership, floor: Option<&Floor>
     };
     let mut found = accountables(&before, &now, &new.spec, old.is_some());
     // Where a Baseline only reports, whoever declares first says what is asked.
-    if old.is_none() && !before.mode.enrolled() {
+    let least = floor.and_then(|floor| Some(Least { floor, alone: floor.undeclared()? }));
+    if old.is_none() && least.is_none() {
         return found;
     }
-    found.extend(entries(&before, &now, (&spec, &new.spec)));
+    found.extend(entries(&before, &now, (&spec, &new.spec), least.as_ref()));
     let customer = || before.parties.customer.clone().into_iter().chain(floor.and_then(Floor::customer).map(str::to_owned));
     found.extend(looser(&before.policy, &now.policy).into_iter().map(|path| one(path, "may ask for less than before", customer())));
     if now.default_owner.is_some() && now.default_owner != before.default_owner {
         found.push(one("spec.defaultOwner", "makes somebody the owner of what names none", customer()));
     }
     if !spares_no_more(&before.existing, &now.existing) {
-        found.push(one("spec.existingWorkloads", "spares more than before", customer()));
+        let spares = one("spec.existingWorkloads", "spares more than before", customer());
+        found.push(Least::judge(least.as_ref(), |least| !spares_no_more(&least.alone.existing, &now.existing), spares));
     }
     found
 }
@@ -97,28 +117,35 @@ fn counted(ids: &[&str]) -> String {
 }
 
 /// Control by control: owed by somebody who is held to less, met with less, or asked with other params.
-fn entries(before: &Matrix, now: &Matrix, (old, new): (&OwnershipSpec, &OwnershipSpec)) -> Vec<Weaker> {
-    let mut found: BTreeMap<(String, String, Option<String>), Vec<&str>> = BTreeMap::new();
-    let mut tell = |path: String, what: String, party: &Option<String>, id| found.entry((path, what, party.clone())).or_default().push(id);
+fn entries(before: &Matrix, now: &Matrix, (old, new): (&OwnershipSpec, &OwnershipSpec), least: Option<&Least<'_>>) -> Vec<Weaker> {
+    let mut found: BTreeMap<(String, String, Option<String>, bool), Vec<&str>> = BTreeMap::new();
+    let mut tell = |path: String, what: String, party: &Option<String>, below, id| found.entry((path, what, party.clone(), below)).or_default().push(id);
     for (i, (was, is)) in before.entries.iter().zip(&now.entries).enumerate() {
         let row = before.row(i);
         let said = |spec: &OwnershipSpec| spec.controls.iter().find(|e| e.control == row.id).map(|e| (e.owner, e.enforcement));
         let of_all = if new.mode.ceiling() < old.mode.ceiling() { "spec.mode" } else { "spec.serviceModel" };
         let path = |field| if said(old) == said(new) { of_all.to_owned() } else { place(new, row.id, field) };
+        let below = least.is_some_and(|least| below(is, &least.alone.entries[i]));
         if strictness(is.owner) < strictness(was.owner) {
             let path = if said(old) == said(new) { "spec.serviceModel".to_owned() } else { path("owner") };
-            tell(path, format!("owner {} after {} of", is.owner, was.owner), &was.accountable, row.id);
+            tell(path, format!("owner {} after {} of", is.owner, was.owner), &was.accountable, below, row.id);
         } else if is.enforcement < was.enforcement {
-            tell(path("enforcement"), format!("enforcement {} after {} of", is.enforcement, was.enforcement), &was.accountable, row.id);
+            tell(path("enforcement"), format!("enforcement {} after {} of", is.enforcement, was.enforcement), &was.accountable, below, row.id);
         }
     }
     for (was, is) in before.custom.iter().zip(&now.custom) {
-        let entry = before.find(&was.control.id).map(|i| &before.entries[i]);
+        let id = &was.control.id;
+        let entry = before.find(id).map(|i| &before.entries[i]);
         if was.params != is.params && entry.is_some_and(super::matrix::Entry::judged) {
-            tell(place(new, &was.control.id, "params"), "other params of".to_owned(), &entry.and_then(|e| e.accountable.clone()), &was.control.id);
+            // Which params ask for less nobody knows: those of a Baseline are the Baseline's.
+            let below = least.is_some_and(|least| least.floor.says_params(id) && !least.alone.custom.iter().any(|a| a.control.id == *id && a.params == is.params));
+            tell(place(new, id, "params"), "other params of".to_owned(), &entry.and_then(|e| e.accountable.clone()), below, id);
         }
     }
-    found.into_iter().map(|((path, what, party), ids)| one(path, format!("{what} {}", counted(&ids)), party)).collect()
+    let weaker = |((path, what, party, below), ids): ((String, String, Option<String>, bool), Vec<&str>)| {
+        Least::judge(least, |_| below, one(path, format!("{what} {}", counted(&ids)), party))
+    };
+    found.into_iter().map(weaker).collect()
 }
 
 /// What a Baseline that is new, changed or (without `new`) deleted weakens. It binds the customer, so the mssp that it names answers for it.
@@ -168,7 +195,7 @@ pub fn baseline(old: Option<&Baseline>, new: Option<&Baseline>, custom: &Customs
     let alone = |b: &Baseline| Floor::of([b], custom).map(|floor| floor.alone());
     if let Some((before, now)) = alone(old).zip(alone(new)) {
         let silent = OwnershipSpec::default();
-        found.extend(entries(&before, &now, (&silent, &silent)).into_iter().map(|w| one("spec.controls", w.what, was.parties.mssp.clone())));
+        found.extend(entries(&before, &now, (&silent, &silent), None).into_iter().map(|w| one("spec.controls", w.what, was.parties.mssp.clone())));
     }
     found
 }

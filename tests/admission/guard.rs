@@ -56,6 +56,7 @@ fn assigns() -> Assigns {
 const OWN: (&str, &str, &str) = ("Ownership", "shop", "default");
 const PLAIN: &str = "{serviceModel: PaaS, parties: {customer: acme, provider: azure}}";
 const AUDIT: &str = "{serviceModel: PaaS, mode: Audit, parties: {customer: acme, provider: azure}}";
+const SAAS: &str = "{serviceModel: SaaS, parties: {customer: acme, provider: azure}}";
 const NOBODY: &str = "{serviceModel: PaaS}";
 const GOLD: (&str, &str, &str) = ("Baseline", "", "gold");
 const FLOOR: &str = "{namespaceSelector: {matchLabels: {tier: gold}}, undeclared: Deny, parties: {customer: acme, mssp: shield}}";
@@ -86,7 +87,22 @@ async fn what_weakens_is_for_those_who_answer_or_may_assign() {
         ("UPDATE", OWN, "{serviceModel: 7}", PLAIN, "alice", "what is stored cannot be read"),
         ("CREATE", OWN, "", AUDIT, "mallory", ""),
         ("CREATE", ("Ownership", "gold", "default"), "", AUDIT, "mallory", "spec.mode"),
-        ("CREATE", ("Ownership", "gold", "default"), "", AUDIT, "alice", ""),
+        ("CREATE", ("Ownership", "gold", "default"), "", AUDIT, "alice", "less than holds here where nothing is declared (baseline gold), so whoever holds the verb assign"),
+        ("CREATE", ("Ownership", "gold", "default"), "", AUDIT, "gitops", ""),
+        // Whoever declares comes no further down than whoever does not, in two steps either.
+        ("UPDATE", ("Ownership", "gold", "default"), PLAIN, SAAS, "alice", "spec.serviceModel: owner Provider after"),
+        (
+            "UPDATE",
+            ("Ownership", "gold", "default"),
+            PLAIN,
+            SAAS,
+            "alice",
+            "that is less than holds here where nothing is declared (baseline gold), so whoever holds the verb assign",
+        ),
+        ("UPDATE", ("Ownership", "gold", "default"), PLAIN, SAAS, "gitops", ""),
+        ("UPDATE", ("Ownership", "gold", "default"), SAAS, SAAS, "mallory", ""),
+        ("UPDATE", ("Ownership", "gold", "default"), SAAS, PLAIN, "mallory", ""),
+        ("UPDATE", OWN, PLAIN, SAAS, "alice", ""),
         ("CREATE", ("Ownership", "gold", "default"), "", PLAIN, "mallory", ""),
         ("DELETE", OWN, PLAIN, "", "mallory", ""),
         ("UPDATE", GOLD, FLOOR, LOWER, "alice", "a subject of party shield"),

@@ -97,6 +97,21 @@ fn the_same_rights_and_only_who_answers_or_may_assign_weakens() {
     apply("admin", &gold("Deny")).result().unwrap();
     rejected(&apply("alice", &gold("Audit")), "a subject of party shield, which answers for it today, or whoever holds the verb assign on baselines.demarc.dev");
     rejected(&world.plane.kubectl_as("alice", &["delete", "baseline", "gold"], None), "spec: the floor would be gone");
+    // Whoever acts for the customer does not come below it by declaring something, and what was assigned is told.
+    world.accepts("vault", &json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "vault", "labels": {"tier": "gold"}}}));
+    let vault =
+        |user: &str, spec: &Value| world.plane.kubectl_as(user, &["patch", "ownership", "default", "-n", "vault", "--type=merge", "-p", &json!({"spec": spec}).to_string()], None);
+    let mut declared = ownership("vault", "Enforce");
+    declared["spec"]["parties"] = json!({"customer": "acme", "provider": "azure"});
+    apply("admin", &declared).result().unwrap();
+    vault("admin", &json!({"serviceModel": "SaaS"})).result().unwrap();
+    eventually("it is told", SOON, || match world.field("vault", "ownership/default", ".status.conditions[?(@.type==\"BelowBaseline\")].reason") {
+        reason if reason == "Assigned" => Ok(()),
+        reason => Err(reason),
+    });
+    vault("admin", &json!({"serviceModel": "PaaS"})).result().unwrap();
+    rejected(&vault("alice", &json!({"serviceModel": "SaaS"})), "that is less than holds here where nothing is declared (baseline gold), so whoever holds the verb assign");
+    world.plane.kubectl(&["delete", "ownership", "default", "-n", "vault"], None).result().unwrap();
     apply("bob", &gold("Audit")).result().unwrap();
     world.plane.kubectl_as("bob", &["delete", "baseline", "gold"], None).result().unwrap();
 

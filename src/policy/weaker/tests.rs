@@ -12,7 +12,8 @@ fn baseline_of(spec: &str) -> Baseline {
 }
 
 fn told(found: &[Weaker]) -> Vec<String> {
-    let mut said: Vec<String> = found.iter().map(|w| format!("{} by {}", w.path, w.answers.iter().cloned().collect::<Vec<_>>().join("+"))).collect();
+    let by = |w: &Weaker| if w.below.is_empty() { w.answers.iter().cloned().collect::<Vec<_>>().join("+") } else { format!("baseline {}", w.below.join("+")) };
+    let mut said: Vec<String> = found.iter().map(|w| format!("{} by {}", w.path, by(w))).collect();
     said.sort();
     said.dedup();
     said
@@ -67,14 +68,48 @@ fn a_first_ownership_is_held_against_what_holds_without_it() {
         (None, "mode: Audit, defaultOwner: me", &[][..]),
         (Some("undeclared: Audit"), "mode: Audit, defaultOwner: me", &[]),
         (Some("undeclared: Deny"), "", &[]),
-        (Some("undeclared: Deny"), "mode: Audit", &["spec.mode by "]),
-        (Some("undeclared: Deny, parties: {customer: acme, provider: azure}"), "mode: Audit", &["spec.mode by acme"]),
+        (Some("undeclared: Deny"), "mode: Audit", &["spec.mode by baseline gold"]),
+        (Some("undeclared: Deny, parties: {customer: acme, provider: azure}"), "mode: Audit", &["spec.mode by baseline gold"]),
         (Some("undeclared: Deny, parties: {customer: globex}"), "", &["spec.parties by globex"]),
         (Some("undeclared: Audit, parties: {customer: globex}"), "mode: Audit", &["spec.parties by globex"]),
-        (Some("undeclared: Deny, parties: {customer: acme}"), "existingWorkloads: {createdBefore: '2999-01-01T00:00:00Z'}", &["spec.existingWorkloads by acme"]),
+        (Some("undeclared: Deny, parties: {customer: acme}"), "existingWorkloads: {createdBefore: '2999-01-01T00:00:00Z'}", &["spec.existingWorkloads by baseline gold"]),
+        (Some("undeclared: Deny, parties: {customer: acme}"), "policy: {exposure: {allow: [web]}}", &["spec.policy.exposure by acme"]),
     ] {
         assert_eq!(create(floor, spec), said, "{floor:?} {spec}");
     }
+}
+
+#[test]
+fn below_what_holds_undeclared_no_party_of_the_namespace_may_go() {
+    let entry = |rest: &str| format!("controls: [{{control: encryption-declared, {rest}}}]");
+    let saas = Ownership::new("default", serde_saphyr::from_str("{serviceModel: SaaS, parties: {customer: acme, provider: azure, mssp: shield}}").unwrap());
+    let floor_of = |undeclared: &str| Floor::of([&baseline_of(&format!("undeclared: {undeclared}, serviceModel: PaaS"))], &Arc::default()).unwrap();
+    let change = |undeclared: &str, old: &Ownership, new: &Ownership| told(&ownership(Some(old), new, Some(&floor_of(undeclared)), &Arc::default()));
+    for (undeclared, old, new, said) in [
+        // Only of those who declare something is anything asked there.
+        ("Audit", String::new(), "mode: Warn".to_owned(), &["spec.mode by acme"][..]),
+        ("Warn", String::new(), "mode: Warn".to_owned(), &["spec.mode by acme"]),
+        ("Deny", String::new(), "mode: Warn".to_owned(), &["spec.mode by baseline gold"]),
+        ("Warn", String::new(), "mode: Audit".to_owned(), &["spec.mode by baseline gold"]),
+        ("Deny", "mode: Audit".to_owned(), "mode: Audit, defaultOwner: jo".to_owned(), &["spec.defaultOwner by acme"]),
+        ("Deny", "mode: Audit".to_owned(), "mode: Warn".to_owned(), &[]),
+        ("Deny", String::new(), entry("enforcement: Warn"), &["spec.controls[0].enforcement by baseline gold"]),
+        ("Warn", String::new(), entry("enforcement: Warn"), &["spec.controls[0].enforcement by acme"]),
+        ("Deny", entry("enforcement: Audit"), entry("enforcement: 'Off'"), &["spec.controls[0].enforcement by baseline gold"]),
+        ("Deny", String::new(), entry("owner: NotApplicable"), &["spec.controls[0].accountable by acme", "spec.controls[0].owner by baseline gold"]),
+        ("Deny", entry("owner: Provider"), entry("owner: NotApplicable"), &["spec.controls[0].accountable by azure", "spec.controls[0].owner by baseline gold"]),
+        ("Deny", String::new(), entry("owner: Provider"), &["spec.controls[0].accountable by acme", "spec.controls[0].owner by baseline gold"]),
+        // Owed by the customer's side it is as much as it was.
+        ("Deny", String::new(), entry("owner: SharedDependent"), &["spec.controls[0].owner by acme"]),
+        ("Deny", String::new(), "existingWorkloads: {createdBefore: '2999-01-01T00:00:00Z'}".to_owned(), &["spec.existingWorkloads by baseline gold"]),
+    ] {
+        assert_eq!(change(undeclared, &ownership_of(&old), &ownership_of(&new)), said, "{undeclared}: {old} → {new}");
+    }
+    let said = change("Deny", &ownership_of(""), &saas);
+    // Some stay the customer's, who is held to less of them.
+    assert_eq!(said, ["spec.parties by acme", "spec.serviceModel by acme", "spec.serviceModel by baseline gold"]);
+    assert!(change("Deny", &saas, &saas).is_empty(), "what stood before stays");
+    assert_eq!(change("Audit", &ownership_of(""), &saas), ["spec.parties by acme", "spec.serviceModel by acme"]);
 }
 
 #[test]
