@@ -79,12 +79,14 @@ fn declared(request: &Request<'_>, kind: Declaration, book: &Book, now: Timestam
             let (new, stored) = read::<Ownership>(request)?;
             let floor = book.floors.get(&*request.namespace).map(|floor| &**floor);
             let objections = objections(&new, stored.as_ref(), floor, &custom);
-            let weaker = unreadable(request, stored.as_ref()).unwrap_or_else(|| weaker::ownership(stored.as_ref(), &new, floor, &book.controls));
+            let weaker =
+                unreadable(request, stored.as_ref()).unwrap_or_else(|| weaker::ownership(stored.as_ref(), &new, floor, &book.controls, &|party| names_somebody(book, party)));
             Found { objections, weaker, missing: missing(book, &new.spec.parties, &new.spec.controls) }
         }
         Declaration::Baseline => {
             let (new, stored) = read::<Baseline>(request)?;
-            let weaker = unreadable(request, stored.as_ref()).unwrap_or_else(|| weaker::baseline(stored.as_ref(), Some(&new), &book.controls));
+            let weaker =
+                unreadable(request, stored.as_ref()).unwrap_or_else(|| weaker::baseline(stored.as_ref(), Some(&new), &book.controls, &|party| names_somebody(book, party)));
             Found { objections: objections_to_baseline(&new, stored.as_ref()), weaker, missing: missing(book, &new.spec.parties, &new.spec.controls) }
         }
         Declaration::Party => {
@@ -113,7 +115,7 @@ fn deleted(request: &Request<'_>, kind: Declaration, book: &Book) -> Found {
     match kind {
         Declaration::Baseline => {
             let old = request.objects().old_object.and_then(|old| serde_json::from_str::<Baseline>(old.get()).ok());
-            let weaker = unreadable(request, old.as_ref()).unwrap_or_else(|| weaker::baseline(old.as_ref(), None, &book.controls));
+            let weaker = unreadable(request, old.as_ref()).unwrap_or_else(|| weaker::baseline(old.as_ref(), None, &book.controls, &|_| true));
             Found { weaker, ..Found::default() }
         }
         Declaration::Party => {
@@ -226,6 +228,11 @@ fn waiver_days(book: &Book, namespace: &str) -> u16 {
     }
 }
 
+/// Whether a party says who acts for it. Of Parties that cannot be read nobody knows: whoever says something in their name must be able to assign.
+fn names_somebody(book: &Book, party: &str) -> bool {
+    book.facts.parties.as_ref().map_or(true, |all| all.get(party).is_some_and(|p| !p.subjects.is_empty()))
+}
+
 /// What an approval lets pass. Where nothing is declared and no Baseline holds, nothing is asked that could be.
 fn approved(book: &Book, namespace: &str, new: &Waiver, stored: Option<&Waiver>) -> Vec<Weaker> {
     let matrix = match book.promises.get(namespace) {
@@ -233,9 +240,7 @@ fn approved(book: &Book, namespace: &str, new: &Waiver, stored: Option<&Waiver>)
         Some(Promise::Broken { last_good: None, .. }) => None,
         None => return Vec::new(),
     };
-    // Of Parties that cannot be read nobody knows whom they name: whoever approves must be able to assign.
-    let names_somebody = |party: &str| book.facts.parties.as_ref().map_or(true, |all| all.get(party).is_some_and(|p| !p.subjects.is_empty()));
-    weaker::waiver(stored, new, matrix, names_somebody).into_iter().collect()
+    weaker::waiver(stored, new, matrix, |party| names_somebody(book, party)).into_iter().collect()
 }
 
 /// All that speaks against a Waiver in a file.

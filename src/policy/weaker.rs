@@ -23,6 +23,10 @@ use crate::{
     controls::custom::Custom,
 };
 
+mod attested;
+
+pub use attested::NamesSomebody;
+
 type Customs = Arc<BTreeMap<String, Arc<Custom>>>;
 
 /// One thing that a change weakens.
@@ -59,18 +63,20 @@ impl Least<'_> {
 }
 
 /// What a new or changed Ownership weakens of what holds in its namespace. Where nothing was declared and no Baseline holds, nothing does.
-pub fn ownership(old: Option<&Ownership>, new: &Ownership, floor: Option<&Floor>, custom: &Customs) -> Vec<Weaker> {
+pub fn ownership(old: Option<&Ownership>, new: &Ownership, floor: Option<&Floor>, custom: &Customs, acts: NamesSomebody<'_>) -> Vec<Weaker> {
     let resolve = |o: &Ownership| floor.map_or_else(|| Matrix::resolve_with(o, custom), |floor| floor.under(o));
     let now = resolve(new);
     let (before, spec) = match (old, floor) {
         (Some(old), _) => (resolve(old), old.spec.clone()),
         (None, Some(floor)) => (floor.alone(), OwnershipSpec { service_model: new.spec.service_model, ..OwnershipSpec::default() }),
-        (None, None) => return Vec::new(),
+        (None, None) => return attested::ownership(&OwnershipSpec::default(), &new.spec, None, acts),
     };
     let mut found = accountables(&before, &now, &new.spec, old.is_some());
     // Where a Baseline only reports, whoever declares first says what is asked.
     let least = floor.and_then(|floor| Some(Least { floor, alone: floor.undeclared()? }));
-    if old.is_none() && least.is_none() {
+    let stands = old.is_some() || least.is_some();
+    found.extend(attested::ownership(&spec, &new.spec, stands.then_some(&before), acts));
+    if !stands {
         return found;
     }
     found.extend(entries(&before, &now, (&spec, &new.spec), least.as_ref()));
@@ -149,10 +155,10 @@ fn entries(before: &Matrix, now: &Matrix, (old, new): (&OwnershipSpec, &Ownershi
 }
 
 /// What a Baseline that is new, changed or (without `new`) deleted weakens. It binds the customer, so the mssp that it names answers for it.
-pub fn baseline(old: Option<&Baseline>, new: Option<&Baseline>, custom: &Customs) -> Vec<Weaker> {
+pub fn baseline(old: Option<&Baseline>, new: Option<&Baseline>, custom: &Customs, acts: NamesSomebody<'_>) -> Vec<Weaker> {
     let (old, new) = match (old, new) {
         (None, None) => return Vec::new(),
-        (None, Some(new)) => return first(&new.spec),
+        (None, Some(new)) => return first(&new.spec, acts),
         (Some(old), None) => return vec![one("spec", "the floor would be gone", old.spec.parties.mssp.clone())],
         (Some(old), Some(new)) => (old, new),
     };
@@ -191,6 +197,7 @@ pub fn baseline(old: Option<&Baseline>, new: Option<&Baseline>, custom: &Customs
     for path in looser(&super::cluster::policy(&was.cluster), &super::cluster::policy(&is.cluster)) {
         tell(&path.replace("spec.policy", "spec.cluster"), "may ask for less of the cluster than before");
     }
+    found.extend(attested::baseline(&was.controls, &is.controls, Some(&was.parties.mssp), acts));
     // An entry more can ask for less than the catalog does where nothing is declared.
     let alone = |b: &Baseline| Floor::of([b], custom).map(|floor| floor.alone());
     if let Some((before, now)) = alone(old).zip(alone(new)) {
@@ -215,8 +222,8 @@ fn believes_more(was: &[Controller], is: &[Controller]) -> bool {
 }
 
 /// A new Baseline asks for more, but it may say who answers where nobody did, and whom to believe.
-fn first(spec: &BaselineSpec) -> Vec<Weaker> {
-    let mut found = Vec::new();
+fn first(spec: &BaselineSpec, acts: NamesSomebody<'_>) -> Vec<Weaker> {
+    let mut found = attested::baseline(&[], &spec.controls, None, acts);
     if spec.parties != Parties::default() || spec.controls.iter().any(|e| e.accountable.is_some()) {
         found.push(one("spec.parties", "it says who answers where nobody does", None));
     }

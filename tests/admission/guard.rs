@@ -57,6 +57,9 @@ const OWN: (&str, &str, &str) = ("Ownership", "shop", "default");
 const PLAIN: &str = "{serviceModel: PaaS, parties: {customer: acme, provider: azure}}";
 const AUDIT: &str = "{serviceModel: PaaS, mode: Audit, parties: {customer: acme, provider: azure}}";
 const SAAS: &str = "{serviceModel: SaaS, parties: {customer: acme, provider: azure}}";
+const TESTED: &str = "{serviceModel: PaaS, parties: {customer: acme, provider: azure}, reviews: {penetrationTest: {by: shield, lastCompleted: '2026-01-01T00:00:00Z'}}}";
+const PROVEN: &str = "{serviceModel: PaaS, parties: {customer: acme, provider: azure}, controls: [{control: mfa-enforced, evidence: [{type: contract, ref: c-1, by: azure}]}]}";
+const PROVEN_BELOW: &str = "{namespaceSelector: {matchLabels: {tier: gold}}, undeclared: Deny, parties: {customer: acme, mssp: shield}, controls: [{control: mfa-enforced, evidence: [{type: contract, ref: c-1, by: acme}]}]}";
 const NOBODY: &str = "{serviceModel: PaaS}";
 const GOLD: (&str, &str, &str) = ("Baseline", "", "gold");
 const FLOOR: &str = "{namespaceSelector: {matchLabels: {tier: gold}}, undeclared: Deny, parties: {customer: acme, mssp: shield}}";
@@ -105,6 +108,19 @@ async fn what_weakens_is_for_those_who_answer_or_may_assign() {
         ("UPDATE", OWN, PLAIN, SAAS, "alice", ""),
         ("CREATE", ("Ownership", "gold", "default"), "", PLAIN, "mallory", ""),
         ("DELETE", OWN, PLAIN, "", "mallory", ""),
+        // Each party attests for itself, also where nothing stands yet.
+        ("UPDATE", OWN, PLAIN, TESTED, "mallory", "spec.reviews.penetrationTest: attests penetration-test-current; a subject of party shield"),
+        ("UPDATE", OWN, PLAIN, TESTED, "alice", "a subject of party shield"),
+        ("UPDATE", OWN, PLAIN, TESTED, "bob", ""),
+        ("UPDATE", OWN, PLAIN, TESTED, "gitops", ""),
+        ("UPDATE", OWN, TESTED, PLAIN, "mallory", ""),
+        ("CREATE", OWN, "", TESTED, "alice", "a subject of party shield"),
+        ("CREATE", OWN, "", TESTED, "bob", ""),
+        ("UPDATE", OWN, PLAIN, PROVEN, "bob", "spec.controls[0].evidence: attests mfa-enforced; a subject of party acme"),
+        ("UPDATE", OWN, PLAIN, PROVEN, "alice", ""),
+        ("CREATE", OWN, "", PROVEN, "mallory", ""),
+        ("UPDATE", GOLD, FLOOR, PROVEN_BELOW, "bob", "a subject of party acme"),
+        ("UPDATE", GOLD, FLOOR, PROVEN_BELOW, "gitops", ""),
         ("UPDATE", GOLD, FLOOR, LOWER, "alice", "a subject of party shield"),
         ("UPDATE", GOLD, FLOOR, LOWER, "bob", ""),
         ("UPDATE", GOLD, LOWER, FLOOR, "mallory", ""),

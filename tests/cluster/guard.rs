@@ -111,6 +111,10 @@ fn the_same_rights_and_only_who_answers_or_may_assign_weakens() {
     });
     vault("admin", &json!({"serviceModel": "PaaS"})).result().unwrap();
     rejected(&vault("alice", &json!({"serviceModel": "SaaS"})), "that is less than holds here where nothing is declared (baseline gold), so whoever holds the verb assign");
+    // Nobody attests in the name of another.
+    let tested = json!({"reviews": {"penetrationTest": {"lastCompleted": "2026-01-01T00:00:00Z", "by": "acme"}}});
+    rejected(&vault("bob", &tested), "spec.reviews.penetrationTest: attests penetration-test-current; a subject of party acme");
+    vault("alice", &tested).result().unwrap();
     world.plane.kubectl(&["delete", "ownership", "default", "-n", "vault"], None).result().unwrap();
     apply("bob", &gold("Audit")).result().unwrap();
     world.plane.kubectl_as("bob", &["delete", "baseline", "gold"], None).result().unwrap();

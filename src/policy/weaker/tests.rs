@@ -44,17 +44,19 @@ fn a_change_of_an_ownership_is_told_where_it_weakens() {
         (String::new(), "existingWorkloads: {policy: Deny}".to_owned(), &[]),
         (String::new(), "policy: {exposure: {allow: [web]}}".to_owned(), &["spec.policy.exposure by acme"]),
         (String::new(), "policy: {podSecurity: {level: Restricted}}".to_owned(), &[]),
+        (String::new(), entry("evidence: [{type: contract, ref: c-1, by: shield}]"), &["spec.controls[0].evidence by acme"]),
         (String::new(), "reviews: {}, escalation: {levels: []}".to_owned(), &[]),
     ] {
-        assert_eq!(told(&ownership(Some(&ownership_of(&old)), &ownership_of(&new), None, &Arc::default())), said, "{old} → {new}");
+        assert_eq!(told(&ownership(Some(&ownership_of(&old)), &ownership_of(&new), None, &Arc::default(), &|_| false)), said, "{old} → {new}");
     }
     // The model decides whose most things are, and the parties who answers.
     let with = |spec: &str| Ownership::new("default", serde_saphyr::from_str(spec).unwrap());
-    let saas = ownership(Some(&with("{serviceModel: PaaS}")), &with("{serviceModel: SaaS}"), None, &Arc::default());
+    let saas = ownership(Some(&with("{serviceModel: PaaS}")), &with("{serviceModel: SaaS}"), None, &Arc::default(), &|_| false);
     assert!(!saas.is_empty() && saas.iter().all(|w| w.path == "spec.serviceModel" && w.answers.is_empty()), "{saas:?}");
-    let other = ownership(Some(&with("{serviceModel: PaaS, parties: {customer: acme}}")), &with("{serviceModel: PaaS, parties: {customer: mine}}"), None, &Arc::default());
+    let other =
+        ownership(Some(&with("{serviceModel: PaaS, parties: {customer: acme}}")), &with("{serviceModel: PaaS, parties: {customer: mine}}"), None, &Arc::default(), &|_| false);
     assert_eq!(told(&other), ["spec.parties by acme"]);
-    let named = ownership(Some(&with("{serviceModel: PaaS}")), &with("{serviceModel: PaaS, parties: {customer: mine}}"), None, &Arc::default());
+    let named = ownership(Some(&with("{serviceModel: PaaS}")), &with("{serviceModel: PaaS, parties: {customer: mine}}"), None, &Arc::default(), &|_| false);
     assert_eq!(told(&named), ["spec.parties by "], "whoever is named where nobody was could weaken next");
 }
 
@@ -62,7 +64,7 @@ fn a_change_of_an_ownership_is_told_where_it_weakens() {
 fn a_first_ownership_is_held_against_what_holds_without_it() {
     let create = |floor: Option<&str>, spec: &str| {
         let floor = floor.and_then(|f| Floor::of([&baseline_of(f)], &Arc::default()));
-        told(&ownership(None, &ownership_of(spec), floor.as_ref(), &Arc::default()))
+        told(&ownership(None, &ownership_of(spec), floor.as_ref(), &Arc::default(), &|_| false))
     };
     for (floor, spec, said) in [
         (None, "mode: Audit, defaultOwner: me", &[][..]),
@@ -84,7 +86,7 @@ fn below_what_holds_undeclared_no_party_of_the_namespace_may_go() {
     let entry = |rest: &str| format!("controls: [{{control: encryption-declared, {rest}}}]");
     let saas = Ownership::new("default", serde_saphyr::from_str("{serviceModel: SaaS, parties: {customer: acme, provider: azure, mssp: shield}}").unwrap());
     let floor_of = |undeclared: &str| Floor::of([&baseline_of(&format!("undeclared: {undeclared}, serviceModel: PaaS"))], &Arc::default()).unwrap();
-    let change = |undeclared: &str, old: &Ownership, new: &Ownership| told(&ownership(Some(old), new, Some(&floor_of(undeclared)), &Arc::default()));
+    let change = |undeclared: &str, old: &Ownership, new: &Ownership| told(&ownership(Some(old), new, Some(&floor_of(undeclared)), &Arc::default(), &|_| false));
     for (undeclared, old, new, said) in [
         // Only of those who declare something is anything asked there.
         ("Audit", String::new(), "mode: Warn".to_owned(), &["spec.mode by acme"][..]),
@@ -143,16 +145,16 @@ fn a_change_of_a_baseline_is_told_where_it_asks_for_less() {
             &[],
         ),
     ] {
-        let found = told(&baseline(Some(&baseline_of(&format!("{mssp}, {old}"))), Some(&baseline_of(&format!("{mssp}, {new}"))), &Arc::default()));
+        let found = told(&baseline(Some(&baseline_of(&format!("{mssp}, {old}"))), Some(&baseline_of(&format!("{mssp}, {new}"))), &Arc::default(), &|_| false));
         assert_eq!(found, said, "{old} → {new}");
     }
     let gold = baseline_of(mssp);
-    assert_eq!(told(&baseline(Some(&gold), None, &Arc::default())), ["spec by shield"]);
-    assert_eq!(told(&baseline(None, Some(&gold), &Arc::default())), ["spec.parties by "]);
-    assert_eq!(told(&baseline(None, Some(&baseline_of("undeclared: Deny")), &Arc::default())), [""; 0]);
+    assert_eq!(told(&baseline(Some(&gold), None, &Arc::default(), &|_| false)), ["spec by shield"]);
+    assert_eq!(told(&baseline(None, Some(&gold), &Arc::default(), &|_| false)), ["spec.parties by "]);
+    assert_eq!(told(&baseline(None, Some(&baseline_of("undeclared: Deny")), &Arc::default(), &|_| false)), [""; 0]);
     let mut wider = gold.clone();
     wider.spec.namespace_selector = serde_saphyr::from_str("{matchLabels: {a: b}}").unwrap();
-    assert_eq!(told(&baseline(Some(&gold), Some(&wider), &Arc::default())), ["spec.namespaceSelector by shield"]);
+    assert_eq!(told(&baseline(Some(&gold), Some(&wider), &Arc::default(), &|_| false)), ["spec.namespaceSelector by shield"]);
 }
 
 #[test]
