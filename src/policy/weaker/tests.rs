@@ -115,6 +115,25 @@ fn below_what_holds_undeclared_no_party_of_the_namespace_may_go() {
 }
 
 #[test]
+fn the_params_of_a_baseline_are_the_baselines_to_change() {
+    let control = "{title: t, group: workload, severity: high, kinds: [Deployment], validations: [{expression: 'true', message: m}]}";
+    let custom: Customs = Arc::new([("ours".to_owned(), Arc::new(Custom::new("ours", serde_saphyr::from_str(control).unwrap())))].into());
+    let entry = |least: &str| format!("controls: [{{control: ours, enforcement: Deny, owner: Customer, params: {{least: [{least}]}}}}]");
+    let change = |floor: &str, old: &str, new: &str| {
+        let floor = Floor::of([&baseline_of(&format!("undeclared: Deny, {floor}"))], &custom).unwrap();
+        told(&ownership(Some(&ownership_of(&entry(old))), &ownership_of(&entry(new)), Some(&floor), &custom, &|_| false))
+    };
+    for (floor, old, new, said) in [
+        (entry("'3'"), "'3'", "'2'", &["spec.controls[0].params by baseline gold"][..]),
+        (entry("'3'"), "'2'", "'3'", &["spec.controls[0].params by acme"]),
+        (entry("'3'"), "'2'", "'2'", &[]),
+        ("waivers: {maxDays: 9}".to_owned(), "'3'", "'2'", &["spec.controls[0].params by acme"]),
+    ] {
+        assert_eq!(change(&floor, old, new), said, "{floor}: {old} → {new}");
+    }
+}
+
+#[test]
 fn a_change_of_a_baseline_is_told_where_it_asks_for_less() {
     let mssp = "parties: {mssp: shield}";
     for (old, new, said) in [
