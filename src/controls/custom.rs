@@ -20,7 +20,7 @@ use crate::{
 pub const MAX_CUSTOM: usize = 64;
 
 /// Where a finding stands: an expression does not say which field it is about, so it is the object as such.
-const OBJECT: &str = "metadata";
+pub(crate) const OBJECT: &str = "metadata";
 
 /// One of them.
 #[derive(Debug)]

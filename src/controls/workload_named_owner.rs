@@ -29,8 +29,9 @@ pub const CONTROL: Control = Control {
 fn check(cx: &Context<'_, '_>, out: &mut Vec<Finding>) -> Applies {
     let subject = cx.subject;
     if named_owner(cx).is_none() {
-        let name = if subject.meta.name.is_empty() { "<name>" } else { &subject.meta.name };
-        let fix = format!("kubectl annotate {} {} a8r.io/owner=<team or e-mail>", subject.kind.lower(), crate::model::text::shown(name, 80));
+        // Half a name could not be pasted.
+        let name = if (1..=80).contains(&subject.meta.name.len()) { &subject.meta.name } else { "<name>" };
+        let fix = format!("kubectl annotate {} {} a8r.io/owner=<team or e-mail>", subject.kind.lower(), crate::model::text::shown(name, 253));
         out.push(Finding::violated("metadata", "", "nobody is named", fix));
     }
     Applies::Yes
