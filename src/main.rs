@@ -2,7 +2,6 @@
 //! In a pod the sentence also goes to the termination message, where `kubectl describe pod` shows it.
 
 use std::{
-    error::Error,
     io::{IsTerminal, Stdout, Write, stderr, stdin, stdout},
     process::ExitCode,
 };
@@ -106,30 +105,24 @@ fn incarnation() -> String {
     format!("{:016x}", RandomState::new().hash_one(std::process::id()))
 }
 
-/// The standard output. Whoever hangs up, as in `demarc explain | head -1`, has what they wanted: that is no error.
+/// The standard output. Whoever hangs up, as in `demarc explain | head -1`, has what they wanted: that is no error, and no verdict either.
+/// The command goes on to its own exit code, so that `demarc check … | head` fails where something is denied.
 struct Out(Stdout);
 
 impl Write for Out {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        or_leave(self.0.write(bytes))
+        unless_hung_up(self.0.write(bytes), bytes.len())
     }
     fn flush(&mut self) -> std::io::Result<()> {
-        or_leave(self.0.flush())
+        unless_hung_up(self.0.flush(), ())
     }
 }
 
-fn or_leave<T>(written: std::io::Result<T>) -> std::io::Result<T> {
-    if matches!(&written, Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe) {
-        std::process::exit(0);
+fn unless_hung_up<T>(written: std::io::Result<T>, otherwise: T) -> std::io::Result<T> {
+    match written {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(otherwise),
+        written => written,
     }
-    written
-}
-
-/// The library tells both places where it looked, and the causes twice; the kubeconfig's half is the one that a person can mend.
-fn no_cluster(error: &kube::config::InferConfigError) -> anyhow::Error {
-    let cause = error.source().map_or_else(|| error.to_string(), ToString::to_string);
-    let cause = shown(cause.lines().next().unwrap_or_default(), 300);
-    anyhow::anyhow!("no cluster: {cause}; set KUBECONFIG to a kubeconfig that can be read, or run in a pod with a service account")
 }
 
 #[tokio::main]
@@ -139,7 +132,7 @@ async fn controller(args: run::Args) -> anyhow::Result<u8> {
     // kube's client logs every failed call; here each is told once, by whoever made it.
     let filter = tracing_subscriber::EnvFilter::try_from_env("DEMARC_LOG").unwrap_or_else(|_| "info,kube_client::client::builder=off".into());
     tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(stderr).init();
-    let mut config = kube::Config::infer().await.map_err(|error| no_cluster(&error))?;
+    let mut config = kube::Config::infer().await.map_err(|error| cli::no_cluster(&error))?;
     config.connect_timeout = Some(std::time::Duration::from_secs(5));
     let client = kube::Client::try_from(config).context("the certificates or credentials in KUBECONFIG cannot be used")?;
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);

@@ -1,14 +1,14 @@
 //! How subcommands reach a cluster: as kubectl would, by KUBECONFIG, its context and its namespace.
 //! An error is one sentence that says what to do; a cluster's own words are kept.
 
-use std::time::Duration;
+use std::{error::Error, time::Duration};
 
 use anyhow::{Context, bail};
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use kube::{
     Api, Client, Config,
     api::{DynamicObject, ListParams, PostParams},
-    config::{KubeConfigOptions, Kubeconfig},
+    config::{InferConfigError, KubeConfigOptions, Kubeconfig},
 };
 
 use crate::model::text::shown;
@@ -44,9 +44,9 @@ impl Where {
     /// There is no such context, or its credentials cannot be used.
     pub async fn connect(&self) -> anyhow::Result<Cluster> {
         let mut config = match &self.context {
-            None => Config::infer().await.context("no cluster to talk to: set KUBECONFIG, or name a context with --context")?,
+            None => Config::infer().await.map_err(|error| no_cluster(&error))?,
             Some(context) => {
-                let kubeconfig = Kubeconfig::read().context("KUBECONFIG cannot be read")?;
+                let kubeconfig = Kubeconfig::read().map_err(|error| anyhow::anyhow!("KUBECONFIG cannot be read: {}", first_line(&error.to_string())))?;
                 let options = KubeConfigOptions { context: Some(context.clone()), ..KubeConfigOptions::default() };
                 Config::from_custom_kubeconfig(kubeconfig, &options).await.with_context(|| format!("--context {}: kubectl config get-contexts lists them", shown(context, 253)))?
             }
@@ -55,6 +55,17 @@ impl Where {
         let namespace = self.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
         Ok(Cluster { client: Client::try_from(config).context("the certificates or credentials in KUBECONFIG cannot be used")?, namespace })
     }
+}
+
+/// Why there is no cluster to talk to. The library tells both places where it looked, and the causes twice; the kubeconfig's half is the one that a person
+/// can mend.
+pub fn no_cluster(error: &InferConfigError) -> anyhow::Error {
+    let cause = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+    anyhow::anyhow!("no cluster: {}; set KUBECONFIG to a kubeconfig that can be read, or run in a pod with a service account", first_line(&cause))
+}
+
+fn first_line(cause: &str) -> String {
+    shown(cause.lines().next().unwrap_or_default(), 300)
 }
 
 /// Why one call has no answer.
@@ -71,6 +82,11 @@ pub enum Unanswered {
     Silent,
 }
 
+/// The innermost cause: those around it say the same in the words of the libraries.
+fn innermost(error: kube::Error) -> String {
+    anyhow::Error::new(error).root_cause().to_string()
+}
+
 /// The answer to one call, in time, for whoever goes on without one.
 ///
 /// # Errors
@@ -80,7 +96,7 @@ pub async fn asked<T>(call: impl Future<Output = Result<T, kube::Error>>) -> Res
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(kube::Error::Api(status))) if status.code == 404 => Err(Unanswered::Missing(shown(&status.message, 300))),
         Ok(Err(kube::Error::Api(status))) => Err(Unanswered::Refused(shown(&status.message, 300))),
-        Ok(Err(error)) => Err(Unanswered::Refused(shown(&error.to_string(), 300))),
+        Ok(Err(error)) => Err(Unanswered::Refused(shown(&innermost(error), 300))),
         Err(_) => Err(Unanswered::Silent),
     }
 }
@@ -109,8 +125,7 @@ pub async fn answer<T>(call: impl Future<Output = Result<T, kube::Error>>) -> an
     match tokio::time::timeout(CALL, call).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(kube::Error::Api(status))) => bail!("{}", shown(&status.message, 1200)),
-        // The innermost cause: those around it say the same in the words of the libraries.
-        Ok(Err(error)) => bail!("the cluster cannot be reached, {}: check KUBECONFIG and the network", anyhow::Error::new(error).root_cause()),
+        Ok(Err(error)) => bail!("the cluster cannot be reached, {}: check KUBECONFIG and the network", innermost(error)),
         Err(_) => bail!("the API server gives no answer within {} s: check KUBECONFIG and the network", CALL.as_secs()),
     }
 }

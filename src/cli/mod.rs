@@ -21,6 +21,8 @@ mod tree;
 pub mod waiver;
 mod words;
 
+pub use connect::no_cluster;
+
 /// How to say it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Output {

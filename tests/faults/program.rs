@@ -68,11 +68,13 @@ fn without_a_cluster_one_sentence_says_what_to_do() {
         (malformed.display().to_string(), "YAML", "set KUBECONFIG"),
         (empty.display().to_string(), "current context", "set KUBECONFIG"),
     ] {
-        let said = refusal(demarc(LOCAL).env("KUBECONFIG", &path));
-        println!("{said}");
-        assert_eq!(said.lines().count(), 1, "{said}");
-        assert!(said.contains(cause) && said.contains(advice), "{said}");
-        assert!(said.len() < 300 && said.matches(cause).count() == 1, "said once, and short: {said}");
+        for args in [LOCAL, &["doctor"], &["waiver", "list"]] {
+            let said = refusal(demarc(args).env("KUBECONFIG", &path));
+            println!("{said}");
+            assert_eq!(said.lines().count(), 1, "{said}");
+            assert!(said.contains(cause) && said.contains(advice), "{said}");
+            assert!(said.len() < 300 && said.matches(cause).count() == 1, "said once, and short: {said}");
+        }
     }
 }
 
@@ -106,16 +108,29 @@ fn arguments_that_cannot_be_used_are_named() {
 }
 
 #[test]
-fn a_reader_that_hangs_up_is_no_error() {
-    let dir = tempfile::tempdir().unwrap();
+fn a_reader_that_hangs_up_is_no_error_and_no_verdict() {
+    let (dir, denied) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let manifests = "{apiVersion: demarc.dev/v1alpha1, kind: Ownership, metadata: {name: default, namespace: shop}, spec: {serviceModel: PaaS}}\n---\n\
+        {apiVersion: apps/v1, kind: Deployment, metadata: {name: web, namespace: shop}, spec: {template: {spec: {containers: []}}}}\n";
+    std::fs::write(denied.path().join("n.yaml"), manifests).unwrap();
+    let denied = denied.path().display().to_string();
     std::fs::write(dir.path().join("n.yaml"), "{apiVersion: v1, kind: Namespace, metadata: {name: shop}}\n").unwrap();
     let folder = dir.path().display().to_string();
-    for args in [&["explain"][..], &["explain", "-o", "json"], &["explain", "ingress-tls-required"], &["crds"], &["check", "-f", &folder], &["check", "-o", "json", "-f", &folder]]
-    {
+    for (args, code) in [
+        (&["explain"][..], 0),
+        (&["explain", "-o", "json"], 0),
+        (&["explain", "ingress-tls-required"], 0),
+        (&["crds"], 0),
+        (&["check", "-f", &folder], 0),
+        (&["check", "-o", "json", "-f", &folder], 0),
+        (&["check", "-f", &denied], 1),
+        (&["check", "-o", "json", "-f", &denied], 1),
+        (&["check", "-o", "sarif", "-f", &denied], 1),
+    ] {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
         let output = demarc(args).stdout(writer).stderr(Stdio::piped()).output().unwrap();
-        assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""), "{args:?}");
+        assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(code), ""), "{args:?}");
     }
     let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
     let output = demarc(&["explain"]).stdout(full).stderr(Stdio::piped()).output().unwrap();

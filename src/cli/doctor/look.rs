@@ -85,7 +85,7 @@ pub fn home(webhooks: &Seen<Vec<Value>>) -> String {
 /// The API server cannot be reached, or does not let the user in.
 pub async fn look(client: &Client, step: &mut dyn FnMut(&str)) -> anyhow::Result<Found> {
     step("the API server");
-    let unreached = |why: String| anyhow::anyhow!("the API server cannot be asked: {why}; check KUBECONFIG, and the network");
+    let unreached = |why: String| anyhow::anyhow!("the API server cannot be asked: {why}; check KUBECONFIG and the network");
     let version = call(client.apiserver_version()).await.map_err(unreached)?;
     let minor = version.minor.trim_end_matches('+').parse().unwrap_or_default();
     let reviews: Api<SelfSubjectReview> = Api::all(client.clone());
