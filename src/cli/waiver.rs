@@ -24,8 +24,14 @@ use crate::{
     },
     controls,
     model::text::shown,
-    policy::waiver::{MAX_DAYS, Permit, known_kind, live},
+    policy::waiver::{AFTERWARDS, MAX_DAYS, Permit, known_kind, live},
 };
+
+/// When a permission is over.
+const ENDS: &str = "it ends on that day, or when it is changed and so loses its approval";
+
+const AFTER: &str = "\
+When a Waiver is over, or loses its approval, the pods that it let in are not replaced from then on: one that is deleted or evicted stays away.";
 
 const HELP: &str = "\
 Examples:
@@ -36,7 +42,8 @@ Examples:
 
 A Waiver lets one control be violated by what it names, for at most 90 days unless a Baseline says otherwise. It counts once somebody
 who holds the verb approve on waivers.demarc.dev, and did not ask for it, has approved it. Whatever else of it changes then needs a new
-approval. Where two are for the same violation, it passes only while both are live.
+approval. Where two are for the same violation, it passes only while both are live. When it is over, or loses its approval, the pods that
+it let in are not replaced from then on: mend what they violate before, or ask for another one in time.
 
 Exit codes: 0 done, 2 it could not be: the error says why.";
 
@@ -59,6 +66,7 @@ enum Command {
 }
 
 #[derive(Debug, Parser)]
+#[command(after_help = AFTER)]
 struct Request {
     /// The control that may be violated; demarc explain lists them
     control: String,
@@ -94,6 +102,7 @@ struct Request {
 }
 
 #[derive(Debug, Parser)]
+#[command(after_help = AFTER)]
 struct Approve {
     /// Its name; demarc waiver list shows them
     name: String,
@@ -151,7 +160,7 @@ fn asked(args: &Request, now: Timestamp) -> anyhow::Result<(String, WaiverSpec)>
                 bail!("--for {}: write kind and name, such as statefulset/ledger", shown(target, 320));
             };
             if !known_kind(kind) {
-                bail!("--for {}: no control judges a {}; write a kind such as deployment, whole and in the singular", shown(target, 320), shown(kind, 63));
+                bail!("--for {}: no control is about kind {}; write a kind such as deployment, whole and in the singular", shown(target, 320), shown(kind, 63));
             }
             Target { kind: Some(kind.to_owned()), name: Some(name.to_owned()), selector: None }
         }
@@ -199,6 +208,7 @@ async fn request(args: &Request, name: &str, spec: WaiverSpec, client: &Client, 
             let dry = if args.dry_run { " (dry run)" } else { "" };
             writeln!(out, "waiver {namespace}/{name} requested{dry}: {} for {what}, until {until} at the longest", made.spec.control)?;
             writeln!(out, "it counts once somebody else has approved it: demarc waiver approve {name} -n {namespace}")?;
+            writeln!(out, "{ENDS}: {AFTERWARDS}")?;
             Ok(())
         }
     }
@@ -228,6 +238,7 @@ async fn approve(args: &Approve, client: &Client, namespace: &str, out: &mut (dy
                 Permit::read(&made, MAX_DAYS, None).last_day()
             )?;
             writeln!(out, "reason: {}", shown(&made.spec.reason, 400))?;
+            writeln!(out, "{ENDS}: {AFTERWARDS}")?;
             Ok(())
         }
     }
@@ -276,8 +287,8 @@ impl Row {
             expires: spec.expires.0,
             state: state.as_str(),
             left: match hours {
-                ..=-1 => "over".to_owned(),
-                0..48 => format!("{hours}h"),
+                _ if spec.expires.0 <= now => "over".to_owned(),
+                ..48 => format!("{hours}h"),
                 48.. => format!("{}d", hours / 24),
             },
         }
@@ -319,4 +330,25 @@ fn table(rows: &[Row], all: bool, namespace: &str, out: &mut (dyn Write + Send))
         writeln!(out, "{}", cells.join("   ").trim_end())?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_over_does_not_show_as_a_last_hour() {
+        let now: Timestamp = "2026-04-01T12:00:00Z".parse().unwrap();
+        for (expires, left) in [
+            ("2026-03-01T00:00:00Z", "over"),
+            ("2026-04-01T11:59:59Z", "over"),
+            ("2026-04-01T12:00:00Z", "over"),
+            ("2026-04-01T12:00:01Z", "0h"),
+            ("2026-04-02T12:00:00Z", "24h"),
+            ("2026-04-04T12:00:00Z", "3d"),
+        ] {
+            let spec = json!({"control": "a", "target": {"kind": "Pod", "name": "web"}, "reason": "r", "requestedBy": "sam", "expires": expires});
+            assert_eq!(Row::of(&Waiver::new("w", serde_json::from_value(spec).unwrap()), now).left, left, "{expires}");
+        }
+    }
 }

@@ -158,6 +158,9 @@ pub fn known_kind(kind: &str) -> bool {
     Kind::ALL.iter().any(|k| k.namespaced() && k.name().eq_ignore_ascii_case(kind))
 }
 
+/// What the end of a Waiver means, or the loss of its approval: a permission that is over brings nothing back.
+pub const AFTERWARDS: &str = "from then on the pods that it let in are not replaced";
+
 /// The status of a Waiver as it should be, or `None` when the stored one says all of it.
 pub fn plan(waiver: &Waiver, permit: &Permit, now: Timestamp) -> Option<WaiverStatus> {
     let old = waiver.status.clone().unwrap_or_default();
@@ -174,7 +177,7 @@ pub fn plan(waiver: &Waiver, permit: &Permit, now: Timestamp) -> Option<WaiverSt
         }
     };
     let expiring = match state {
-        WaiverState::Expiring => ("True", "EndsSoon", format!("its last day is {}", permit.last_day())),
+        WaiverState::Expiring => ("True", "EndsSoon", format!("its last day is {}; {AFTERWARDS}", permit.last_day())),
         WaiverState::Requested | WaiverState::Live => ("False", "NotSoon", "it does not end within a week".to_owned()),
         WaiverState::Expired | WaiverState::Void => ("False", "Over", "it does not count".to_owned()),
     };
@@ -296,6 +299,8 @@ mod tests {
             let status = plan(&waiver, &permit, now).expect("something turned");
             told.push(status.state.unwrap());
             assert_eq!(status.target.as_deref(), Some("deployment/web"));
+            let end = status.conditions.iter().any(|c| c.type_ == "Expiring" && c.message.ends_with(AFTERWARDS));
+            assert_eq!(end, status.state == Some(WaiverState::Expiring), "what the end means is said before it");
             waiver.status = Some(status);
             assert_eq!(plan(&waiver, &permit, now), None);
             match turns(&[permit], now) {

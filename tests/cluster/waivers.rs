@@ -159,9 +159,10 @@ fn where_nothing_is_declared(world: &World) {
 fn by_command(world: &World) {
     let said = demarc(world, "alice", &["waiver", "request", "pod-security-standard", "-n", "shop", "--for", "pod/tool", "--reason", "vendor's", "--days", "20"]);
     assert!(said.ok && said.out.starts_with("waiver shop/pod-security-standard-tool requested: pod-security-standard for pod/tool, until "), "{said:?}");
+    assert!(said.out.ends_with("loses its approval: from then on the pods that it let in are not replaced\n"), "{said:?}");
     refused(&demarc(world, "alice", &["waiver", "request", "pod-security", "-n", "shop", "--for", "pod/tool", "--reason", "a"]), "the nearest is pod-security-standard");
     refused(&demarc(world, "alice", &["waiver", "request", "pod-security-standard", "--for", "tool", "--reason", "a"]), "write kind and name");
-    refused(&demarc(world, "alice", &["waiver", "request", "pod-security-standard", "--for", "widget/tool", "--reason", "a"]), "no control judges a widget");
+    refused(&demarc(world, "alice", &["waiver", "request", "pod-security-standard", "--for", "widget/tool", "--reason", "a"]), "no control is about kind widget");
     refused(&demarc(world, "alice", &["waiver", "request", "pod-security-standard", "-n", "shop", "--for", "pod/tool", "--reason", "a"]), "already exists");
     let name = "pod-security-standard-tool";
     refused(&demarc(world, "alice", &["waiver", "approve", name, "-n", "shop"]), "somebody else has to approve it");
