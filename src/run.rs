@@ -30,7 +30,7 @@ use crate::{
         probe::Prober,
         publish::Publisher,
         reconcile::Reconciler,
-        start,
+        rival, start,
         watch::{Health, follow},
     },
     controls::CATALOG,
@@ -71,7 +71,7 @@ pub struct Args {
     /// The webhook configuration that is watched for changes, and whose caBundle is filled in with --tls-secret; names of policies begin with its name
     #[arg(long, value_name = "NAME", default_value = "demarc")]
     pub webhook_configuration: String,
-    /// The namespace of the Lease and of --tls-secret; it is never enrolled itself
+    /// The namespace of the Lease and of --tls-secret, never enrolled itself; with --local unused, for the Lease is in kube-system
     #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE", default_value = "demarc-system")]
     pub namespace: String,
     /// The name of this replica in the Lease and in Events
@@ -128,6 +128,7 @@ pub async fn controller(args: Args, client: Client, shutdown: impl Future<Output
     let me = whoami(&client).await?;
     new_enough(&client).await?;
     if ca.is_some() {
+        alone(&client).await?;
         install::apply(&client, &install::crds()?).await.context("cannot install the CRDs")?;
         established(&client).await?;
     }
@@ -218,6 +219,14 @@ pub async fn controller(args: Args, client: Client, shutdown: impl Future<Output
         );
     }
     tracing::info!("left: nothing is in flight");
+    Ok(())
+}
+
+/// With `--local` nobody else is registered who answers.
+async fn alone(client: &Client) -> anyhow::Result<()> {
+    if let Some(other) = rival::serving(client, install::CONFIGURATION).await.context("cannot read what is registered in the cluster")? {
+        bail!("another demarc controller --local serves this cluster at {}: stop that one first, or set KUBECONFIG to another cluster", shown(&other, 100));
+    }
     Ok(())
 }
 

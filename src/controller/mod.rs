@@ -16,5 +16,6 @@ mod permits;
 pub mod probe;
 pub mod publish;
 pub mod reconcile;
+pub mod rival;
 pub mod start;
 pub mod watch;

@@ -157,7 +157,14 @@ fn two_replicas_have_one_writer(world: &mut World) {
     let before = writes(world, REPORTS);
     let [first] = writers(&before)[..] else { panic!("one replica, one writer: {before:?}") };
     let first = first.to_owned();
-    let second = plane.demarc_as(binary(), "second", &plane.kubeconfig_of("second", &token(plane, "demarc")));
+    // Of two that register themselves the second does not start while the first is registered and answers.
+    let kubeconfig = plane.kubeconfig_of("second", &token(plane, "demarc"));
+    let refused = plane.launch(binary(), "refused", &kubeconfig, "127.0.0.1:0", &["--local"]);
+    let told = || refused.log().contains("error: another demarc controller --local serves this cluster at 127.0.0.1:");
+    eventually("the sentence that it ends with", SOON, || if told() { Ok(()) } else { Err(refused.log()) });
+    assert_eq!(refused.ended(SOON).and_then(|status| status.code()), Some(2));
+    plane.kubectl(&["delete", "validatingwebhookconfiguration", "demarc"], None).result().unwrap();
+    let second = plane.demarc_as(binary(), "second", &kubeconfig);
     let total = |world: &World| world.field("shop", "ownership/default", ".status.findingsTotal");
     let change = |world: &World, name: &str| {
         let was = total(world);

@@ -196,6 +196,44 @@ async fn a_cluster_that_it_can_never_be_ready_in_ends_it_with_one_sentence() {
     }
 }
 
+/// Two that register themselves would take the webhook from each other. What has ended, and what else listens there by now, is taken over from.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_of_a_laptop_does_not_start_while_the_first_answers() {
+    let certificate = || demarc::admission::tls::self_made(&["127.0.0.1"]).unwrap();
+    let (ours, key) = certificate();
+    let pair = std::sync::Arc::new(demarc::admission::tls::Pair::from_pem(ours.clone(), key).unwrap());
+    let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(pair.server_config().unwrap()));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let first = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let _ = acceptor.accept(stream).await;
+        }
+    });
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for (what, address, certificate, refused) in
+        [("the first", first, ours.clone(), true), ("a stranger where it was", first, certificate().0, false), ("nobody", closed, ours, false)]
+    {
+        let configuration = json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration", "metadata": {"name": "demarc"}, "webhooks": [{
+            "name": "workloads.demarc.dev", "admissionReviewVersions": ["v1"], "sideEffects": "None",
+            "clientConfig": {"url": format!("https://{address}/workloads"), "caBundle": k8s_openapi::ByteString(certificate)}}]})
+        .to_string();
+        let registered = axum::routing::get(move || std::future::ready(configuration.clone()));
+        let server = Router::new().route("/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/demarc", registered).fallback(api);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let cluster = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, server).await });
+        let said = tokio::task::spawn_blocking(move || {
+            let dir = tempfile::tempdir().unwrap();
+            refusal(demarc(LOCAL).env("KUBECONFIG", kubeconfig(dir.path(), &format!("http://{cluster}"))))
+        });
+        let said = said.await.unwrap();
+        println!("{what}: {said}");
+        let other = format!("another demarc controller --local serves this cluster at {address}: stop that one first");
+        assert!(said.contains(if refused { &other } else { "cannot install the CRDs" }), "{what}: {said}");
+    }
+}
+
 /// A running controller; it ends with this value.
 struct Running {
     child: Child,
