@@ -193,7 +193,7 @@ impl Objection {
 }
 
 fn unknown(path: impl Into<String>, id: &str) -> Objection {
-    Objection::new(path, format!("nobody knows \"{}\"; the nearest is {} (demarc explain lists them)", shown(id, 63), controls::nearest(id)))
+    Objection::new(path, controls::nobody_knows(id))
 }
 
 /// All that speaks against an Ownership that the CRD's schema and rules let through; `demarc check` asks the same.

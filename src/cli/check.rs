@@ -185,7 +185,7 @@ fn judged(args: &Args, stdin: &mut dyn Read, ask: &mut Ask<'_>, now: Timestamp) 
     }
     let own = declared::controls(&input);
     if let Some(unknown) = args.control.iter().find(|id| controls::find(id).is_none() && !own.contains(*id)) {
-        return Err(vec![Bad::of(format_args!("--control: nobody knows \"{}\"; the nearest is {}", shown(unknown, 63), controls::nearest(unknown)))]);
+        return Err(vec![Bad::of(format_args!("--control: {}", controls::nobody_knows(unknown)))]);
     }
     let report = judge(args, &input, &known, now)?;
     if let Some(path) = &args.write_baseline {

@@ -22,7 +22,7 @@ Where it comes from: the catalog in this binary, so it says what this version do
 
 Of a control of your own: kubectl get control NAME -o yaml. kubectl get controls lists both.
 
-Exit codes: 0 explained, 2 the catalog has no such control: the error names the nearest.";
+Exit codes: 0 explained, 2 the catalog has no such control: the error names the nearest that is much like it.";
 
 /// Arguments of `demarc explain`.
 #[derive(clap::Args, Debug)]
@@ -48,8 +48,8 @@ pub fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> anyhow::Res
         return Ok(0);
     };
     let Some(control) = controls::find(id).map(|i| &CATALOG[i]) else {
-        let (said, nearest) = (shown(id, 100), controls::nearest(id));
-        writeln!(err, "error: control \"{said}\" is not one of the catalog; did you mean {nearest}? demarc explain lists them")?;
+        let meant = controls::nearest(id).map_or_else(String::new, |nearest| format!(" did you mean {nearest}?"));
+        writeln!(err, "error: control \"{}\" is not one of the catalog;{meant} demarc explain lists them", shown(id, 100))?;
         // One of people's own stands in a cluster or in a file, and says the same of itself.
         if is_label(id) {
             writeln!(err, "if it is one of your own: kubectl get control {id} -o yaml")?;

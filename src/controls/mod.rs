@@ -111,6 +111,7 @@ use crate::{
         Finding,
         facts::{Facts, Namespace},
         subject::{Kind, Subject},
+        text::shown,
     },
 };
 
@@ -294,9 +295,19 @@ pub fn find(id: &str) -> Option<usize> {
     CATALOG.iter().position(|c| c.id == id)
 }
 
-/// The known id that is most like `id`, for "did you mean"; one that holds it whole before any other.
-pub fn nearest(id: &str) -> &'static str {
-    CATALOG.iter().min_by_key(|c| (!c.id.contains(id), strsim::damerau_levenshtein(c.id, id))).map_or("", |c| c.id)
+/// The known id that is most like `id`, for "did you mean", where one is much like it; one that holds it whole before any other.
+pub fn nearest(id: &str) -> Option<&'static str> {
+    // Of a letter or two every id holds some.
+    let holds = |c: &Control| id.len() > 2 && c.id.contains(id);
+    let like = |c: &Control| (holds(c), strsim::normalized_damerau_levenshtein(c.id, id));
+    let best = CATALOG.iter().max_by(|a, b| like(a).partial_cmp(&like(b)).unwrap_or(std::cmp::Ordering::Equal))?;
+    (holds(best) || like(best).1 >= 0.6).then_some(best.id)
+}
+
+/// That there is no such control.
+pub fn nobody_knows(id: &str) -> String {
+    let nearest = nearest(id).map_or_else(String::new, |nearest| format!("; the nearest is {nearest}"));
+    format!("nobody knows \"{}\"{nearest} (demarc explain lists them)", shown(id, 63))
 }
 
 #[cfg(test)]
@@ -364,7 +375,10 @@ mod tests {
     #[test]
     fn a_misspelt_id_finds_its_neighbour() {
         for (typed, meant) in [("encryption-decalred", "encryption-declared"), ("pvc-encrypted", "pvc-storage-encrypted"), ("named-owner", "workload-named-owner")] {
-            assert_eq!(nearest(typed), meant);
+            assert_eq!(nearest(typed), Some(meant));
+        }
+        for typed in ["nonsense", "", "a", "e-", "two-replicas", "\u{1b}"] {
+            assert_eq!(nearest(typed), None, "{typed}");
         }
     }
 }

@@ -131,7 +131,10 @@ fn filters_leave_out_what_is_not_asked() {
         assert!(said == code && out.contains(says), "{args:?}: {out}{err}");
     }
     let (code, out, err) = checked(&["-f", "-", "--control", "pod-security-standart"], input.as_bytes());
-    assert_eq!((code, out.as_str(), err.as_str()), (2, "", "error: --control: nobody knows \"pod-security-standart\"; the nearest is pod-security-standard\n"));
+    assert_eq!(
+        (code, out.as_str(), err.as_str()),
+        (2, "", "error: --control: nobody knows \"pod-security-standart\"; the nearest is pod-security-standard (demarc explain lists them)\n")
+    );
 }
 
 #[test]
