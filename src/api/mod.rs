@@ -14,7 +14,9 @@ mod terms;
 pub mod waiver;
 mod words;
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool, ValidationRule,
+};
 use kube::CustomResourceExt;
 
 /// The API group of every kind.
@@ -86,6 +88,10 @@ fn crd<K: CustomResourceExt>() -> CustomResourceDefinition {
         without_null(schema);
     }
     crd
+        // The status is Demarc's own.
+        if let Some(spec) = schema.properties.as_mut().and_then(|p| p.get_mut("spec")) {
+            bounded_dates(spec);
+        }
 }
 
 fn without_null(schema: &mut JSONSchemaProps) {
@@ -93,11 +99,26 @@ fn without_null(schema: &mut JSONSchemaProps) {
     if let Some(values) = &mut schema.enum_ {
         values.retain(|v| !v.0.is_null());
     }
-    schema.properties.iter_mut().flat_map(|p| p.values_mut()).for_each(without_null);
+    below(schema, without_null);
+}
+
+/// The last two days that RFC 3339 can write cannot be read, for in some time zone they are beyond it: "for ever" is said otherwise.
+fn bounded_dates(schema: &mut JSONSchemaProps) {
+    if schema.format.as_deref() == Some("date-time") {
+        let message = Some("write a time before 9999-12-30".to_owned());
+        let rule = ValidationRule { rule: "self < timestamp('9999-12-30T00:00:00Z')".to_owned(), message, ..ValidationRule::default() };
+        schema.x_kubernetes_validations.get_or_insert_default().push(rule);
+    }
+    below(schema, bounded_dates);
+}
+
+/// The same for every schema right below this one.
+fn below(schema: &mut JSONSchemaProps, each: fn(&mut JSONSchemaProps)) {
+    schema.properties.iter_mut().flat_map(|p| p.values_mut()).for_each(each);
     if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
-        without_null(items);
+        each(items);
     }
     if let Some(JSONSchemaPropsOrBool::Schema(values)) = &mut schema.additional_properties {
-        without_null(values);
+        each(values);
     }
 }

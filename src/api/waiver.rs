@@ -50,7 +50,7 @@ pub struct WaiverSpec {
     /// The user who asks: whoever creates the Waiver, which is checked.
     #[schemars(length(min = 1, max = 253))]
     pub requested_by: String,
-    /// When it ends: at most 90 days after it was made, unless a Baseline says otherwise.
+    /// When it ends: at most 90 days after it was made, unless a Baseline says otherwise. From then on the pods that it let in are not replaced.
     pub expires: Time,
     /// Who approved it, and when; needs the verb approve on waivers, and is checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
