@@ -125,7 +125,8 @@ pub(super) struct Duties {
 pub(super) const NOTICE_OF_REVIEW: i64 = 30;
 /// Evidence is announced so long before it lapses: it takes others to renew it.
 pub(super) const NOTICE_OF_EVIDENCE: i64 = 60;
-/// Clocks differ, and not by more.
+/// A day is recorded as its midnight, or its noon, in UTC, and begins up to 14 hours earlier where the clocks are ahead of it; what is written a day
+/// ahead may thus be done already. Not more: clocks do not differ by that.
 pub(super) const AHEAD: SignedDuration = SignedDuration::from_hours(24);
 
 /// Judges one recurring duty: done within its period, and what it found closed in time. Returns when it was last done.

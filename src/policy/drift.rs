@@ -263,7 +263,7 @@ mod tests {
 
     #[test]
     fn what_falls_due_is_told_in_time_and_once() {
-        let matrix = matrix("reviews: {riskAssessment: {lastCompleted: '2026-01-01T00:00:00Z', period: P90D}}");
+        let matrix = matrix("reviews: {riskAssessment: {lastCompleted: '2026-01-01T00:00:00Z', period: P90D}, training: {lastCompleted: '2026-01-01T00:00:00Z', period: P130D}}");
         let observed = Observed {
             generation: 1,
             enrolled: true,
@@ -282,7 +282,9 @@ mod tests {
             ("2026-03-02T00:00:00Z", "True DueSoon 2026-04-01 risk assessment", true),
             ("2026-03-20T00:00:00Z", "True DueSoon 2026-04-01 risk assessment", false),
             ("2026-04-01T00:00:00Z", "True Overdue 2026-04-01 risk assessment", true),
-            ("2026-05-01T00:00:00Z", "True Overdue 2026-04-01 risk assessment", false),
+            ("2026-04-10T00:00:00Z", "True Overdue 2026-04-01 risk assessment", false),
+            ("2026-05-01T00:00:00Z", "True Overdue 2026-04-01 risk assessment; 2026-05-11 security training (due soon)", true),
+            ("2026-05-11T00:00:00Z", "True Overdue 2026-04-01 risk assessment; 2026-05-11 security training", true),
         ] {
             let now = at(now);
             let new = plan(status.as_ref(), &matrix, &report(&shop(), &matrix, &Room::default(), &Facts::empty(), now), &observed, now);

@@ -332,7 +332,9 @@ fn review_due(dates: &[Due], now: Timestamp) -> (&'static str, &'static str, Str
     let due: Vec<_> = dates.iter().filter(|due| due.notice <= now).collect();
     let Some(first) = due.first() else { return ("False", "NothingDue", "nothing that was recorded lapses soon".to_owned()) };
     let reason = if first.at <= now { "Overdue" } else { "DueSoon" };
-    let list: Vec<String> = due.iter().take(10).map(|due| format!("{} {}", due.at.strftime("%F"), due.what)).collect();
+    // One reason for all of them: what is only due soon says so.
+    let soon = |due: &Due| if first.at <= now && due.at > now { " (due soon)" } else { "" };
+    let list: Vec<String> = due.iter().take(10).map(|due| format!("{} {}{}", due.at.strftime("%F"), due.what, soon(due))).collect();
     let more = due.len() - list.len();
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     ("True", reason, shown(&format!("{}{more}", list.join("; ")), 1000))
