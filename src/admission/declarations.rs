@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     api::{
-        Declaration, GROUP,
+        Declaration, GROUP, SYSTEM_NAMESPACES,
         baseline::Baseline,
         control::{Control, ControlSpec},
         ownership::{ControlEntry, Ownership, Parties},
@@ -51,6 +51,9 @@ pub fn decide(request: &Request<'_>, book: &Book, now: Timestamp) -> Decision {
     }
     let mut decision = kind.and_then(|kind| guard(request, kind, book, &weaker)).unwrap_or_else(|| Answer::allow(uid).into());
     decision.answer.warnings = missing.iter().take(WARNED).map(|party| format!("there is no Party {} yet; nobody acts for it until there is", shown(party, 63))).collect();
+    if kind == Some(Declaration::Ownership) && SYSTEM_NAMESPACES.contains(&&*request.namespace) {
+        decision.answer.warnings.push(format!("{} is the cluster's own: never enrolled, so nothing is refused here; drift is reported", request.namespace));
+    }
     decision
 }
 

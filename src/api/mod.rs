@@ -27,6 +27,8 @@ pub const API_VERSION: &str = "demarc.dev/v1alpha1";
 pub const ENROLLED_LABEL: &str = "demarc.dev/admission";
 /// The value of [`ENROLLED_LABEL`] on an enrolled namespace.
 pub const ENROLLED_VALUE: &str = "enabled";
+/// Never enrolled: the cluster's own, by name, which the API server keeps true in `kubernetes.io/metadata.name`.
+pub const SYSTEM_NAMESPACES: &[&str] = &["kube-system", "kube-public", "kube-node-lease"];
 /// A namespace under a Baseline carries this and the Baseline's name; set by the leader alone, so that who drops the selecting label stays under it.
 pub const MEMBER_PREFIX: &str = "baseline.demarc.dev/";
 /// The value of such a label.
@@ -86,12 +88,12 @@ fn crd<K: CustomResourceExt>() -> CustomResourceDefinition {
     let mut crd = K::crd();
     for schema in crd.spec.versions.iter_mut().filter_map(|v| v.schema.as_mut()?.open_api_v3_schema.as_mut()) {
         without_null(schema);
-    }
-    crd
         // The status is Demarc's own.
         if let Some(spec) = schema.properties.as_mut().and_then(|p| p.get_mut("spec")) {
             bounded_dates(spec);
         }
+    }
+    crd
 }
 
 fn without_null(schema: &mut JSONSchemaProps) {

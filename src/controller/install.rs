@@ -8,13 +8,12 @@ use kube::{
 };
 use serde_json::{Value, json};
 
+pub use crate::api::SYSTEM_NAMESPACES;
 use crate::{
     api::{Declaration, ENROLLED_LABEL, ENROLLED_VALUE, GROUP, MEMBER_PREFIX},
     model::{proof::WEBHOOK, subject::Kind},
 };
 
-/// Never enrolled: the cluster's own, by name, which the API server keeps true in `kubernetes.io/metadata.name`.
-pub const SYSTEM_NAMESPACES: &[&str] = &["kube-system", "kube-public", "kube-node-lease"];
 /// Who applies what Demarc writes, and the value of [`MANAGED_BY`].
 pub const MANAGER: &str = "demarc";
 /// The label on what the leader makes: `demarc cleanup` finds it by that.

@@ -191,4 +191,10 @@ async fn a_party_that_is_not_there_is_told_and_not_refused() {
     let (_, answer) = post(&router, "/declarations", "application/json", review("CREATE", ("Ownership", "new", "default"), "mallory", "", PLAIN)).await;
     assert_eq!(answer["response"]["allowed"], true, "{answer}");
     assert_eq!(answer["response"]["warnings"], json!(["there is no Party azure yet; nobody acts for it until there is"]));
+    // Nor is a promise that is not kept: the cluster's own namespaces wait for nobody.
+    for namespace in demarc::api::SYSTEM_NAMESPACES {
+        let (_, answer) = post(&router, "/declarations", "application/json", review("CREATE", ("Ownership", namespace, "default"), "mallory", "", PLAIN)).await;
+        let told = format!("{namespace} is the cluster's own: never enrolled, so nothing is refused here; drift is reported");
+        assert!(told.len() <= 120 && answer["response"]["warnings"][1] == json!(told), "{answer}");
+    }
 }
