@@ -232,6 +232,12 @@ fn proof(found: &Found, now: Timestamp) -> Line {
     )
 }
 
+/// The name of the configuration with our webhook.
+fn registered(found: &Found) -> String {
+    let name = found.webhooks.as_ref().ok().and_then(|all| all.first()?["metadata"]["name"].as_str());
+    shown(name.unwrap_or("NAME"), 63)
+}
+
 /// One try of the user's own.
 fn tried(found: &Found) -> Option<Line> {
     const ABOUT: &str = "dry-run";
@@ -247,7 +253,7 @@ fn tried(found: &Found) -> Option<Line> {
         Outcome::Unreachable(why) => Line::fail(
             ABOUT,
             format!("dry run: the API server cannot ask Demarc, so nothing new is admitted in enrolled namespaces: {why}"),
-            "see that its pods are ready, and that the control plane reaches them; to turn it off: kubectl delete validatingwebhookconfiguration (README, Turn it off)",
+            format!("see that its pods are ready, and that the control plane reaches them; to turn it off: kubectl delete validatingwebhookconfiguration {}", registered(found)),
         ),
         Outcome::Masked(why) => Line::unseen(ABOUT, &format!("whether Demarc refuses in namespace {namespace}"), &format!("somebody else refuses first: {why}")),
         Outcome::Unheard(why) => Line::unseen(ABOUT, &format!("whether Demarc refuses in namespace {namespace}"), why),
