@@ -141,7 +141,10 @@ fn main() -> ExitCode {
     play(&mut story);
     let failed = story.failed;
     if !once && !stopped.load(Ordering::Relaxed) {
-        println!("\n# Explore by hand, in another terminal; Ctrl-C here ends it all:\nexport KUBECONFIG={}", plane.kubeconfig().display());
+        println!(
+            "\n# Explore by hand, in another terminal; Ctrl-C here ends it all:\nexport KUBECONFIG={}\n# The roles for people, such as demarc-waiver-approver, are in the chart: --local installs none, and this kubeconfig may do everything.",
+            plane.kubeconfig().display()
+        );
         while !stopped.load(Ordering::Relaxed) {
             std::thread::sleep(Duration::from_millis(100));
         }
