@@ -8,7 +8,7 @@ use super::{
     manifest::Input,
     report::{Finding, Level, Report, Waived},
 };
-use crate::api::ownership::Enforcement;
+use crate::{api::ownership::Enforcement, controls};
 
 /// Writes the report for people.
 pub fn text(args: &Args, input: &Input, report: &Report, out: &mut dyn Write) -> std::io::Result<()> {
@@ -29,7 +29,9 @@ pub fn text(args: &Args, input: &Input, report: &Report, out: &mut dyn Write) ->
         }
         writeln!(out, "{margin} = owed by {}, {}", finding.owed_by, consequence(finding))?;
         writeln!(out, "{margin} = fix: {}", finding.fix)?;
-        writeln!(out, "{margin} = more: demarc explain {}\n", finding.control)?;
+        // Of a control of users' own the catalog says nothing.
+        let more = if controls::find(&finding.control).is_some() { "demarc explain" } else { "kubectl get control -o yaml" };
+        writeln!(out, "{margin} = more: {more} {}\n", finding.control)?;
     }
     let s = &report.summary;
     if s.undeclared > 0 {
