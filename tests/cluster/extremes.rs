@@ -111,7 +111,7 @@ fn what_lost_its_footing_is_told_and_the_rest_stands() {
         json!({"control": "etcd-encryption-attested", "owner": "Provider", "evidence": [{"type": "a", "ref": "b", "validUntil": "2020-01-01T00:00:00Z"}]}),
     ]);
     // Dates at the end of time and in the past are stored, and told; a period of nothing is refused.
-    let reviews = json!({"riskAssessment": {"lastCompleted": "9999-12-30T00:00:00Z", "period": "P1D"}, "accessReview": {"lastCompleted": "0001-01-01T00:00:00Z"}});
+    let reviews = json!({"riskAssessment": {"lastCompleted": "9999-12-29T23:59:59Z", "period": "P1D"}, "accessReview": {"lastCompleted": "0001-01-01T00:00:00Z"}});
     eventually("the Control is known", SOON, || {
         world.apply("default", &named("Ownership", "demarc.dev/v1alpha1", "default", json!({"serviceModel": "PaaS", "controls": [{"control": "no-latest"}]}))).result()
     });
@@ -121,6 +121,9 @@ fn what_lost_its_footing_is_told_and_the_rest_stands() {
         let said = world.plane.kubectl(&["patch", "ownership", "default", "-n", "shop", "--type=merge", "-p", &patch], None);
         assert!(!said.ok && said.err.contains("spec.reviews.riskAssessment.period"), "{period}: {said:?}");
     }
+    let patch = json!({"spec": {"reviews": {"riskAssessment": {"lastCompleted": "9999-12-30T00:00:00Z"}}}}).to_string();
+    let said = world.plane.kubectl(&["patch", "ownership", "default", "-n", "shop", "--type=merge", "-p", &patch], None);
+    assert!(!said.ok && said.err.contains("spec.reviews.riskAssessment.lastCompleted") && said.err.contains("write a time before 9999-12-30"), "{said:?}");
     let verdict = |control: &str| world.field("shop", "ownership/default", &format!(".status.matrix[?(@.control==\"{control}\")].verdict"));
     for (control, wanted) in [("risk-assessment-current", "Unknown"), ("access-review-current", "Violated"), ("etcd-encryption-attested", "Violated")] {
         eventually(control, SOON, || if verdict(control) == wanted { Ok(()) } else { Err(verdict(control)) });
