@@ -10,6 +10,10 @@ use axum::{
     body::{Body, Bytes},
     http::{Method, Request, Response, header},
 };
+use demarc::controller::{
+    index::{Index, Source},
+    watch::Change,
+};
 use futures::{Stream, StreamExt, stream};
 use http_body_util::BodyExt;
 use kube::{
@@ -82,6 +86,22 @@ pub fn answer(code: u16, body: impl Into<Body>) -> Reply {
 
 pub fn object(value: &Value) -> Reply {
     answer(200, value.to_string())
+}
+
+/// The Ownership of a namespace, as it is stored.
+pub fn ownership(namespace: &str, version: u32, status: &Value) -> Value {
+    json!({
+        "apiVersion": "demarc.dev/v1alpha1",
+        "kind": "Ownership",
+        "metadata": {"name": "default", "namespace": namespace, "uid": format!("o-{namespace}"), "resourceVersion": version.to_string(), "generation": 1},
+        "spec": {"serviceModel": "PaaS"},
+        "status": status,
+    })
+}
+
+/// Plays the watch: the index hears of an object.
+pub fn feed(index: &Index, source: Source, object: Value) {
+    index.take(source, &Change::Applied(Box::new(serde_json::from_value(object).unwrap())));
 }
 
 /// A page of a list; `next` is the page that follows.

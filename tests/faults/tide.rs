@@ -13,7 +13,6 @@ use demarc::{
     controller::{
         index::{Index, Source},
         reconcile::Reconciler,
-        watch::Change,
     },
 };
 use serde_json::{Value, json};
@@ -22,24 +21,10 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::api::{Call, client, object};
-
-fn feed(index: &Index, source: Source, object: Value) {
-    index.take(source, &Change::Applied(Box::new(serde_json::from_value(object).unwrap())));
-}
+use super::api::{Call, client, feed, object, ownership};
 
 fn namespace(name: &str, labels: &Value) -> Value {
     json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "uid": format!("n-{name}"), "labels": labels}})
-}
-
-fn ownership(namespace: &str, version: u32, status: &Value) -> Value {
-    json!({
-        "apiVersion": "demarc.dev/v1alpha1",
-        "kind": "Ownership",
-        "metadata": {"name": "default", "namespace": namespace, "uid": format!("o-{namespace}"), "resourceVersion": version.to_string(), "generation": 1},
-        "spec": {"serviceModel": "PaaS"},
-        "status": status,
-    })
 }
 
 /// When each namespace was declared, labelled and told of for the first time.

@@ -10,7 +10,6 @@ use demarc::{
     controller::{
         index::{Index, Source},
         reconcile::Reconciler,
-        watch::Change,
     },
 };
 use serde_json::{Value, json};
@@ -19,21 +18,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::api::{Call, Calls, Reply, Way, client, error, object};
-
-fn ownership(version: u32, status: &Value) -> Value {
-    json!({
-        "apiVersion": "demarc.dev/v1alpha1",
-        "kind": "Ownership",
-        "metadata": {"name": "default", "namespace": "shop", "uid": "o", "resourceVersion": version.to_string(), "generation": 1},
-        "spec": {"serviceModel": "PaaS"},
-        "status": status,
-    })
-}
-
-fn feed(index: &Index, source: Source, object: Value) {
-    index.take(source, &Change::Applied(Box::new(serde_json::from_value(object).unwrap())));
-}
+use super::api::{Call, Calls, Reply, Way, client, error, feed, object, ownership};
 
 /// What becomes of a status write.
 enum Fate {
@@ -47,7 +32,7 @@ enum Fate {
 fn reconcile(mut fate: impl FnMut(usize) -> Fate + Send + 'static) -> Calls {
     let index = Arc::<Index>::default();
     feed(&index, Source::Namespaces, json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop", "uid": "n", "labels": {ENROLLED_LABEL: ENROLLED_VALUE}}}));
-    feed(&index, Source::Declared(Declaration::Ownership), ownership(1, &Value::Null));
+    feed(&index, Source::Declared(Declaration::Ownership), ownership("shop", 1, &Value::Null));
     index.shared.set_ready(true);
     let (mut version, mut writes) = (1, 0);
     let seen = index.clone();
@@ -61,7 +46,7 @@ fn reconcile(mut fate: impl FnMut(usize) -> Fate + Send + 'static) -> Calls {
             if matches!(&refusal, Reply::Answer(r) if r.status() == 409) {
                 // Somebody else wrote in between, and the watch says so.
                 version += 1;
-                feed(&seen, Source::Declared(Declaration::Ownership), ownership(version, &Value::Null));
+                feed(&seen, Source::Declared(Declaration::Ownership), ownership("shop", version, &Value::Null));
             }
             return refusal;
         }
@@ -69,7 +54,7 @@ fn reconcile(mut fate: impl FnMut(usize) -> Fate + Send + 'static) -> Calls {
             return error(409);
         }
         version += 1;
-        let stored = ownership(version, &call.body[1]["value"]);
+        let stored = ownership("shop", version, &call.body[1]["value"]);
         feed(&seen, Source::Declared(Declaration::Ownership), stored.clone());
         if matches!(fate, Fate::Unanswered) { Reply::Never } else { object(&stored) }
     });
