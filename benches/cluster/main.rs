@@ -22,6 +22,9 @@ use world::World;
 fn main() {
     // Cargo itself passes `--bench`.
     let chosen: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
+    if chosen.iter().any(|c| c == requests::FIXED) {
+        return requests::reply();
+    }
     let asked = |phase: &str| chosen.is_empty() || chosen.iter().any(|c| c == phase);
     if asked("check") {
         check::measure();
