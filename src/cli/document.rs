@@ -1,5 +1,7 @@
 //! The documents of one file, read one after another. Of what is only judged the tree goes as soon as it is read, and is read again when its turn
-//! comes: ten thousand manifests are judged in the memory of their texts.
+//! comes: ten thousand manifests are judged in the memory of their names.
+
+use std::ops::Range;
 
 use super::{
     manifest::{Bad, MAX_NODES},
@@ -84,12 +86,18 @@ pub fn read(name: &str, text: &str, nodes: usize) -> Result<Vec<Document>, Bad> 
     Ok(documents.into_iter().map(|node| Document { nodes: node.count(), node, rest: None }).collect())
 }
 
-/// Reads a document again.
+impl Span {
+    /// Which bytes of the text they are.
+    pub fn bytes(self) -> Range<usize> {
+        self.from..self.to
+    }
+}
+
+/// Reads a document again, of which `part` is what its span holds.
 ///
 /// # Errors
 /// It is no document by itself.
-pub fn again(name: &str, text: &str, span: Span) -> Result<Node, Bad> {
-    let part = text.get(span.from..span.to).unwrap_or_default();
+pub fn again(name: &str, part: &str, span: Span) -> Result<Node, Bad> {
     let documents: Vec<Node> = if span.shallow { parse_here(name, part, MAX_NODES)? } else { parse(name, part, MAX_NODES)? };
     let mut node = documents.into_iter().next().ok_or_else(|| Bad::file(name, format_args!("line {} cannot be read by itself; please report the file", span.lines_before + 1)))?;
     node.shift(span.lines_before, u32::try_from(span.from).unwrap_or(u32::MAX));
@@ -189,7 +197,7 @@ mod tests {
             assert!(read.iter().any(|document| document.rest.is_some()));
             for (document, whole) in read.into_iter().zip(whole) {
                 assert_eq!(document.nodes, whole.count());
-                let node = document.rest.map_or(document.node, |span| again("file", &text, span).unwrap());
+                let node = document.rest.map_or(document.node, |span| again("file", &text[span.bytes()], span).unwrap());
                 assert_eq!(format!("{node:?}"), format!("{whole:?}"), "{text}");
             }
         }

@@ -11,6 +11,7 @@ use std::{
 
 use super::{
     document::{self, Document, Span},
+    texts::{Text, Texts},
     tree::{Node, Place},
     words::{Word, Words},
 };
@@ -49,10 +50,13 @@ impl Bad {
         Self { place: None, sentence: sentence.to_string(), excerpt: String::new() }
     }
     /// With the line and what is wrong in it underlined.
-    pub fn with_line(mut self, text: &str) -> Self {
+    pub fn with_line(self, text: &str) -> Self {
+        self.underlined(|place| excerpt(text, place))
+    }
+    fn underlined(mut self, excerpt: impl FnOnce(Place) -> (String, String)) -> Self {
         // A place without a span begins at byte 0, whatever its line.
         if let Some(place) = self.place.filter(|p| self.excerpt.is_empty() && (p.offset > 0 || p.line == 1)) {
-            let (line, carets) = excerpt(text, place);
+            let (line, carets) = excerpt(place);
             let margin = " ".repeat(place.line.to_string().len());
             self.excerpt = format!("\n{margin} |\n{} | {line}\n{margin} | {carets}", place.line);
         }
@@ -70,23 +74,33 @@ impl fmt::Display for Bad {
 pub struct File {
     /// As it was named, `stdin` for the standard input.
     pub name: String,
-    text: String,
+    text: Text,
 }
 
 impl File {
     /// The part of a line around `place` that fits a terminal, and what underlines the place in it.
     pub fn line(&self, place: Place) -> (String, String) {
-        excerpt(&self.text, place)
+        let (around, place) = self.around(place);
+        excerpt(&around, place)
     }
     /// `bad`, which is in this file, with its line.
     pub fn point(&self, bad: Bad) -> Bad {
-        bad.with_line(&self.text)
+        bad.underlined(|place| self.line(place))
+    }
+    /// What is looked at to quote a place, and where the place is in it.
+    fn around(&self, place: Place) -> (String, Place) {
+        let at = (place.offset as usize).min(self.text.len());
+        let before = self.text.part(at.saturating_sub(2 * BEFORE)..at);
+        let around = before.clone() + &self.text.part(at..at + 2 * AFTER);
+        (around, Place { offset: u32::try_from(before.len()).unwrap_or(u32::MAX), ..place })
     }
 }
 
+/// Bytes of a line that are quoted before a place, and from it on.
+const BEFORE: usize = 80;
+const AFTER: usize = 80;
+
 fn excerpt(text: &str, place: Place) -> (String, String) {
-    const BEFORE: usize = 80;
-    const AFTER: usize = 80;
     let at = boundary(text, place.offset as usize);
     let breaks = ['\n', '\r'];
     // A window only: a whole file may be one line.
@@ -133,7 +147,7 @@ pub struct Object {
 }
 
 /// Everything that was named on the command line.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Input {
     /// The files, in the order given, folders sorted.
     pub files: Vec<File>,
@@ -145,6 +159,7 @@ pub struct Input {
     pub server: Option<Version>,
     seen: BTreeSet<PathBuf>,
     words: Words,
+    texts: Texts,
     bytes: usize,
     nodes: usize,
 }
@@ -212,7 +227,7 @@ impl Input {
             }
         }
         self.objects[from..].iter_mut().for_each(|object| object.looked_up = looked_up);
-        self.files.push(File { name, text });
+        self.files.push(File { name, text: self.texts.keep(&text) });
         Ok(())
     }
 
@@ -222,7 +237,7 @@ impl Input {
     /// It cannot be read a second time.
     pub fn whole<'i>(&'i self, object: &'i Object) -> Result<Cow<'i, Node>, Bad> {
         let File { name, text } = &self.files[object.file];
-        object.rest.map_or(Ok(Cow::Borrowed(&object.node)), |rest| document::again(name, text, rest).map(Cow::Owned))
+        object.rest.map_or(Ok(Cow::Borrowed(&object.node)), |rest| document::again(name, &text.part(rest.bytes()), rest).map(Cow::Owned))
     }
 }
 

@@ -17,6 +17,7 @@ mod report;
 mod sarif;
 mod schema;
 mod show;
+mod texts;
 mod tree;
 pub mod waiver;
 mod words;
