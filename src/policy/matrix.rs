@@ -265,7 +265,12 @@ impl Matrix {
             OwnerClass::ThirdParty => "third party",
             OwnerClass::NotApplicable => "nobody",
         };
-        entry.accountable.as_ref().map_or_else(|| format!("the {role}"), |party| format!("{party} ({role})"))
+        match (&entry.accountable, entry.owner) {
+            (Some(party), _) => format!("{party} ({role})"),
+            (None, OwnerClass::SharedIndependent | OwnerClass::SharedDependent) => "the customer (shared)".to_owned(),
+            (None, OwnerClass::NotApplicable) => role.to_owned(),
+            (None, OwnerClass::Provider | OwnerClass::Customer | OwnerClass::ThirdParty) => format!("the {role}"),
+        }
     }
 }
 
