@@ -106,10 +106,10 @@ fn entry_fault(expected: &Expected, entry: &Value, wanted: &Value) -> Option<Fau
     if entry["failurePolicy"] != wanted["failurePolicy"] {
         return Some(Fault::wrong("FailurePolicyChanged", format!("failurePolicy of {name} is not Fail: an outage admits everything")));
     }
-    let selector = if wanted.get("namespaceSelector").is_some() {
-        selector_fault(&entry["namespaceSelector"])
-    } else {
+    let selector = if empty(&wanted["namespaceSelector"]) {
         (!empty(&entry["namespaceSelector"])).then(|| Fault::wrong("SelectorChanged", format!("{name} does not select every namespace")))
+    } else {
+        selector_fault(&entry["namespaceSelector"])
     };
     if selector.is_some() {
         return selector;

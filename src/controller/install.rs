@@ -78,6 +78,7 @@ const IS_GIVEN: &str = "object.metadata.?ownerReferences.orValue([]).exists(r, r
 /// The name of the webhook configuration that `--local` makes.
 pub const CONFIGURATION: &str = "demarc";
 
+// Selectors are written where they select everything too: what an apply does not say, it does not put back when somebody narrows it.
 fn workloads_entry() -> Value {
     json!({
         "name": WEBHOOK,
@@ -91,6 +92,7 @@ fn workloads_entry() -> Value {
             {"key": ENROLLED_LABEL, "operator": "In", "values": [ENROLLED_VALUE]},
             {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": SYSTEM_NAMESPACES},
         ]},
+        "objectSelector": {},
         "matchConditions": [{"name": "can-matter", "expression": format!("{CAN_MATTER} || {IS_GIVEN}")}],
     })
 }
@@ -109,6 +111,8 @@ fn declarations_entry() -> Value {
             // These belong to no namespace that would be left Terminating.
             {"apiGroups": [GROUP], "apiVersions": ["*"], "operations": ["CREATE", "UPDATE", "DELETE"], "resources": ["baselines", "parties"], "scope": "Cluster"},
         ],
+        "namespaceSelector": {},
+        "objectSelector": {},
         // Finalizers must go here as well, and an owner may not come.
         "matchConditions": [{"name": "can-matter", "expression": format!("{CAN_MATTER} || object.metadata.?ownerReferences != oldObject.metadata.?ownerReferences")}],
     })
@@ -178,7 +182,7 @@ fn binding(policy: &Value) -> Value {
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": "ValidatingAdmissionPolicyBinding",
         "metadata": {"name": policy},
-        "spec": {"policyName": policy, "validationActions": ["Deny"]},
+        "spec": {"policyName": policy, "validationActions": ["Deny"], "matchResources": {}},
     })
 }
 

@@ -14,7 +14,7 @@ const SOON: Duration = Duration::from_secs(30);
 const CRD: &str = "ownerships.demarc.dev";
 const CONFIGURATION: &str = "validatingwebhookconfiguration";
 
-fn plane() -> ControlPlane {
+pub fn plane() -> ControlPlane {
     let plane = ControlPlane::start();
     let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": {"pod-security.kubernetes.io/enforce": "restricted", "pod-security.kubernetes.io/warn": "restricted"}}});
     plane.kubectl(&["apply", "-f", "-"], Some(&namespace.to_string())).result().unwrap();
@@ -75,7 +75,7 @@ fn applied_twice_by_kubectl_nothing_changes() {
 }
 
 /// The leader's part, by whoever holds the right: one CA for both entries.
-fn fill_in(plane: &ControlPlane) {
+pub fn fill_in(plane: &ControlPlane) {
     let ca = rcgen::generate_simple_self_signed(["demarc".to_owned()]).unwrap().cert.pem();
     let ca = serde_json::to_value(k8s_openapi::ByteString(ca.into_bytes())).unwrap();
     let patch: Vec<Value> = (0..2).map(|i| json!({"op": "add", "path": format!("/webhooks/{i}/clientConfig/caBundle"), "value": ca})).collect();
@@ -86,25 +86,32 @@ fn fill_in(plane: &ControlPlane) {
 const FILLED: [bool; 2] = [true, true];
 
 /// Whether each entry has a CA.
-fn bundles(plane: &ControlPlane) -> [bool; 2] {
+pub fn bundles(plane: &ControlPlane) -> [bool; 2] {
     let said = plane.kubectl(&["get", CONFIGURATION, "demarc", "-o", "json"], None).result().unwrap();
     let configuration: Value = serde_json::from_str(&said).unwrap();
     [0, 1].map(|i| configuration["webhooks"][i]["clientConfig"]["caBundle"].as_str().is_some_and(|ca| ca.len() > 100))
 }
 
 /// Everything that a chart can leave behind, but Events.
-fn list_everything(plane: &ControlPlane) -> Result<BTreeSet<String>, String> {
+pub fn live(plane: &ControlPlane) -> Result<Vec<Value>, String> {
     let list = |scope: &str| plane.kubectl(&["api-resources", "--verbs=list", &format!("--namespaced={scope}"), "-o", "name"], None).result();
     let mut kinds: Vec<String> = [list("true")?, list("false")?].iter().flat_map(|l| l.lines()).map(str::to_owned).collect();
     // Kept by the cluster for its own: usage of addresses, leases of API servers, components that are gone.
     kinds.retain(|k| !k.starts_with("events") && !k.starts_with("componentstatuses") && !k.starts_with("ipaddresses") && !k.starts_with("apiservices"));
-    let said = plane.kubectl(&["get", &kinds.join(","), "-A", "-o", r#"jsonpath={range .items[*]}{.kind} {.metadata.namespace} {.metadata.name}{"\n"}{end}"#], None);
-    Ok(said.result()?.lines().map(str::to_owned).collect())
+    let said = plane.kubectl(&["get", &kinds.join(","), "-A", "-o", "json"], None).result()?;
+    let list: Value = serde_json::from_str(&said).map_err(|e| e.to_string())?;
+    Ok(list["items"].as_array().cloned().unwrap_or_default())
+}
+
+/// Kind, namespace and name.
+pub fn place(object: &Value) -> String {
+    let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
+    format!("{} {} {}", text(&object["kind"]), text(&object["metadata"]["namespace"]), text(&object["metadata"]["name"]))
 }
 
 /// A kind may go between being listed and being asked for.
 fn everything(plane: &ControlPlane) -> BTreeSet<String> {
-    eventually("a list of everything", SOON, || list_everything(plane))
+    eventually("a list of everything", SOON, || live(plane)).iter().map(place).collect()
 }
 
 fn older_chart() -> tempfile::TempDir {

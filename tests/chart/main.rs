@@ -11,9 +11,11 @@ mod support;
 mod generate;
 
 mod alerts;
+mod gitops;
 mod helm;
 mod life;
 mod metrics;
+mod pod;
 mod rights;
 mod shape;
 mod values;

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use crate::{
     helm::{FULL, HELM4, NAMESPACE, find, rendered},
-    support::{ControlPlane, Said, eventually, free_port},
+    pod,
+    support::{ControlPlane, Said, eventually},
 };
 
 const SOON: Duration = Duration::from_secs(30);
@@ -125,8 +126,6 @@ fn may(said: &Said) -> bool {
     }
 }
 
-/// A process as a pod of the chart: its ServiceAccount, the arguments of the Deployment, and the Service before it. There is no node here, so
-/// its endpoint is made as a kubelet's word would make it.
 #[test]
 fn with_the_charts_rights_demarc_does_its_work_and_is_held_to_it() {
     let plane = ControlPlane::start();
@@ -134,24 +133,7 @@ fn with_the_charts_rights_demarc_does_its_work_and_is_held_to_it() {
     kubectl(&["create", "namespace", NAMESPACE], None);
     HELM4.with(Some(&plane.kubeconfig()), &["install", "demarc", "charts/demarc"]).result().unwrap();
     let user = format!("system:serviceaccount:{NAMESPACE}:demarc");
-    let token = kubectl(&["create", "token", "demarc", "-n", NAMESPACE], None);
-    // Not loopback, which no endpoint may be.
-    let address = eventually("the API server's own endpoint", SOON, || {
-        let address = plane.kubectl(&["get", "endpointslice", "kubernetes", "-o", "jsonpath={.endpoints[0].addresses[0]}"], None).result()?;
-        if address.is_empty() { Err("none".to_owned()) } else { Ok(address) }
-    });
-    let port = free_port();
-    let objects = rendered(&[]);
-    let args = texts(&find(&objects, "Deployment demarc")["spec"]["template"]["spec"]["containers"][0]["args"]);
-    // The addresses are this machine's; the rest is what a pod is told.
-    let mode: Vec<&str> = args.into_iter().filter(|a| *a != "controller" && !a.contains("-address=")).collect();
-    let kubeconfig = plane.kubeconfig_of("one", token.trim());
-    let demarc = plane.launch(std::path::Path::new(env!("CARGO_BIN_EXE_demarc")), "one", &kubeconfig, &format!("{address}:{port}"), &mode);
-    let slice = json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
-        "metadata": {"name": "one", "namespace": NAMESPACE, "labels": {"kubernetes.io/service-name": "demarc"}},
-        "ports": [{"name": "webhook", "port": port}], "endpoints": [{"addresses": [address], "conditions": {"ready": true}}]});
-    kubectl(&["apply", "-f", "-"], Some(&slice.to_string()));
-    eventually("ready", SOON, || if demarc.readyz() == 200 { Ok(()) } else { Err(demarc.log()) });
+    let (demarc, kubeconfig) = pod::start(&plane, &[]);
 
     // Label, status, Event and Lease.
     kubectl(&["create", "namespace", "shop"], None);

@@ -58,7 +58,8 @@ fn the_definitions_are_the_codes() {
     for expected in install::crds().unwrap() {
         let name = format!("CustomResourceDefinition {}", expected["metadata"]["name"].as_str().unwrap());
         let mut crd = find(&kept, &name).clone();
-        assert_eq!(crd["metadata"]["annotations"], json!({"helm.sh/resource-policy": "keep"}));
+        let kept = json!({"helm.sh/resource-policy": "keep", "argocd.argoproj.io/sync-options": "Prune=false,Delete=false", "kustomize.toolkit.fluxcd.io/prune": "disabled"});
+        assert_eq!(crd["metadata"]["annotations"], kept);
         crd["metadata"] = json!({"name": crd["metadata"]["name"]});
         // Through Helm, 65535.0 is 65535.
         assert_eq!(whole(&crd), whole(&expected));
