@@ -16,9 +16,14 @@ need_root() { [ "$(id -u)" = 0 ] || fail "a node mounts, makes network interface
 
 need_packages() { "$here/packages.sh" runc=runc buildah=buildah ptp=containernetworking-plugins iptables=iptables ip=iproute2 pkill=procps openssl=openssl cc=gcc; }
 
+# What a node's pods are counted and limited by.
+controllers="cpuset cpu memory pids hugetlb io"
+offers() { grep -qw "$2" "$1/cgroup.controllers"; }         # MOUNT CONTROLLER
+hands_down() { grep -qw "$2" "$1/cgroup.subtree_control"; } # MOUNT CONTROLLER
+
 # Why this machine cannot be a node, in one line; nothing when it can. It tries what a node does first, and leaves nothing.
 why_not() {
-  local top
+  local top controller error
   [ "$(id -u)" = 0 ] || { echo "it needs root"; return; }
   need_packages || { echo "packages are missing"; return; }
   unshare --net --mount --pid --fork true 2>/dev/null || { echo "this machine lets nobody make namespaces for network, mounts and processes"; return; }
@@ -27,6 +32,15 @@ why_not() {
   [ -n "$(cgroups)" ] || { echo "no cgroups are mounted"; return; }
   for top in $(cgroups); do
     [ -d "$top" ] || { mkdir "$top" && rmdir "$top"; } 2>/dev/null || { echo "cgroups are mounted read-only: $(dirname "$top")"; return; }
+  done
+  for top in $(findmnt -rno TARGET -t cgroup2); do
+    for controller in $controllers; do
+      { offers "$top" "$controller" && ! hands_down "$top" "$controller"; } || continue
+      # Of a container the root is a cgroup like any other to the kernel, and one that holds processes hands nothing down.
+      error=$({ echo "+$controller" >"$top/cgroup.subtree_control"; } 2>&1) ||
+        { echo "cgroup v2 hands no $controller down from $top (${error##*: }), as where the root of a container holds processes"; return; }
+      echo "-$controller" 2>/dev/null >"$top/cgroup.subtree_control" || true # somebody has a use for it by now
+    done
   done
 }
 
@@ -143,9 +157,9 @@ start() {
   for group in $(cgroups); do mkdir -p "$group"; done
   # cgroup v2 hands controllers down only when it is told to. What was not handed down before is taken back at the end.
   for top in $(findmnt -rno TARGET -t cgroup2); do
-    for controller in cpuset cpu memory pids hugetlb io; do
-      grep -qw "$controller" "$top/cgroup.controllers" || continue
-      grep -qw "$controller" "$top/cgroup.subtree_control" || echo "$top $controller" >>"$state/controllers"
+    for controller in $controllers; do
+      offers "$top" "$controller" || continue
+      hands_down "$top" "$controller" || echo "$top $controller" >>"$state/controllers"
       echo "+$controller" >"$top/cgroup.subtree_control"
       echo "+$controller" >"$top/$name/cgroup.subtree_control"
     done

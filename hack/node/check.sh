@@ -27,6 +27,32 @@ compare() {
   echo "as before: $1"
 }
 
+# A container whose root of cgroup v2 holds processes: `can` says so in a sentence, and leaves what it found.
+contained() {
+  local top controller handed group said
+  top=$(findmnt -rno TARGET -t cgroup2 | head -1)
+  controller=$(for one in memory pids cpu hugetlb io; do ! grep -qw "$one" "$top/cgroup.controllers" 2>/dev/null || { echo "$one"; break; }; done)
+  [ -n "$controller" ] || { echo "left out: no cgroup v2 with controllers here"; return; }
+  handed=$(cat "$top/cgroup.subtree_control")
+  group="$top/demarc-node-check"
+  mkdir "$group"
+  grep -qw "$controller" <<<"$handed" || echo "+$controller" >"$top/cgroup.subtree_control"
+  said=$(
+    echo "$BASHPID" >"$group/cgroup.procs"
+    NODE=$node unshare --cgroup --mount bash <<'EOF'
+umount -R /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup
+"$NODE" can </dev/null
+echo "exit $?, left: $(cat /sys/fs/cgroup/cgroup.subtree_control; find /sys/fs/cgroup -mindepth 1 -type d)"
+EOF
+  )
+  for _ in $(seq 50); do rmdir "$group" 2>/dev/null && break; sleep 0.1; done
+  grep -qw "$controller" <<<"$handed" || echo "-$controller" >"$top/cgroup.subtree_control"
+  [[ $said == "cgroup v2 hands no "*"as where the root of a container holds processes"$'\n'"exit 1, left: " ]] ||
+    { echo "error: in a container it says: $said" >&2; exit 1; }
+  echo "told: ${said%%$'\n'*}"
+}
+contained
+
 # So that nothing is built or installed meanwhile.
 "$node" up >/dev/null
 "$node" down
