@@ -19,6 +19,8 @@ hack/static.sh "$context/demarc"
 export SOURCE_DATE_EPOCH="${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}"
 
 flags=(--target prebuilt --build-arg BINARY=demarc --build-arg VERSION="$version" --build-arg REVISION="$revision" -t "$name" -f Dockerfile)
+# One image, and no note beside it of how it was made: that would make it a list, and another one each time.
+export BUILDX_NO_DEFAULT_ATTESTATIONS=1
 if [ -z "$archive" ] && docker info >/dev/null 2>&1; then
   docker build "${flags[@]}" "$context" >&2
 else

@@ -144,6 +144,24 @@ fn versions_are_one() {
     assert_eq!(annotation("crdsExamples")[0]["kind"], "Ownership");
 }
 
+/// The clusters of the workflow are what the chart, the README and doctor speak of.
+#[test]
+fn the_oldest_and_the_newest_kubernetes_are_the_same_everywhere() {
+    let file = |name: &str| std::fs::read_to_string(name).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let workflow: Value = serde_saphyr::from_str(&file(".github/workflows/e2e.yaml")).unwrap();
+    let rows = workflow["jobs"]["kind"]["strategy"]["matrix"]["include"].as_array().unwrap();
+    let minor = |text: &str| text.split('.').nth(1).unwrap().to_owned();
+    let of = |which: &str| minor(rows.iter().find(|row| row["kubernetes"] == which).unwrap()["image"].as_str().unwrap().split_once(":v").unwrap().1);
+    let oldest = of("oldest");
+    let chart: Value = serde_saphyr::from_str(&read("Chart.yaml")).unwrap();
+    assert_eq!(chart["kubeVersion"], format!(">=1.{oldest}.0-0"));
+    assert!(file("README.md").contains(&format!("Kubernetes 1.{oldest} or newer")));
+    assert!(file("src/cli/doctor/judge.rs").contains(&format!("older than 1.{oldest}")));
+    let pinned = file("hack/controlplane/go.mod");
+    let pinned = pinned.lines().find_map(|line| line.trim().strip_prefix("k8s.io/kubernetes v")).unwrap();
+    assert_eq!(of("newest"), minor(pinned));
+}
+
 #[test]
 fn a_pod_is_given_the_time_to_leave() {
     let needed = (run::LINGER + run::DRAIN).as_secs() + 1;
