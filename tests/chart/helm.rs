@@ -92,6 +92,14 @@ pub fn chart(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/demarc").join(file)
 }
 
+/// The chart in a folder of its own, to be changed.
+pub fn copy() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let copied = Command::new("cp").arg("-r").arg(format!("{}/.", chart("").display())).arg(dir.path()).status().unwrap();
+    assert!(copied.success());
+    dir
+}
+
 pub fn read(file: &str) -> String {
     std::fs::read_to_string(chart(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
 }

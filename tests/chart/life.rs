@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, time::Duration};
 use serde_json::{Value, json};
 
 use crate::{
-    helm::{FILES, HELM3, HELM4, Helm, NAMESPACE, chart, rendered},
+    helm::{FILES, HELM3, HELM4, Helm, NAMESPACE, copy, rendered},
     support::{ControlPlane, eventually},
 };
 
@@ -115,9 +115,7 @@ fn everything(plane: &ControlPlane) -> BTreeSet<String> {
 }
 
 fn older_chart() -> tempfile::TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    let copied = std::process::Command::new("cp").arg("-r").arg(format!("{}/.", chart("").display())).arg(dir.path()).status().unwrap();
-    assert!(copied.success());
+    let dir = copy();
     let file = dir.path().join("files/crds/demarc.dev_ownerships.yaml");
     let text = std::fs::read_to_string(&file).unwrap();
     let older = text.replace("    shortNames:\n    - own\n", "");

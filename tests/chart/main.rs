@@ -15,6 +15,7 @@ mod gitops;
 mod helm;
 mod life;
 mod metrics;
+mod names;
 mod pod;
 mod rights;
 mod shape;

@@ -232,6 +232,7 @@ fn a_pod_can_write_nothing_and_a_rollout_or_a_drain_takes_one_at_a_time() {
     let deployment = &find(&objects, "Deployment demarc")["spec"];
     let container = &deployment["template"]["spec"]["containers"][0];
     assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
+    assert_eq!(container["terminationMessagePolicy"], "FallbackToLogsOnError");
     assert_eq!(container.get("volumeMounts"), None);
     assert_eq!(deployment["strategy"]["rollingUpdate"], json!({"maxUnavailable": 0, "maxSurge": 1}));
     assert_eq!(deployment["replicas"], 2);

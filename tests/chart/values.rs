@@ -115,13 +115,70 @@ fn values_that_cannot_work_are_refused_in_one_sentence() {
         (&["--set", "rbac.thirdPartyKinds[0].apiGroups={a.example}"], "resources"),
         (&["--set", "tls.caBundle=bm90IFBFTQ=="], "caBundle"),
         (&["--set", "fullnameOverride=Has_Capitals"], "fullnameOverride"),
+        // What a cluster would take, or refuse half way, and no pod could live with.
+        (&["--set", "resources.limits.memory=1Mi"], "memory 1Mi is less than Demarc needs to start"),
+        (&["--set-json", r#"resources={"limits": {"memory": 5}}"#], "memory 5 is less than Demarc needs to start"),
+        (&["--set", "resources.limits.memory=banana"], "/resources/limits/memory"),
+        (&["--set", "resources.requests.cpu=-1"], "/resources/requests/cpu"),
+        (&["--set", "webhook.bindAddress=localhost"], "bindAddress localhost is no address"),
+        (&["--set", "webhook.bindAddress=::"], "bindAddress :: is no address"),
+        (&["--set", "webhook.bindAddress=127.0.0.1"], "bindAddress 127.0.0.1 is no address"),
+        (&["--set", "webhook.bindAddress=[::1]"], "bindAddress [::1] is no address"),
+        (&["--set", "logLevel=loud"], "/logLevel"),
+        (&["--set", "image.registry=https://ghcr.io"], "/image/registry"),
+        (&["--set", "image.repository=demarc/demarc:latest"], "/image/repository"),
+        (&["--set", "commonLabels.team=a b"], "/commonLabels/team"),
+        (&["--set", "tls.existingSecret=a", "--set", "tls.caBundle=-----BEGIN CERTIFICATE-----\n$\n-----END CERTIFICATE-----"], "tls.caBundle is no certificate in PEM"),
+        (&["--set", "tls.existingSecret=a", "--set", "tls.caBundle=-----BEGIN PRIVATE KEY-----\nMIIB\n-----END PRIVATE KEY-----"], "tls.caBundle holds a private key"),
     ];
     for (values, sentence) in cases {
         for helm in BOTH {
             let said = helm.template(values);
             assert!(!said.ok && said.err.contains(sentence), "{helm:?} with {values:?} should say {sentence:?}: {said:?}");
+            assert!(!said.err.contains("MIIB"), "a key is no part of what is told: {said:?}");
         }
     }
+}
+
+#[test]
+fn the_same_values_as_a_cluster_writes_them_are_taken() {
+    let cases: &[&[&str]] = &[
+        &["--set", "resources.limits.memory=32Mi"],
+        &["--set-json", r#"resources={"limits": {"memory": 268435456, "cpu": 1.5}, "requests": {"memory": "0.1Gi", "cpu": "100m"}}"#],
+        &["--set", "resources=null"],
+        &["--set", "resources.limits=null,podSecurityContext=null,securityContext=null"],
+        &["--set", "webhook.bindAddress=[::]"],
+        &["--set", r"logLevel=demarc=debug\,kube=info\,warn"],
+        &["--set", "image.registry=localhost:5000,global.imageRegistry=mirror.example.com/proxy/"],
+    ];
+    for values in cases {
+        for helm in BOTH {
+            helm.template(values).result().unwrap_or_else(|error| panic!("{helm:?} with {values:?}: {error}"));
+        }
+    }
+}
+
+/// Whoever sets a value to null takes its default away: the schema says what is missing, and no template stumbles over it.
+#[test]
+fn a_value_that_is_taken_away_is_told_or_not_needed() {
+    let schema = schema();
+    let (mut ways, mut missing) = (BTreeSet::new(), 0);
+    objects(&schema, &schema, &mut Vec::new(), &mut |way, schema| {
+        for key in schema["properties"].as_object().into_iter().flatten().map(|(key, _)| key) {
+            let way = format!("{}.{key}", told(way));
+            if !way.contains("[]") {
+                ways.insert(way.trim_start_matches('.').to_owned());
+            }
+        }
+    });
+    for way in ways {
+        let said = HELM4.template(&["--set", &format!("{way}=null")]);
+        let key = way.rsplit('.').next().unwrap();
+        missing += usize::from(said.err.contains(&format!("missing property '{key}'")));
+        let sentence = ["missing property", "got null, want", "name a service account"].iter().any(|s| said.err.contains(s));
+        assert!(said.ok || sentence, "{way}: {said:?}");
+    }
+    assert!(missing > 20, "{missing}");
 }
 
 #[test]

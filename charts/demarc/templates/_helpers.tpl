@@ -13,6 +13,15 @@
 {{- end -}}
 {{- end -}}
 
+{{- /* Names of what is beside the Deployment are labels of its pods too, and no longer than one may be: suffix, then context. */ -}}
+{{- define "demarc.beside" -}}
+{{- printf "%s-%s" (include "demarc.fullname" (index . 1) | trunc (int (sub 62 (len (index . 0)))) | trimSuffix "-") (index . 0) -}}
+{{- end -}}
+
+{{- define "demarc.labelBeside" -}}
+{{- printf "%s-%s" (include "demarc.name" (index . 1) | trunc (int (sub 62 (len (index . 0)))) | trimSuffix "-") (index . 0) -}}
+{{- end -}}
+
 {{- define "demarc.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "demarc.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -59,6 +68,10 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- fail "tls.existingSecret and tls.certManager.enabled are two sources of one certificate: set one of them" -}}
 {{- else if and $tls.existingSecret (not $tls.caBundle) -}}
 {{- fail "tls.existingSecret needs tls.caBundle, or the API server trusts nobody: --set-file tls.caBundle=ca.crt" -}}
+{{- else if contains "PRIVATE KEY" $tls.caBundle -}}
+{{- fail "tls.caBundle holds a private key, and whoever may read webhook configurations would read it: give it the CA's certificate alone" -}}
+{{- else if and $tls.caBundle (not (regexMatch "-----BEGIN CERTIFICATE-----\\s+([A-Za-z0-9+/=]+\\s+)+-----END CERTIFICATE-----" $tls.caBundle)) -}}
+{{- fail "tls.caBundle is no certificate in PEM: --set-file tls.caBundle=ca.crt" -}}
 {{- else if and $tls.caBundle (not $tls.existingSecret) -}}
 {{- fail "tls.caBundle goes with tls.existingSecret only: otherwise the CA is made and filled in by Demarc or cert-manager" -}}
 {{- else if and $tls.certManager.issuerRef (not $tls.certManager.issuerRef.name) -}}
@@ -80,6 +93,32 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 {{- if and (not .Values.serviceAccount.create) (not .Values.serviceAccount.name) -}}
 {{- fail "serviceAccount.create is false and serviceAccount.name is empty: every pod of the namespace would have Demarc's rights; name a service account" -}}
+{{- end -}}
+{{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" (include "demarc.fullname" .)) -}}
+{{- fail (printf "%q cannot be the name of a Service: take a release name of letters, digits and dashes that begins with a letter, or set fullnameOverride" (include "demarc.fullname" .)) -}}
+{{- end -}}
+{{- if .Release.IsInstall -}}
+{{- /* Where somebody forgot -n: in a release alone, for lint and template have this namespace too. */ -}}
+{{- if and (eq .Release.Namespace "default") (lookup "v1" "Namespace" "" "kube-system") -}}
+{{- fail "namespace default would never be enrolled, for Demarc's own namespace is not: install it in one of its own, -n demarc-system --create-namespace" -}}
+{{- end -}}
+{{- $own := include "demarc.fullname" . -}}
+{{- range (lookup "admissionregistration.k8s.io/v1" "ValidatingWebhookConfiguration" "" "").items -}}
+{{- $other := .metadata.name -}}
+{{- range .webhooks -}}
+{{- if and (eq .name "workloads.demarc.dev") (ne $other $own) -}}
+{{- fail (printf "ValidatingWebhookConfiguration %s is of another Demarc, and one cluster has one: upgrade that release, or uninstall it first" $other) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if not (regexMatch "^([0-9]+([.][0-9]+){3}|\\[[0-9a-fA-F:.]+\\])$" .Values.webhook.bindAddress) | or (regexMatch "^(127[.]|\\[::1\\])" .Values.webhook.bindAddress) -}}
+{{- fail (printf "webhook.bindAddress %s is no address at which the API server reaches a pod: 0.0.0.0, or \"[::]\" in a cluster of IPv6" .Values.webhook.bindAddress) -}}
+{{- end -}}
+{{- /* As bytes, or with a unit: about 32 MB and more. */ -}}
+{{- $memory := dig "limits" "memory" "" (.Values.resources | default dict) -}}
+{{- if and $memory (not (regexMatch "^([0-9.]+([GTPE]i?|e[+]?[0-9]+)|(3[2-9]|[4-9][0-9]|[1-9][0-9]{2,})([.][0-9]+)?Mi?|[1-9][0-9]{4,}([.][0-9]+)?Ki?|[1-9][0-9]{4,}k|[1-9][0-9]{7,})$" (toString $memory))) -}}
+{{- fail (printf "resources.limits.memory %v is less than Demarc needs to start: 32Mi, and 256Mi in a usual cluster" $memory) -}}
 {{- end -}}
 {{- if and .Values.priorityClassName .Values.priorityClass.create -}}
 {{- fail "priorityClassName and priorityClass.create are two sources of one class: set one of them" -}}
