@@ -12,6 +12,7 @@ pub mod index;
 pub mod install;
 pub mod lease;
 pub mod owners;
+mod page;
 mod permits;
 pub mod probe;
 pub mod publish;

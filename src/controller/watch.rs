@@ -12,7 +12,6 @@ use std::{
 };
 
 use futures::{StreamExt, TryStreamExt, stream::BoxStream};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
 use kube::{
     Api,
     api::{DynamicObject, ListParams, PartialObjectMeta, WatchEvent, WatchParams},
@@ -21,6 +20,8 @@ use tokio::{
     sync::Notify,
     time::{Instant, sleep, sleep_until, timeout},
 };
+
+use super::page::page;
 
 /// The API server ends each watch after this; hearing its end proves the connection.
 const WATCH: u32 = 50;
@@ -127,8 +128,8 @@ impl Health {
         self.unserved.load(Ordering::Acquire)
     }
 
-    /// How many objects a page of a list holds. A page is in memory as a whole, and takes some ten times what it is as text: an Ownership with its
-    /// status is 20 KB of it, and a report of a vulnerability scan may be larger.
+    /// How many objects a page of a list holds. Its text is in memory as a whole: an Ownership with its status is 20 KB of it, and a report of a
+    /// vulnerability scan may be larger.
     fn page(&self) -> u32 {
         if self.optional && !self.metadata { 20 } else { 100 }
     }
@@ -208,15 +209,15 @@ fn is_code(error: &kube::Error, code: u16) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == code)
 }
 
-async fn list(api: &Api<DynamicObject>, health: &Health, sink: &mut impl FnMut(Change)) -> Result<String, Failure> {
+async fn list(api: &Api<DynamicObject>, health: &Health, sink: &mut (impl FnMut(Change) + Send)) -> Result<String, Failure> {
     let mut uids = std::collections::HashSet::new();
     let mut params = ListParams::default().limit(health.page());
     loop {
-        let (items, metadata) = timeout(CALL, page(api, health, &params)).await??;
-        for object in items {
+        let mut told = |object: DynamicObject| {
             uids.extend(object.metadata.uid.clone());
             sink(Change::Applied(Box::new(object)));
-        }
+        };
+        let metadata = timeout(CALL, page(api, health.metadata, &params, &mut told)).await??;
         match metadata.continue_.filter(|c| !c.is_empty()) {
             Some(next) => params = params.continue_token(&next),
             None => {
@@ -232,14 +233,6 @@ async fn list(api: &Api<DynamicObject>, health: &Health, sink: &mut impl FnMut(C
             }
         }
     }
-}
-
-async fn page(api: &Api<DynamicObject>, health: &Health, params: &ListParams) -> Result<(Vec<DynamicObject>, ListMeta), kube::Error> {
-    if health.metadata {
-        let page = api.list_metadata(params).await?;
-        return Ok((page.items.into_iter().map(bare).collect(), page.metadata));
-    }
-    api.list(params).await.map(|page| (page.items, page.metadata))
 }
 
 async fn events(
