@@ -214,6 +214,8 @@ pub(super) fn same(written: &Value, stored: &Value) -> bool {
             written.iter().all(|(key, value)| same(value, stored.get(key).unwrap_or(&Value::Null)))
                 && stored.iter().all(|(key, value)| written.contains_key(key) || filled_in(key, value))
         }
+        // Said of nothing in particular, and not said.
+        (Value::Object(written), Value::Null) => written.is_empty(),
         (Value::Array(written), Value::Array(stored)) => written.len() == stored.len() && written.iter().zip(stored).all(|(a, b)| same(a, b)),
         _ => written == stored,
     }
@@ -337,6 +339,12 @@ mod tests {
             ("some are excluded", |s| policy(s, "/spec/matchConstraints/excludeResourceRules", json!([{"resources": ["namespaces"]}])), Some("PolicyChanged")),
             ("it only warns", |s| binding(s, "/spec/validationActions", json!(["Warn"])), Some("BindingChanged")),
             ("for some only", |s| binding(s, "/spec/matchResources", json!({"namespaceSelector": {"matchLabels": {"a": "b"}}})), Some("BindingChanged")),
+            ("for all, unsaid", |s| binding(s, "/spec/matchResources", Value::Null), None),
+            (
+                "for all, as the API server writes it",
+                |s| binding(s, "/spec/matchResources", json!({"matchPolicy": "Equivalent", "namespaceSelector": {}, "objectSelector": {}})),
+                None,
+            ),
             ("it binds another", |s| binding(s, "/spec/policyName", json!("other")), Some("BindingChanged")),
             ("nobody may look", |s| s.unseen = Some("RBAC forbids reading them"), Some("PoliciesUnseen")),
             ("a second configuration", |s| s.others = BTreeSet::from(["old-demarc".into()]), Some("SecondConfiguration")),

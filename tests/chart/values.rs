@@ -118,6 +118,9 @@ fn values_that_cannot_work_are_refused_in_one_sentence() {
         // What a cluster would take, or refuse half way, and no pod could live with.
         (&["--set", "resources.limits.memory=1Mi"], "memory 1Mi is less than Demarc needs to start"),
         (&["--set-json", r#"resources={"limits": {"memory": 5}}"#], "memory 5 is less than Demarc needs to start"),
+        (&["--set", "resources.limits.memory=0"], "memory 0 is less than Demarc needs to start"),
+        (&["--set", "resources.limits.memory=32Mi"], "requests.memory 64Mi is more than resources.limits.memory 32Mi"),
+        (&["--set", "resources.limits.cpu=10m"], "requests.cpu 50m is more than resources.limits.cpu 10m"),
         (&["--set", "resources.limits.memory=banana"], "/resources/limits/memory"),
         (&["--set", "resources.requests.cpu=-1"], "/resources/requests/cpu"),
         (&["--set", "webhook.bindAddress=localhost"], "bindAddress localhost is no address"),
@@ -143,7 +146,8 @@ fn values_that_cannot_work_are_refused_in_one_sentence() {
 #[test]
 fn the_same_values_as_a_cluster_writes_them_are_taken() {
     let cases: &[&[&str]] = &[
-        &["--set", "resources.limits.memory=32Mi"],
+        &["--set", "resources.limits.memory=32Mi,resources.requests.memory=32768Ki"],
+        &["--set", "resources.limits.memory=1G,resources.requests.memory=1e9,resources.limits.cpu=50m"],
         &["--set-json", r#"resources={"limits": {"memory": 268435456, "cpu": 1.5}, "requests": {"memory": "0.1Gi", "cpu": "100m"}}"#],
         &["--set", "resources=null"],
         &["--set", "resources.limits=null,podSecurityContext=null,securityContext=null"],

@@ -86,6 +86,13 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- .Values.tls.existingSecret | default (printf "%s-tls" (include "demarc.fullname" .)) -}}
 {{- end -}}
 
+{{- /* A quantity as a number. */ -}}
+{{- define "demarc.amount" -}}
+{{- $unit := regexFind "[A-Za-z]+$" (toString .) -}}
+{{- $scales := dict "" 1.0 "m" 0.001 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "P" 1e15 "E" 1e18 "Ki" 1024.0 "Mi" 1048576.0 "Gi" 1073741824.0 "Ti" 1099511627776.0 "Pi" 1125899906842624.0 "Ei" 1152921504606846976.0 -}}
+{{- mulf (toString . | trimSuffix $unit | float64) (get $scales $unit) -}}
+{{- end -}}
+
 {{- /* What cannot work at all, beside the certificate. */ -}}
 {{- define "demarc.validate" -}}
 {{- if has .Release.Namespace (list "kube-system" "kube-public" "kube-node-lease") -}}
@@ -115,10 +122,18 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- if not (regexMatch "^([0-9]+([.][0-9]+){3}|\\[[0-9a-fA-F:.]+\\])$" .Values.webhook.bindAddress) | or (regexMatch "^(127[.]|\\[::1\\])" .Values.webhook.bindAddress) -}}
 {{- fail (printf "webhook.bindAddress %s is no address at which the API server reaches a pod: 0.0.0.0, or \"[::]\" in a cluster of IPv6" .Values.webhook.bindAddress) -}}
 {{- end -}}
-{{- /* As bytes, or with a unit: about 32 MB and more. */ -}}
-{{- $memory := dig "limits" "memory" "" (.Values.resources | default dict) -}}
-{{- if and $memory (not (regexMatch "^([0-9.]+([GTPE]i?|e[+]?[0-9]+)|(3[2-9]|[4-9][0-9]|[1-9][0-9]{2,})([.][0-9]+)?Mi?|[1-9][0-9]{4,}([.][0-9]+)?Ki?|[1-9][0-9]{4,}k|[1-9][0-9]{7,})$" (toString $memory))) -}}
-{{- fail (printf "resources.limits.memory %v is less than Demarc needs to start: 32Mi, and 256Mi in a usual cluster" $memory) -}}
+{{- $limits := dig "limits" dict (.Values.resources | default dict) | default dict -}}
+{{- $requests := dig "requests" dict (.Values.resources | default dict) | default dict -}}
+{{- range $what, $limit := $limits -}}
+{{- $most := include "demarc.amount" $limit | float64 -}}
+{{- if and (eq $what "memory") (lt $most 33554432.0) -}}
+{{- fail (printf "resources.limits.memory %v is less than Demarc needs to start: 32Mi, and 256Mi in a usual cluster" $limit) -}}
+{{- end -}}
+{{- with get $requests $what -}}
+{{- if gt (include "demarc.amount" . | float64) $most -}}
+{{- fail (printf "resources.requests.%s %v is more than resources.limits.%s %v, and a cluster makes no such pod: set both" $what . $what $limit) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- if and .Values.priorityClassName .Values.priorityClass.create -}}
 {{- fail "priorityClassName and priorityClass.create are two sources of one class: set one of them" -}}
