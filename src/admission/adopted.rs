@@ -95,6 +95,6 @@ impl Siblings {
 
     /// Whether nothing but its owner's age spares a violation, and it is not recorded yet what that is held against: everything would be older.
     pub fn wait(&self, judged: &Judged, matrix: &Matrix) -> bool {
-        self.found.is_none() && matrix.entries[judged.control].forbidden_since.is_none()
+        self.found.is_none() && matrix.forbidden_since(judged.control).is_none()
     }
 }

@@ -211,8 +211,8 @@ pub fn objections(ownership: &Ownership, stored: Option<&Ownership>, floor: Opti
     found.extend(ownership.spec.controls.iter().enumerate().filter(|(_, e)| !known(&e.control)).map(|(i, entry)| unknown(format!("spec.controls[{i}].control"), &entry.control)));
     // What was below the floor before there was one may stay while it is mended elsewhere: the floor holds anyhow.
     if let Some(floor) = floor {
-        let before: Vec<String> = stored.map(|s| floor.under(s).below.into_iter().map(|b| b.what).collect()).unwrap_or_default();
-        found.extend(floor.under(ownership).below.into_iter().filter(|b| !b.assigned && !before.contains(&b.what)).map(|b| Objection::new(b.path, b.what)));
+        let before: Vec<String> = stored.map(|s| floor.under(s).below.iter().map(|b| b.what.clone()).collect()).unwrap_or_default();
+        found.extend(floor.under(ownership).below.iter().filter(|b| !b.assigned && !before.contains(&b.what)).map(|b| Objection::new(b.path.clone(), b.what.clone())));
     }
     found
 }

@@ -24,7 +24,7 @@ use crate::{
     policy::{
         book::{Book, Promise},
         cluster,
-        enforcing::{Said, enforcing, fold, no_gate, stands},
+        enforcing::{Said, enforcing, fold, no_gate},
         objects::CLUSTER,
         status::{Members, Observed, plan_baseline},
     },
@@ -100,7 +100,7 @@ impl Reconciler {
             let labelled = namespace.labels.get(ENROLLED_LABEL).is_some_and(|v| v == ENROLLED_VALUE);
             let (critical, standing) = (self.spared(book, name, labelled), self.index.standing(namespace));
             let stood = match self.index.stored(name) {
-                Some(stored) => stored.ownership.as_ref().and_then(|o| o.status.as_ref()).is_some_and(|s| stands(&s.conditions)),
+                Some(stored) => stored.proven,
                 // Nothing else tells of it, and a new leader tries at once.
                 None => !tried && self.index.told_of(name),
             };

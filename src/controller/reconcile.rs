@@ -275,7 +275,8 @@ impl Reconciler {
         }
         drifts(report.as_ref().is_some_and(|r| r.verdicts.contains(&Verdict::Violated)));
         let Some(stored) = self.index.stored(name) else { return enrolment.map(|()| Next::at(report.and_then(|r| r.turns))) };
-        let (old, generation) = match &stored.ownership {
+        let declared = stored.ownership();
+        let (old, generation) = match &declared {
             Some(ownership) => (stored.status(), ownership.metadata.generation.unwrap_or_default()),
             None => self.status_of_unreadable(name).await?,
         };
@@ -289,7 +290,7 @@ impl Reconciler {
             proof: &standing.proof,
             ending: standing.ending,
             note: standing.note.as_deref(),
-            written: stored.ownership.as_deref().map(|ownership| Written { spec: &ownership.spec, managers: &stored.managers }),
+            written: declared.as_ref().map(|ownership| Written { spec: &ownership.spec, managers: &stored.managers }),
         };
         let (new, turns) = match (matrix.as_ref().zip(report.as_ref()), &broken) {
             (Some((matrix, report)), _) => (plan(old.as_ref(), matrix, report, &observed, now), report.turns),
@@ -345,7 +346,7 @@ impl Reconciler {
         let alone = book.floors.get(&namespace.name)?.alone();
         let denied = mark::denied(&alone).filter(|_| alone.mode.enrolled())?;
         // Until its first status is written, a declaration takes over what the marks say.
-        let untold = || self.index.stored(&namespace.name).is_some_and(|s| s.ownership.is_none_or(|o| o.status.is_none()));
+        let untold = || self.index.stored(&namespace.name).is_some_and(|s| s.untold());
         let stays = matrix.is_some_and(|m| !m.declared || mark::covers(m, &alone)) || untold() && mark::since(&namespace.labels, &denied).is_some();
         stays.then_some(denied)
     }

@@ -3,13 +3,13 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use super::{
     cluster,
     mark::members,
-    matrix::{self, Entry, Matrix, party_of, row},
+    matrix::{Entry, Matrix, Terms, party_of, row},
     owners::Controllers,
     settings::spares_no_more,
 };
@@ -40,6 +40,8 @@ pub struct Floor {
     controllers: Arc<Controllers>,
     /// The controls of users' own, which it may ask for as well.
     custom: Arc<BTreeMap<String, Arc<Custom>>>,
+    /// What holds where nothing is declared. Resolved once: each Ownership over the floor is held against it.
+    alone: OnceLock<Matrix>,
 }
 
 /// Where an Ownership asks for less than the floor.
@@ -78,6 +80,12 @@ fn enforced_less(is: &Entry, least: &Entry) -> bool {
 impl Floor {
     /// Combines those that hold in a namespace of these labels: those that select it, and those that have marked it and not released it since.
     pub fn over<'b>(labels: &Map<'_>, baselines: impl IntoIterator<Item = (&'b Baseline, Option<&'b Selector>)>, custom: &Arc<BTreeMap<String, Arc<Custom>>>) -> Option<Self> {
+        let (holding, left) = Self::holding(labels, baselines);
+        Self::of_those(holding, left, custom)
+    }
+
+    /// Those that hold in a namespace of these labels, and the names of those among them that it has left. Where these are the same, so is the floor.
+    pub fn holding<'b>(labels: &Map<'_>, baselines: impl IntoIterator<Item = (&'b Baseline, Option<&'b Selector>)>) -> (Vec<&'b Baseline>, Vec<String>) {
         let marks: BTreeSet<&str> = members(labels).collect();
         let (mut holding, mut left) = (Vec::new(), Vec::new());
         for (baseline, selector) in baselines {
@@ -90,6 +98,11 @@ impl Floor {
             }
         }
         left.sort_unstable();
+        (holding, left)
+    }
+
+    /// Combines them, some of which are left.
+    pub fn of_those<'b>(holding: impl IntoIterator<Item = &'b Baseline>, left: Vec<String>, custom: &Arc<BTreeMap<String, Arc<Custom>>>) -> Option<Self> {
         Some(Self { left, ..Self::of(holding, custom)? })
     }
 
@@ -143,16 +156,16 @@ impl Floor {
         let mut ownership = ownership.clone();
         ownership.spec.parties = filled(&ownership.spec.parties, &self.parties);
         let mut matrix = Matrix::resolve_with(&ownership, &self.custom);
-        let custom = matrix.custom.clone();
+        let terms = matrix.terms_mut();
         let spec = &ownership.spec;
-        for (i, entry) in matrix.entries.iter_mut().enumerate() {
-            let control = row(&custom, i);
+        for (i, entry) in terms.entries.iter_mut().enumerate() {
+            let control = row(&terms.custom, i);
             let ([enforcement, _], ceiling) = (control.enforcement, control.ceiling(&spec.policy));
             let Some(floor) = self.controls.get(control.id) else { continue };
             let said = spec.controls.iter().enumerate().find(|(_, e)| e.control == control.id);
             let mut below = |path: String, says: &str, asks: &str| {
                 let by = self.baselines.join(", ");
-                matrix.below.push(Below { path, what: format!("{}: {says}, and the floor is {asks} (baseline {})", control.id, shown(&by, 100)), assigned: false });
+                terms.below.push(Below { path, what: format!("{}: {says}, and the floor is {asks} (baseline {})", control.id, shown(&by, 100)), assigned: false });
             };
             let owner = floor.owner.unwrap_or_else(|| control.owner(self.service_model.unwrap_or(spec.service_model)));
             if owner.owed_by_customer() && !entry.owner.owed_by_customer() {
@@ -179,22 +192,22 @@ impl Floor {
             }
             entry.enforcement = wanted;
         }
-        let assigned = self.assigned(&matrix);
-        matrix.below.extend(assigned);
-        let asked = matrix.entries.iter().map(|e| e.enforcement).max().unwrap_or(Enforcement::Off);
-        matrix.mode = matrix.mode.max(self.mode(asked));
+        let assigned = self.assigned(terms);
+        terms.below.extend(assigned);
+        let asked = terms.entries.iter().map(|e| e.enforcement).max().unwrap_or(Enforcement::Off);
+        terms.mode = terms.mode.max(self.mode(asked));
         // Whoever declares more of the cluster than that there is one is held to it.
-        let refers = |control: usize| matrix.entries[control].evidence.is_empty() && !cluster::is_set(control, &matrix.policy);
-        matrix.judged_by = self.of_cluster.iter().filter(|(control, _)| refers(**control)).map(|(control, by)| (*control, by.clone())).collect();
-        self.stamp(matrix)
+        let refers = |control: usize| terms.entries[control].evidence.is_empty() && !cluster::is_set(control, &terms.policy);
+        terms.judged_by = self.of_cluster.iter().filter(|(control, _)| refers(**control)).map(|(control, by)| (*control, by.clone())).collect();
+        self.stamp(terms);
+        matrix
     }
 
     /// What is enforced less than where nothing is declared.
-    fn assigned(&self, matrix: &Matrix) -> Option<Below> {
-        let silent = (self.undeclared > Undeclared::Audit).then(|| self.silent())?;
-        let least = |i| matrix::entry(&silent, &row(&matrix.custom, i), None);
-        let mut less = matrix.entries.iter().enumerate().filter(|(i, entry)| enforced_less(entry, &least(*i))).map(|(i, _)| row(&matrix.custom, i).id);
-        let spares = || (!spares_no_more(&silent.spec.existing_workloads, &matrix.existing)).then_some("existingWorkloads");
+    fn assigned(&self, terms: &Terms) -> Option<Below> {
+        let least = self.undeclared()?;
+        let mut less = terms.entries.iter().zip(&least.entries).enumerate().filter(|(_, (entry, least))| enforced_less(entry, least)).map(|(i, _)| row(&terms.custom, i).id);
+        let spares = || (!spares_no_more(&least.existing, &terms.existing)).then_some("existingWorkloads");
         let first = less.next().or_else(spares)?;
         let more = match less.count() {
             0 => String::new(),
@@ -222,7 +235,15 @@ impl Floor {
 
     /// What holds where nothing is declared.
     pub fn alone(&self) -> Matrix {
-        Matrix { declared: false, judged_by: self.of_cluster.clone(), ..self.stamp(Matrix::resolve_with(&self.silent(), &self.custom)) }
+        let resolve = || {
+            let mut matrix = Matrix::resolve_with(&self.silent(), &self.custom);
+            let terms = matrix.terms_mut();
+            terms.declared = false;
+            terms.judged_by.clone_from(&self.of_cluster);
+            self.stamp(terms);
+            matrix
+        };
+        self.alone.get_or_init(resolve).clone()
     }
 
     /// The same, where more is asked there than to be told of.
@@ -246,14 +267,11 @@ impl Floor {
         })
     }
 
-    fn stamp(&self, matrix: Matrix) -> Matrix {
-        Matrix {
-            baselines: self.baselines.clone(),
-            left: self.left.clone(),
-            waiver_days: self.waiver_days.unwrap_or(matrix.waiver_days),
-            controllers: self.controllers.clone(),
-            ..matrix
-        }
+    fn stamp(&self, terms: &mut Terms) {
+        terms.baselines.clone_from(&self.baselines);
+        terms.left.clone_from(&self.left);
+        terms.waiver_days = self.waiver_days.unwrap_or(terms.waiver_days);
+        terms.controllers = self.controllers.clone();
     }
 }
 

@@ -41,8 +41,10 @@ pub fn since(labels: &Map<'_>, denied: &str) -> Option<Timestamp> {
 #[must_use]
 pub fn recorded(mut matrix: Matrix, labels: &Map<'_>) -> Matrix {
     let since = denied(&matrix).and_then(|denied| since(labels, &denied));
-    for entry in matrix.entries.iter_mut().filter(|e| e.enforcement == Enforcement::Deny) {
-        entry.forbidden_since = since;
+    for control in 0..matrix.entries.len() {
+        if matrix.entries[control].enforcement == Enforcement::Deny {
+            matrix.forbid(control, since);
+        }
     }
     matrix
 }
@@ -64,7 +66,7 @@ pub fn inherited(mut matrix: Matrix, alone: &Matrix, labels: &Map<'_>) -> Matrix
     let Some(since) = denied(alone).and_then(|denied| since(labels, &denied)) else { return matrix };
     for i in 0..matrix.entries.len() {
         if holds(&matrix, alone, i) {
-            matrix.entries[i].forbidden_since = Some(since);
+            matrix.forbid(i, Some(since));
         }
     }
     matrix
@@ -94,7 +96,7 @@ mod tests {
             let declared = matrix(spec);
             assert_eq!(covers(&declared, &alone), all, "{spec}");
             let told = inherited(declared.clone(), &alone, &known);
-            let since = |id: &str| told.entries[told.find(id).unwrap()].forbidden_since;
+            let since = |id: &str| told.forbidden_since(told.find(id).unwrap());
             assert_eq!((since("pod-security-standard"), since("image-registry-allowed"), since("image-pinned-by-digest")), (security, images, None), "{spec}");
             assert_eq!(inherited(declared.clone(), &alone, &marked("another")), declared, "{spec}: other things were denied then");
         }
@@ -130,8 +132,8 @@ mod tests {
             let marked = |key: &str| [(key.to_owned(), mark.clone())].into_iter().collect::<Map<'static>>();
             assert_eq!(since(&marked("baseline.demarc.dev/gold"), &same), expected, "{mark:?}");
             assert_eq!(since(&marked("tier"), &same), None, "it is no mark");
-            let recorded = recorded(of.clone(), &marked("baseline.demarc.dev/gold"));
-            let since = |enforcement| recorded.entries.iter().filter(move |e| e.enforcement == enforcement).map(|e| e.forbidden_since);
+            let recorded = &recorded(of.clone(), &marked("baseline.demarc.dev/gold"));
+            let since = |enforcement| (0..recorded.entries.len()).filter(move |i| recorded.entries[*i].enforcement == enforcement).map(|i| recorded.forbidden_since(i));
             assert!(since(Enforcement::Deny).all(|since| since == expected) && since(Enforcement::Warn).all(|since| since.is_none()), "{mark:?}");
         }
     }

@@ -1,7 +1,11 @@
 //! The responsibility matrix of one namespace: its Ownership laid over the catalog's defaults.
 //! Resolved once when a declaration changes; a decision only reads it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    ops::Deref,
+    sync::{Arc, Weak},
+};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -15,7 +19,8 @@ use super::{
 };
 use crate::{
     api::ownership::{
-        Enforcement, EscalationLevel, Evidence, ExistingPolicy, ExistingWorkloads, Mode, OwnerClass, Ownership, OwnershipSpec, Parties, Policy, Reviews, ServiceModel, Severity,
+        Enforcement, EscalationLevel, Evidence, ExistingPolicy, ExistingWorkloads, Mode, OwnerClass, Ownership, OwnershipSpec, OwnershipStatus, Parties, Policy, Reviews,
+        ServiceModel, Severity,
     },
     api::waiver::Waiver,
     controls::{
@@ -34,8 +39,6 @@ pub struct Entry {
     pub accountable: Option<String>,
     /// How a violation is met, under the mode's ceiling. Never Deny or Warn where the customer's side does not owe it.
     pub enforcement: Enforcement,
-    /// From when it is denied here, as the leader recorded it.
-    pub forbidden_since: Option<Timestamp>,
     /// The parties that do the work, where they are named.
     pub performed_by: Vec<String>,
     /// What shows that it holds where the cluster cannot.
@@ -49,7 +52,7 @@ impl Entry {
     }
 
     fn duty<'e>(&'e self, control: &'e str) -> Duty<'e> {
-        let Self { owner, accountable, performed_by, evidence, enforcement: _, forbidden_since: _ } = self;
+        let Self { owner, accountable, performed_by, evidence, enforcement: _ } = self;
         Duty { control, owner: *owner, accountable: accountable.as_deref(), performed_by, evidence }
     }
 }
@@ -120,9 +123,21 @@ pub(super) fn row(custom: &[Asked], control: usize) -> Row<'_> {
     }
 }
 
-/// What one namespace promises.
+/// What one namespace promises: its terms, and what is of no other.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Matrix {
+    terms: Arc<Terms>,
+    /// The Ownership's generation.
+    pub generation: i64,
+    /// What may be violated for a while.
+    pub waivers: Vec<Permit>,
+    /// From when each control that is denied here is so, as the leader recorded it, by position.
+    forbidden: Vec<(usize, Timestamp)>,
+}
+
+/// What is asked of a namespace. An estate of thousands asks few different things, so those that are asked the same share it ([`Matrix::share`]).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Terms {
     /// One a control, in the catalog's order, and then one of each that is the users' own.
     pub entries: Vec<Entry>,
     /// The controls of users' own, by name. Their positions follow the catalog's.
@@ -141,12 +156,8 @@ pub struct Matrix {
     pub mode: Mode,
     /// What happens to what stood before.
     pub existing: ExistingWorkloads,
-    /// The Ownership's generation.
-    pub generation: i64,
     /// Ids that this version does not know: shown, never denied.
     pub unknown_controls: Vec<String>,
-    /// What may be violated for a while.
-    pub waivers: Vec<Permit>,
     /// How many days a Waiver may last here.
     pub waiver_days: u16,
     /// Where the Ownership asks for less than its Baselines.
@@ -163,6 +174,14 @@ pub struct Matrix {
     pub judged_by: BTreeMap<usize, Vec<String>>,
 }
 
+impl Deref for Matrix {
+    type Target = Terms;
+
+    fn deref(&self) -> &Terms {
+        &self.terms
+    }
+}
+
 impl Matrix {
     /// Lays an Ownership over the catalog.
     pub fn resolve(ownership: &Ownership) -> Self {
@@ -176,7 +195,8 @@ impl Matrix {
         let own = custom.values().filter(|c| controls::find(&c.id).is_none());
         let beyond = own.clone().skip(MAX_CUSTOM).map(|c| c.id.clone());
         let custom: Vec<Asked> = own.clone().take(MAX_CUSTOM).map(|control| Asked::new(control, spec)).collect();
-        let entries = (0..CATALOG.len() + custom.len()).map(|i| entry(ownership, &row(&custom, i), i.checked_sub(CATALOG.len()).map(|i| &*custom[i].asks))).collect();
+        let entries = (0..CATALOG.len() + custom.len()).map(|i| entry(spec, &row(&custom, i))).collect();
+        let forbidden = ownership.status.as_ref().map(|status| forbidden(spec, status, &custom)).unwrap_or_default();
         let known = |id: &str| controls::find(id).is_some() || custom.iter().any(|asked| asked.control.id == id);
         let mut unknown_controls: Vec<String> = spec.controls.iter().filter(|e| !known(&e.control)).map(|e| e.control.clone()).collect();
         for id in beyond {
@@ -184,7 +204,7 @@ impl Matrix {
                 unknown_controls.push(id);
             }
         }
-        Self {
+        let terms = Terms {
             entries,
             custom,
             policy: spec.policy.clone(),
@@ -194,9 +214,7 @@ impl Matrix {
             escalation: spec.escalation.as_ref().map(|e| e.levels.clone()).unwrap_or_default(),
             mode: spec.mode,
             existing: spec.existing_workloads.clone(),
-            generation: ownership.metadata.generation.unwrap_or_default(),
             unknown_controls,
-            waivers: Vec::new(),
             waiver_days: MAX_DAYS,
             below: Vec::new(),
             baselines: Vec::new(),
@@ -204,7 +222,32 @@ impl Matrix {
             controllers: Arc::default(),
             declared: true,
             judged_by: BTreeMap::new(),
+        };
+        Self { terms: Arc::new(terms), generation: ownership.metadata.generation.unwrap_or_default(), waivers: Vec::new(), forbidden }
+    }
+
+    /// Its terms, to change them: nobody else's change.
+    pub(super) fn terms_mut(&mut self) -> &mut Terms {
+        Arc::make_mut(&mut self.terms)
+    }
+
+    /// Shares what is asked with `known`, where that is the same; else it is what is known from now on.
+    pub fn share(&mut self, known: &mut Weak<Terms>) {
+        match known.upgrade().filter(|known| *known == self.terms) {
+            Some(known) => self.terms = known,
+            None => *known = Arc::downgrade(&self.terms),
         }
+    }
+
+    /// From when the control at a position is denied here, as the leader recorded it.
+    pub fn forbidden_since(&self, control: usize) -> Option<Timestamp> {
+        self.forbidden.iter().find(|(of, _)| *of == control).map(|(_, since)| *since)
+    }
+
+    /// Says so of the control at a position.
+    pub(super) fn forbid(&mut self, control: usize, since: Option<Timestamp>) {
+        self.forbidden.retain(|(of, _)| *of != control);
+        self.forbidden.extend(since.map(|since| (control, since)));
     }
 
     /// The same, with the Waivers of the namespace.
@@ -244,7 +287,7 @@ impl Matrix {
             return false;
         }
         // Not recorded yet: enforcement begins with the first decision, so whatever exists stood before it.
-        let forbidden = self.entries[control].forbidden_since.unwrap_or(now);
+        let forbidden = self.forbidden_since(control).unwrap_or(now);
         let line = [self.existing.created_before.as_ref().map(|t| t.0), since].into_iter().flatten().fold(forbidden, Timestamp::max);
         created < line
     }
@@ -288,24 +331,33 @@ fn told(control: &str, policy: &Policy, default_owner: Option<&str>) -> String {
     hex(&Sha256::digest(read_by(control, policy, default_owner)), 6)
 }
 
-pub(super) fn entry(ownership: &Ownership, row: &Row<'_>, asks: Option<&str>) -> Entry {
-    let (spec, id) = (&ownership.spec, row.id);
+fn entry(spec: &OwnershipSpec, row: &Row<'_>) -> Entry {
     let ([enforcement, _], ceiling) = (row.enforcement, row.ceiling(&spec.policy));
-    let entry = spec.controls.iter().find(|e| e.control == id);
+    let entry = spec.controls.iter().find(|e| e.control == row.id);
     let owner = entry.and_then(|e| e.owner).unwrap_or_else(|| row.owner(spec.service_model));
     let wanted = entry.and_then(|e| e.enforcement).unwrap_or(enforcement).min(spec.mode.ceiling()).min(ceiling);
-    // What was recorded of other conditions says nothing of these.
-    let same = |recorded: &String| asks.map_or_else(|| *recorded == told(id, &spec.policy, spec.default_owner.as_deref()), |asks| recorded == asks);
-    let row = ownership.status.as_ref().and_then(|s| s.matrix.iter().find(|r| r.control == id)).filter(|r| r.asks.as_ref().map_or(asks.is_none(), same));
     Entry {
         owner,
         accountable: entry.and_then(|e| e.accountable.clone()).or_else(|| party_of(owner, &spec.parties)),
         enforcement: if owner.owed_by_customer() { wanted } else { wanted.min(Enforcement::Audit) },
-        // Whether it counts again once it was not denied is for the leader to say.
-        forbidden_since: row.filter(|r| r.allowed_since.is_none()).and_then(|r| r.forbidden_since.as_ref()).map(|t| t.0),
         performed_by: entry.map(|e| e.performed_by.clone()).unwrap_or_default(),
         evidence: entry.map(|e| e.evidence.clone()).unwrap_or_default(),
     }
+}
+
+/// What a status says of since when each control is denied, as long as it says so of what is asked now.
+fn forbidden(spec: &OwnershipSpec, status: &OwnershipStatus, custom: &[Asked]) -> Vec<(usize, Timestamp)> {
+    let since = |i: usize| {
+        let (id, asks) = (row(custom, i).id, i.checked_sub(CATALOG.len()).map(|i| &*custom[i].asks));
+        // What was recorded of other conditions says nothing of these.
+        let same = |recorded: &String| asks.map_or_else(|| *recorded == told(id, &spec.policy, spec.default_owner.as_deref()), |asks| recorded == asks);
+        let row = status.matrix.iter().find(|r| r.control == id).filter(|r| r.asks.as_ref().map_or(asks.is_none(), same))?;
+        // Whether it counts again once it was not denied is for the leader to say.
+        Some((i, row.forbidden_since.as_ref().filter(|_| row.allowed_since.is_none())?.0))
+    };
+    let mut all: Vec<_> = (0..CATALOG.len() + custom.len()).filter_map(since).collect();
+    all.shrink_to_fit();
+    all
 }
 
 /// The party behind an owner class.
@@ -379,7 +431,7 @@ mod tests {
             ("{createdBefore: '2026-03-02T00:00:00Z'}", Some(after), Some(before), true),
         ] {
             let mut matrix = Matrix::resolve(&ownership(&format!("{{serviceModel: PaaS, existingWorkloads: {existing}}}")));
-            matrix.entries[0].forbidden_since = Some(since);
+            matrix.forbid(0, Some(since));
             assert_eq!(matrix.grandfathers(0, created, fact, at("2026-04-01T00:00:00Z")), expected, "{existing} {created:?} {fact:?}");
         }
     }

@@ -104,7 +104,7 @@ fn rows(before: &OwnershipStatus, matrix: &Matrix, report: &Report, observed: &O
             let long = denied && allowed.is_some_and(|since| now.duration_since(since.0) >= LAPSE);
             let was = row.and_then(|r| r.forbidden_since.clone()).filter(|_| !long);
             // Of an Ownership that nobody has told of, the Baselines may have denied as much before it was there.
-            let was = was.or_else(|| entry.forbidden_since.filter(|_| denied && before.matrix.is_empty()).map(Time)).filter(stood);
+            let was = was.or_else(|| matrix.forbidden_since(control).filter(|_| denied && before.matrix.is_empty()).map(Time)).filter(stood);
             let forbidden_since = was.or_else(|| denied.then(|| Time(whole_second(now))));
             let asks = if forbidden_since.is_some() { Some(told) } else { matrix.asks(control).map(str::to_owned) };
             MatrixRow {

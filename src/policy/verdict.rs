@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 use k8s_openapi::api::authentication::v1::UserInfo;
 
-use super::matrix::Matrix;
+use super::matrix::{Matrix, Terms};
 use crate::{
     api::ownership::Enforcement,
     controls::{
@@ -168,7 +168,7 @@ fn evaluate_declared(
     let exemptions: Vec<Exemption<'_>> = matrix.waivers.iter().map(|waiver| waiver.exemption(now)).collect();
     let mut evaluation = Evaluation::default();
     let mut notes = Notes::default();
-    let Matrix { policy, parties, reviews, escalation, .. } = matrix;
+    let Terms { policy, parties, reviews, escalation, .. } = &**matrix;
     for (control, duty) in positions.into_iter().zip(&duties) {
         let Some(check) = check(control) else { continue };
         let declared = Declared { namespace, policy, settings, parties, reviews, escalation, duties: &duties, duty, exemptions: &exemptions, facts, now };

@@ -13,16 +13,11 @@ use serde_json::{Value, json};
 
 use super::{
     Touched,
-    packed::{Packed, Packer},
+    alike::Alike,
+    stored::{Packers, Stored},
 };
 use crate::{
-    api::{
-        Declaration,
-        baseline::Baseline,
-        control::Control,
-        ownership::{Ownership, OwnershipStatus},
-        waiver::Waiver,
-    },
+    api::{Declaration, baseline::Baseline, control::Control, ownership::Ownership, waiver::Waiver},
     controller::{
         install::SYSTEM_NAMESPACES,
         publish::{self, Found},
@@ -32,47 +27,18 @@ use crate::{
     model::{facts::Namespace, map::Map, selector::Selector, subject::Kind},
     policy::{
         book::{Book, Promise},
-        enforcing::{ENFORCING, stands},
+        enforcing::stands,
         floor::Floor,
-        history::Managers,
         mark,
         matrix::Matrix,
     },
 };
 
-/// One stored Ownership.
-#[derive(Clone, Debug)]
-pub struct Stored {
-    /// As read, but for its status, of which only what decides is kept; `None` when it does not parse.
-    pub ownership: Option<Arc<Ownership>>,
-    status: Option<Packed>,
-    /// Its place in history, for writes that must not clobber.
-    pub version: String,
-    /// Its uid, for Events.
-    pub uid: String,
-    /// Which tool wrote what of it.
-    pub managers: Arc<Managers>,
-    /// The last that could be read, and what is wrong with what is stored since.
-    held: (Option<Arc<Ownership>>, Option<String>),
-}
-
-impl Stored {
-    /// The status as it was read; `None` where there was none.
-    pub fn status(&self) -> Option<OwnershipStatus> {
-        self.status.as_ref().map(Packed::status)
-    }
-}
-
-/// What of a status decides: since when what is denied is denied, and whether enforcement was proven.
-fn deciding(status: OwnershipStatus) -> OwnershipStatus {
-    let matrix = status.matrix.into_iter().filter(|row| row.forbidden_since.is_some()).collect();
-    OwnershipStatus { conditions: status.conditions.into_iter().filter(|c| c.type_ == ENFORCING).collect(), matrix, ..OwnershipStatus::default() }
-}
-
 #[derive(Debug, Default)]
 pub(super) struct Declared {
     pub ownerships: HashMap<String, Stored>,
-    packer: Packer,
+    packers: Packers,
+    alike: Alike,
     pub baselines: BTreeMap<String, (Arc<Baseline>, Option<Selector>)>,
     /// Baselines that are stored and were never read: nobody is released from them.
     pub unread_baselines: BTreeSet<String>,
@@ -113,14 +79,16 @@ fn read<K: DeserializeOwned>(object: &DynamicObject) -> Result<K, String> {
 impl Declared {
     /// Puts what is declared into a book.
     pub fn write(&mut self, book: &mut Book) {
+        let mut alike = std::mem::take(&mut self.alike);
         if std::mem::take(&mut self.all_stale) {
+            alike.forget_floors();
             self.stale.extend(self.ownerships.keys().chain(book.namespaces.keys()).cloned());
         }
         for namespace in std::mem::take(&mut self.stale) {
-            let floor = book.namespaces.get(&namespace).and_then(|n| self.floor(n));
-            let promise = self.promise(&namespace, book.namespaces.get(&namespace).map(|n| &n.labels), floor.as_ref());
+            let floor = book.namespaces.get(&namespace).and_then(|n| self.floor(n, &mut alike));
+            let promise = self.promise(&namespace, book.namespaces.get(&namespace).map(|n| &n.labels), floor.as_deref(), &mut alike);
             match floor {
-                Some(floor) => drop(self.floors.insert(namespace.clone(), Arc::new(floor))),
+                Some(floor) => drop(self.floors.insert(namespace.clone(), floor)),
                 None => drop(self.floors.remove(&namespace)),
             }
             match promise {
@@ -128,6 +96,8 @@ impl Declared {
                 None => drop(self.promises.remove(&namespace)),
             }
         }
+        alike.sweep();
+        self.alike = alike;
         book.promises.clone_from(&self.promises);
         book.floors.clone_from(&self.floors);
         book.baselines = self.baselines.iter().map(|(name, (baseline, _))| (name.clone(), baseline.clone())).collect();
@@ -139,31 +109,36 @@ impl Declared {
         self.stale.insert(name.to_owned());
     }
 
-    fn floor(&self, namespace: &Namespace) -> Option<Floor> {
+    fn floor(&self, namespace: &Namespace, alike: &mut Alike) -> Option<Arc<Floor>> {
         // The cluster's own namespaces declare nothing and are held to nothing.
         if SYSTEM_NAMESPACES.contains(&namespace.name.as_str()) {
             return None;
         }
-        Floor::over(&namespace.labels, self.baselines.values().map(|(baseline, selector)| (&**baseline, selector.as_ref())), &self.controls)
+        let (holding, left) = Floor::holding(&namespace.labels, self.baselines.values().map(|(baseline, selector)| (&**baseline, selector.as_ref())));
+        if holding.is_empty() {
+            return None;
+        }
+        alike.floor(&holding, left, |left| Floor::of_those(holding.iter().copied(), left, &self.controls))
     }
 
-    fn promise(&self, namespace: &str, labels: Option<&Map<'_>>, floor: Option<&Floor>) -> Option<Promise> {
+    fn promise(&self, namespace: &str, labels: Option<&Map<'_>>, floor: Option<&Floor>, alike: &mut Alike) -> Option<Promise> {
         let waivers = || self.waivers.get(namespace).into_iter().flat_map(BTreeMap::values).map(|w| &**w);
         let Some(stored) = self.ownerships.get(namespace) else {
             let (floor, labels) = floor.zip(labels)?;
             return Some(Promise::Declared(Arc::new(mark::recorded(floor.alone(), labels).with_waivers(waivers()))));
         };
-        let matrix = |ownership: &Ownership| {
-            let resolved = floor.map_or_else(|| Matrix::resolve_with(ownership, &self.controls), |floor| floor.under(ownership));
-            let resolved = match floor.zip(labels).filter(|_| ownership.status.is_none()) {
-                Some((floor, labels)) => mark::inherited(resolved, &floor.alone(), labels),
-                None => resolved,
-            };
+        let mut matrix = |ownership: &Ownership| {
+            let mut resolved = floor.map_or_else(|| Matrix::resolve_with(ownership, &self.controls), |floor| floor.under(ownership));
+            if let Some((floor, labels)) = floor.zip(labels).filter(|_| ownership.status.is_none()) {
+                resolved = mark::inherited(resolved, &floor.alone(), labels);
+            }
+            alike.share(&mut resolved, &ownership.spec);
             Arc::new(resolved.with_waivers(waivers()))
         };
-        Some(match &stored.held {
-            (Some(ownership), None) => Promise::Declared(matrix(ownership)),
-            (last_good, reason) => Promise::Broken { last_good: last_good.as_deref().map(matrix), reason: reason.clone().unwrap_or_default() },
+        let holds = stored.holds();
+        Some(match (holds, &stored.broken) {
+            (Some(ownership), None) => Promise::Declared(matrix(&ownership)),
+            (last_good, reason) => Promise::Broken { last_good: last_good.as_ref().map(matrix), reason: reason.clone().unwrap_or_default() },
         })
     }
 
@@ -181,8 +156,8 @@ impl Declared {
     /// Whether an Ownership says something else than what is stored, and not only its status.
     pub fn is_news(&self, change: &Change) -> bool {
         let Change::Applied(object) = change else { return false };
-        let stored = object.metadata.namespace.as_deref().and_then(|namespace| self.ownerships.get(namespace)?.ownership.as_ref());
-        stored.is_none_or(|stored| (&stored.metadata.uid, stored.metadata.generation) != (&object.metadata.uid, object.metadata.generation))
+        let stored = object.metadata.namespace.as_deref().and_then(|namespace| self.ownerships.get(namespace));
+        stored.is_none_or(|stored| !stored.is(object))
     }
 
     /// Takes in a declaration, new or changed.
@@ -191,29 +166,10 @@ impl Declared {
         let namespace = object.metadata.namespace.clone().unwrap_or_default();
         match kind {
             Declaration::Ownership => {
-                let parsed = read::<Ownership>(object).map(|mut ownership| {
-                    let status = ownership.status.as_ref().map(|status| self.packer.pack(status));
-                    ownership.status = ownership.status.map(deciding);
-                    (Arc::new(ownership), status)
-                });
-                let (ownership, status, broken) = match parsed {
-                    Ok((ownership, status)) => (Some(ownership), status, None),
-                    Err(reason) => {
-                        tracing::warn!(namespace, reason, "a stored ownership cannot be read");
-                        (None, None, Some(reason))
-                    }
-                };
-                let last_good = ownership.clone().or_else(|| self.ownerships.get(&namespace)?.held.0.clone());
-                let fields = object.metadata.managed_fields.as_deref().unwrap_or_default();
-                let managers = Arc::new(ownership.as_ref().map(|o| Managers::read(fields, &o.spec)).unwrap_or_default());
-                let stored = Stored {
-                    ownership,
-                    status,
-                    managers,
-                    version: object.metadata.resource_version.clone().unwrap_or_default(),
-                    uid: object.metadata.uid.clone().unwrap_or_default(),
-                    held: (last_good, broken),
-                };
+                let stored = Stored::new(object, read(object), self.ownerships.get(&namespace), &mut self.packers);
+                if let Some(reason) = &stored.broken {
+                    tracing::warn!(namespace, reason, "a stored ownership cannot be read");
+                }
                 self.ownerships.insert(namespace.clone(), stored);
                 self.stale.insert(namespace.clone());
                 Touched::one(namespace)

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use kube::api::DynamicObject;
 use serde_json::Value;
 
-use super::{Index, State, Touched, declared::Stored};
+use super::{Index, State, Touched};
 use crate::{
     api::{ENROLLED_LABEL, ENROLLED_VALUE},
     controller::{
@@ -15,7 +15,7 @@ use crate::{
     },
     model::{facts::Namespace, proof::WEBHOOK, selector::Selector},
     policy::{
-        enforcing::{Fault, Proof, stands},
+        enforcing::{Fault, Proof},
         expiry::{Ending, Validity},
     },
 };
@@ -152,17 +152,12 @@ impl Guarded {
 
 impl State {
     fn enrolled(&self) -> Vec<Enrolled> {
-        let proven = |stored: &Stored| {
-            let status = stored.ownership.as_ref().and_then(|o| o.status.as_ref());
-            status.is_some_and(|s| stands(&s.conditions))
-        };
-        let generation = |stored: &Stored| stored.ownership.as_ref().and_then(|o| o.metadata.generation).unwrap_or_default();
         let labelled = self.namespaces.values().filter(|n| n.labels.get(ENROLLED_LABEL).is_some_and(|v| v == ENROLLED_VALUE));
         let of = |namespace: &std::sync::Arc<Namespace>| {
             let name = &namespace.name;
             let stored = self.declared.ownerships.get(name);
-            let proven = stored.map_or_else(|| self.declared.told_of(name), proven);
-            Enrolled { namespace: name.clone(), generation: stored.map_or(0, generation), proven, declared: stored.is_some() }
+            let proven = stored.map_or_else(|| self.declared.told_of(name), |stored| stored.proven);
+            Enrolled { namespace: name.clone(), generation: stored.and_then(|stored| stored.generation).unwrap_or_default(), proven, declared: stored.is_some() }
         };
         labelled.map(of).collect()
     }

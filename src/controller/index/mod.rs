@@ -1,6 +1,7 @@
 //! What the watches have said, turned into the book. A burst of changes rebuilds the book once; whatever a change touches is marked dirty.
 //! What is kept stands apart: declarations, facts, and what the API server itself depends on.
 
+mod alike;
 mod backing;
 mod declared;
 mod deleted;
@@ -11,6 +12,7 @@ mod owned;
 mod packed;
 mod source;
 mod state;
+mod stored;
 mod tide;
 
 use std::{
@@ -23,11 +25,11 @@ use tokio::{sync::Notify, time::Instant};
 
 pub use self::{
     backing::Backing,
-    declared::Stored,
     deleted::Deleted,
     estate::Kept,
     guarded::{Enrolled, Guard, Standing},
     source::Source,
+    stored::Stored,
 };
 use self::{
     facts::Unreadable,

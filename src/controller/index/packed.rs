@@ -1,44 +1,57 @@
-//! The status of an Ownership as it was read last, packed: by far the most of what is known of one, and asked for only when its namespace is judged.
-//! Statuses are much alike, so each is kept as what it has beyond the first that was packed: of 13 KB that is half a kilobyte (P10).
+//! An Ownership and its status as they were read last, packed: by far the most of what is known of one, and asked for only when its namespace is resolved
+//! or judged. They are much alike, so each is kept as what it has beyond the first that was packed: of a status of 13 KB that is half a kilobyte (P10).
 
-use std::sync::Arc;
+use std::{marker::PhantomData, sync::Arc};
 
 use lz4_flex::block::{compress_prepend_size_with_dict, decompress_size_prepended_with_dict};
-
-use crate::api::ownership::OwnershipStatus;
+use serde::{Serialize, de::DeserializeOwned};
 
 /// What is packed is held against the first.
-#[derive(Debug, Default)]
-pub struct Packer(Option<Arc<[u8]>>);
+#[derive(Debug)]
+pub struct Packer<T>(Option<Arc<[u8]>>, PhantomData<fn(T)>);
 
-impl Packer {
-    /// Packs a status.
-    pub fn pack(&mut self, status: &OwnershipStatus) -> Packed {
-        // Plain data always serializes. Whole, before it is packed: pieces of a few bytes cost the packer more than all else.
-        let text = serde_json::to_vec(status).unwrap_or_default();
-        let first = self.0.get_or_insert_with(|| text.as_slice().into()).clone();
-        Packed { beyond: compress_prepend_size_with_dict(&text, &first).into(), first }
+impl<T> Default for Packer<T> {
+    fn default() -> Self {
+        Self(None, PhantomData)
     }
 }
 
-/// One status, packed.
-#[derive(Clone, Debug)]
-pub struct Packed {
-    beyond: Arc<[u8]>,
-    first: Arc<[u8]>,
+impl<T: Serialize> Packer<T> {
+    /// Packs one.
+    pub fn pack(&mut self, it: &T) -> Packed<T> {
+        // Plain data always serializes. Whole, before it is packed: pieces of a few bytes cost the packer more than all else.
+        let text = serde_json::to_vec(it).unwrap_or_default();
+        let first = self.0.get_or_insert_with(|| text.as_slice().into()).clone();
+        Packed { beyond: compress_prepend_size_with_dict(&text, &first).into(), first, of: PhantomData }
+    }
 }
 
-impl Packed {
-    /// As it was packed, for nothing in between can change it; were it not to be read, it would be written anew.
-    pub fn status(&self) -> OwnershipStatus {
-        let text = decompress_size_prepended_with_dict(&self.beyond, &self.first).unwrap_or_default();
-        serde_json::from_slice(&text).unwrap_or_default()
+/// One of them, packed.
+#[derive(Debug)]
+pub struct Packed<T> {
+    beyond: Arc<[u8]>,
+    first: Arc<[u8]>,
+    of: PhantomData<fn() -> T>,
+}
+
+impl<T> Clone for Packed<T> {
+    fn clone(&self) -> Self {
+        Self { beyond: self.beyond.clone(), first: self.first.clone(), of: PhantomData }
+    }
+}
+
+impl<T: DeserializeOwned> Packed<T> {
+    /// As it was packed; nothing in between can change it.
+    pub fn read(&self) -> Option<T> {
+        let text = decompress_size_prepended_with_dict(&self.beyond, &self.first).ok()?;
+        serde_json::from_slice(&text).ok()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::ownership::OwnershipStatus;
 
     fn status(party: &str) -> OwnershipStatus {
         let rows: Vec<_> = crate::controls::CATALOG
@@ -57,7 +70,7 @@ mod tests {
         for (party, at_least) in [("acme", 50), ("acme", 50), ("umbrella", 8)] {
             let status = status(party);
             let it = packer.pack(&status);
-            assert_eq!(it.status(), status);
+            assert_eq!(it.read().as_ref(), Some(&status));
             assert!(it.beyond.len() * at_least < bytes(&status), "{} of {}", it.beyond.len(), bytes(&status));
         }
     }
@@ -65,10 +78,10 @@ mod tests {
     #[test]
     fn a_first_that_is_like_no_other_costs_no_more_than_there_being_none() {
         let mut packer = Packer::default();
-        assert_eq!(packer.pack(&OwnershipStatus::default()).status(), OwnershipStatus::default());
+        assert_eq!(packer.pack(&OwnershipStatus::default()).read(), Some(OwnershipStatus::default()));
         let status = status("acme");
         let it = packer.pack(&status);
-        assert_eq!(it.status(), status);
+        assert_eq!(it.read().as_ref(), Some(&status));
         assert!(it.beyond.len() * 3 < serde_json::to_vec(&status).unwrap().len(), "{}", it.beyond.len());
     }
 
@@ -81,6 +94,6 @@ mod tests {
         let (mut packer, first, second): (_, OwnershipStatus, OwnershipStatus) = (Packer::default(), status('a'), status('b'));
         let all = [&first, &second, &OwnershipStatus::default()].map(|status| packer.pack(status));
         assert!(all[0].first.len() > 100_000, "longer than what the packer looks back");
-        assert_eq!(all.map(|one| one.status()), [first, second, OwnershipStatus::default()]);
+        assert_eq!(all.map(|one| one.read()), [Some(first), Some(second), Some(OwnershipStatus::default())]);
     }
 }

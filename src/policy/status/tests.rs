@@ -89,7 +89,7 @@ fn what_is_allowed_for_a_moment_launders_nothing_and_what_is_allowed_for_long_is
         let mut ownership = Ownership::new("default", serde_saphyr::from_str("{serviceModel: PaaS, parties: {customer: acme}}").unwrap());
         ownership.status = Some(second);
         let resolved = Matrix::resolve(&ownership);
-        assert_eq!(resolved.entries[resolved.find("pod-security-standard").unwrap()].forbidden_since, None);
+        assert_eq!(resolved.forbidden_since(resolved.find("pod-security-standard").unwrap()), None);
     }
 }
 
@@ -115,7 +115,7 @@ fn new_settings_forbid_anew_and_the_hands_that_a_control_passes_through_are_told
         let mut ownership = Ownership::new("default", serde_saphyr::from_str(spec).unwrap());
         ownership.status = Some(second.clone());
         let matrix = Matrix::resolve(&ownership);
-        ["pod-security-standard", "workload-named-owner"].map(|id| matrix.entries[matrix.find(id).unwrap()].forbidden_since)
+        ["pod-security-standard", "workload-named-owner"].map(|id| matrix.forbidden_since(matrix.find(id).unwrap()))
     };
     assert_eq!(read("{serviceModel: PaaS, policy: {podSecurity: {level: Restricted}}}"), [Some(t2), Some(t1)]);
     assert_eq!(read("{serviceModel: PaaS}"), [None, Some(t1)]);
