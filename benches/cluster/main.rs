@@ -8,6 +8,7 @@ mod common;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 
+mod beside;
 mod changes;
 mod check;
 mod estate;
