@@ -146,7 +146,8 @@ fn unreadable<K>(request: &Request<'_>, stored: Option<&K>) -> Option<Vec<Weaker
 
 fn named_by<'s>(parties: &'s Parties, controls: &'s [ControlEntry]) -> impl Iterator<Item = &'s String> {
     let roles = [&parties.provider, &parties.customer, &parties.mssp].into_iter().flatten().chain(&parties.third_parties);
-    roles.chain(controls.iter().flat_map(|e| e.accountable.iter().chain(&e.performed_by)))
+    let of_controls = controls.iter().flat_map(|e| e.accountable.iter().chain(&e.performed_by).chain(e.evidence.iter().filter_map(|e| e.by.as_ref())));
+    roles.chain(of_controls)
 }
 
 /// The parties that are named and not there. Where Parties cannot be read, or nobody keeps any, there is nothing to tell.
@@ -159,7 +160,7 @@ fn missing(book: &Book, parties: &Parties, controls: &[ControlEntry]) -> Vec<Str
 fn named_in(book: &Book, party: &str) -> Option<String> {
     let says = |parties: &Parties, controls: &[ControlEntry]| named_by(parties, controls).any(|named| named == party);
     let baseline = book.baselines.iter().find(|(_, b)| says(&b.spec.parties, &b.spec.controls)).map(|(name, _)| format!("Baseline {name}"));
-    let promises = |matrix: &Matrix| says(&matrix.parties, &[]) || matrix.entries.iter().any(|e| e.accountable.iter().chain(&e.performed_by).any(|named| named == party));
+    let promises = |matrix: &Matrix| says(&matrix.parties, &[]) || weaker::names(matrix, party);
     baseline.or_else(|| {
         let named = |promise: &Promise| match promise {
             Promise::Declared(matrix) | Promise::Broken { last_good: Some(matrix), .. } => promises(matrix),

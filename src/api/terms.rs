@@ -35,7 +35,7 @@ pub struct Parties {
 }
 
 /// Who owns one control in this namespace.
-#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ControlEntry {
     /// The control's id, such as pvc-storage-encrypted; `demarc explain` lists them.

@@ -9,9 +9,10 @@ use std::{
 use super::{
     cluster,
     mark::members,
-    matrix::{Entry, Matrix, Terms, party_of, row},
+    matrix::{Entry, Matrix, Terms, find_row, party_of, row},
     owners::Controllers,
     settings::spares_no_more,
+    waiver::MAX_DAYS,
 };
 use crate::{
     api::{
@@ -30,7 +31,10 @@ pub struct Floor {
     /// Those among them that no longer select the namespace, and have not released it.
     pub left: Vec<String>,
     controls: BTreeMap<String, ControlEntry>,
+    /// What some of several leave open that others say.
+    open: BTreeMap<String, Open>,
     service_model: Option<ServiceModel>,
+    model_open: bool,
     parties: Parties,
     undeclared: Undeclared,
     waiver_days: Option<u16>,
@@ -42,6 +46,17 @@ pub struct Floor {
     custom: Arc<BTreeMap<String, Arc<Custom>>>,
     /// What holds where nothing is declared. Resolved once: each Ownership over the floor is held against it.
     alone: OnceLock<Matrix>,
+}
+
+/// What a Baseline does not say of a control that another says something of. It means the catalog's own then, as where it is alone.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Open {
+    /// Neither by an entry of it nor by none: how it is met where nothing is declared, at most.
+    enforcement: Option<Enforcement>,
+    /// Nor whose it is there.
+    owner: bool,
+    /// There is an entry of it, without an owner.
+    owner_of_entry: bool,
 }
 
 /// Where an Ownership asks for less than the floor.
@@ -64,6 +79,19 @@ pub(super) const fn strictness(owner: OwnerClass) -> u8 {
         OwnerClass::SharedIndependent => 3,
         OwnerClass::SharedDependent => 4,
         OwnerClass::Customer => 5,
+    }
+}
+
+fn stricter(one: OwnerClass, other: OwnerClass) -> OwnerClass {
+    if strictness(one) < strictness(other) { other } else { one }
+}
+
+/// The mode of a namespace that declares nothing.
+const fn mode_of(undeclared: Undeclared) -> Mode {
+    match undeclared {
+        Undeclared::Audit => Mode::Audit,
+        Undeclared::Warn => Mode::Warn,
+        Undeclared::Deny => Mode::Enforce,
     }
 }
 
@@ -111,10 +139,32 @@ impl Floor {
         let mut all: Vec<&Baseline> = baselines.into_iter().collect();
         all.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
         let mut floor = (!all.is_empty()).then(|| Self { custom: custom.clone(), ..Self::default() })?;
-        for baseline in all {
+        for baseline in &all {
             floor.add(baseline);
         }
+        if all.len() > 1 {
+            floor.leave_open(&all);
+        }
         Some(floor)
+    }
+
+    /// Keeps what each leaves open of what the others say.
+    fn leave_open(&mut self, all: &[&Baseline]) {
+        self.model_open = all.iter().any(|b| b.spec.service_model.is_none());
+        for id in self.controls.keys() {
+            let mut open = Open::default();
+            for spec in all.iter().map(|b| &b.spec) {
+                let entry = spec.controls.iter().find(|e| e.control == *id);
+                if entry.is_none_or(|e| e.enforcement.is_none()) {
+                    open.enforcement = open.enforcement.max(Some(mode_of(spec.undeclared).ceiling()));
+                }
+                open.owner |= entry.is_none_or(|e| e.owner.is_none());
+                open.owner_of_entry |= entry.is_some_and(|e| e.owner.is_none());
+            }
+            if open != Open::default() {
+                self.open.insert(id.clone(), open);
+            }
+        }
     }
 
     fn add(&mut self, baseline: &Baseline) {
@@ -126,12 +176,16 @@ impl Floor {
             known.enforcement = known.enforcement.max(entry.enforcement);
             // Who it is does not make it stricter: the first that says so.
             known.accountable = known.accountable.take().or_else(|| entry.accountable.clone());
+            // Nor can it be told which params ask for more.
+            if known.params.is_empty() {
+                known.params.clone_from(&entry.params);
+            }
         }
         // Under IaaS most is the customer's, under SaaS least.
         self.service_model = [self.service_model, spec.service_model].into_iter().flatten().min();
         self.parties = filled(&self.parties, &spec.parties);
         self.undeclared = self.undeclared.max(spec.undeclared);
-        self.waiver_days = [self.waiver_days, spec.waivers.max_days].into_iter().flatten().min();
+        self.waiver_days = self.waiver_days.into_iter().chain([spec.waivers.max_days.unwrap_or(MAX_DAYS)]).min();
         self.critical.extend(spec.critical_namespaces.iter().cloned());
         for control in cluster::judged(baseline) {
             self.of_cluster.entry(control).or_default().push(baseline.metadata.name.clone().unwrap_or_default());
@@ -155,8 +209,10 @@ impl Floor {
     pub fn under(&self, ownership: &Ownership) -> Matrix {
         let mut ownership = ownership.clone();
         ownership.spec.parties = filled(&ownership.spec.parties, &self.parties);
+        let other_params = self.lay_params(&mut ownership.spec);
         let mut matrix = Matrix::resolve_with(&ownership, &self.custom);
         let terms = matrix.terms_mut();
+        terms.below = other_params;
         let spec = &ownership.spec;
         for (i, entry) in terms.entries.iter_mut().enumerate() {
             let control = row(&terms.custom, i);
@@ -167,7 +223,9 @@ impl Floor {
                 let by = self.baselines.join(", ");
                 terms.below.push(Below { path, what: format!("{}: {says}, and the floor is {asks} (baseline {})", control.id, shown(&by, 100)), assigned: false });
             };
-            let owner = floor.owner.unwrap_or_else(|| control.owner(self.service_model.unwrap_or(spec.service_model)));
+            let default = control.owner(self.model(spec.service_model));
+            let open = self.open.get(control.id).is_some_and(|open| open.owner_of_entry);
+            let owner = floor.owner.map_or(default, |owner| if open { stricter(owner, default) } else { owner });
             if owner.owed_by_customer() && !entry.owner.owed_by_customer() {
                 if let Some((i, owner_said)) = said.and_then(|(i, e)| Some((i, e.owner?))) {
                     below(format!("spec.controls[{i}].owner"), &format!("owner {owner_said}"), &format!("owner {owner}"));
@@ -203,6 +261,24 @@ impl Floor {
         matrix
     }
 
+    /// Gives the controls of users' own the params that the Baselines say. Which of two ask for more nobody knows, so others do not count.
+    fn lay_params(&self, spec: &mut OwnershipSpec) -> Vec<Below> {
+        let mut below = Vec::new();
+        for (id, floor) in self.controls.iter().filter(|(id, floor)| !floor.params.is_empty() && self.custom.contains_key(*id)) {
+            let Some(i) = spec.controls.iter().position(|e| e.control == *id) else {
+                spec.controls.push(ControlEntry { control: id.clone(), params: floor.params.clone(), ..ControlEntry::default() });
+                continue;
+            };
+            let said = &mut spec.controls[i].params;
+            if !said.is_empty() && *said != floor.params {
+                let what = format!("{id}: params of its own, and the floor is those of baseline {}", shown(&self.baselines.join(", "), 100));
+                below.push(Below { path: format!("spec.controls[{i}].params"), what, assigned: false });
+            }
+            said.clone_from(&floor.params);
+        }
+        below
+    }
+
     /// What is enforced less than where nothing is declared.
     fn assigned(&self, terms: &Terms) -> Option<Below> {
         let least = self.undeclared()?;
@@ -220,17 +296,32 @@ impl Floor {
     /// What is declared where nothing is.
     fn silent(&self) -> Ownership {
         let spec = OwnershipSpec {
-            service_model: self.service_model.unwrap_or_default(),
+            service_model: self.model(ServiceModel::default()),
             parties: self.parties.clone(),
-            controls: self.controls.values().cloned().collect(),
-            mode: match self.undeclared {
-                Undeclared::Audit => Mode::Audit,
-                Undeclared::Warn => Mode::Warn,
-                Undeclared::Deny => Mode::Enforce,
-            },
+            controls: self.controls.values().map(|entry| self.closed(entry)).collect(),
+            mode: mode_of(self.undeclared),
             ..OwnershipSpec::default()
         };
         Ownership::new("default", spec)
+    }
+
+    /// What they ask of a control together where nothing is declared.
+    fn closed(&self, entry: &ControlEntry) -> ControlEntry {
+        let mut entry = entry.clone();
+        if let Some((open, row)) = self.open.get(&entry.control).zip(find_row(&self.custom, &entry.control)) {
+            let [enforcement, _] = row.enforcement;
+            let own = open.enforcement.map(|ceiling| enforcement.min(ceiling));
+            entry.enforcement = entry.enforcement.map(|said| own.map_or(said, |own| said.max(own)));
+            if open.owner {
+                entry.owner = entry.owner.map(|said| stricter(said, row.owner(self.model(ServiceModel::default()))));
+            }
+        }
+        entry
+    }
+
+    /// The service model that they name, or the given one where they leave it open and it leaves more to the customer.
+    fn model(&self, given: ServiceModel) -> ServiceModel {
+        self.service_model.map_or(given, |named| if self.model_open { named.min(given) } else { named })
     }
 
     /// What holds where nothing is declared.
@@ -249,11 +340,6 @@ impl Floor {
     /// The same, where more is asked there than to be told of.
     pub(super) fn undeclared(&self) -> Option<Matrix> {
         (self.undeclared > Undeclared::Audit).then(|| self.alone())
-    }
-
-    /// Whether it says with which params a control of users' own is asked.
-    pub(super) fn says_params(&self, control: &str) -> bool {
-        self.controls.get(control).is_some_and(|entry| !entry.params.is_empty())
     }
 
     /// The least mode under which what is asked for is asked at all. Where the undeclared are denied, those who declare are enrolled as well: the

@@ -114,13 +114,19 @@ pub(super) fn row(custom: &[Asked], control: usize) -> Row<'_> {
             of_requester: matches!(c.check, Check::Requester(..)),
             owners: c.owners,
         },
-        None => {
-            let Custom { id, spec, .. } = &*custom[control - CATALOG.len()].control;
-            let owners = [spec.owners.iaas, spec.owners.paas, spec.owners.saas];
-            // What an expression puts into its message is not known here.
-            Row { id, severity: spec.severity, confidential: true, enforcement: [spec.enforcement, Enforcement::Deny], of_requester: false, owners }
-        }
+        None => custom_row(&custom[control - CATALOG.len()].control),
     }
+}
+
+fn custom_row(Custom { id, spec, .. }: &Custom) -> Row<'_> {
+    let owners = [spec.owners.iaas, spec.owners.paas, spec.owners.saas];
+    // What an expression puts into its message is not known here.
+    Row { id, severity: spec.severity, confidential: true, enforcement: [spec.enforcement, Enforcement::Deny], of_requester: false, owners }
+}
+
+/// The same by its id.
+pub(super) fn find_row<'c>(custom: &'c BTreeMap<String, Arc<Custom>>, id: &str) -> Option<Row<'c>> {
+    controls::find(id).map(|i| row(&[], i)).or_else(|| custom.get(id).map(|c| custom_row(c)))
 }
 
 /// What one namespace promises: its terms, and what is of no other.

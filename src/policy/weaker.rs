@@ -17,15 +17,16 @@ use crate::{
     api::{
         baseline::{Baseline, BaselineSpec, Controller},
         ownership::{ControlEntry, Ownership, OwnershipSpec, Parties},
-        party::PartySpec,
         waiver::Waiver,
     },
     controls::custom::Custom,
 };
 
 mod attested;
+mod party;
 
 pub use attested::NamesSomebody;
+pub use party::{names, party};
 
 type Customs = Arc<BTreeMap<String, Arc<Custom>>>;
 
@@ -143,9 +144,8 @@ fn entries(before: &Matrix, now: &Matrix, (old, new): (&OwnershipSpec, &Ownershi
         let id = &was.control.id;
         let entry = before.find(id).map(|i| &before.entries[i]);
         if was.params != is.params && entry.is_some_and(super::matrix::Entry::judged) {
-            // Which params ask for less nobody knows: those of a Baseline are the Baseline's.
-            let below = least.is_some_and(|least| least.floor.says_params(id) && !least.alone.custom.iter().any(|a| a.control.id == *id && a.params == is.params));
-            tell(place(new, id, "params"), "other params of".to_owned(), &entry.and_then(|e| e.accountable.clone()), below, id);
+            // Those of a Baseline hold in both.
+            tell(place(new, id, "params"), "other params of".to_owned(), &entry.and_then(|e| e.accountable.clone()), false, id);
         }
     }
     let weaker = |((path, what, party, below), ids): ((String, String, Option<String>, bool), Vec<&str>)| {
@@ -221,15 +221,16 @@ fn believes_more(was: &[Controller], is: &[Controller]) -> bool {
     is.pairs().any(|pair| !before.contains(&pair))
 }
 
-/// A new Baseline asks for more, but it may say who answers where nobody did, and whom to believe.
+/// A new Baseline asks for more, but it may say who answers where nobody did, what shows that something holds, what only one can say, and whom to believe.
 fn first(spec: &BaselineSpec, acts: NamesSomebody<'_>) -> Vec<Weaker> {
-    let mut found = attested::baseline(&[], &spec.controls, None, acts);
-    if spec.parties != Parties::default() || spec.controls.iter().any(|e| e.accountable.is_some()) {
-        found.push(one("spec.parties", "it says who answers where nobody does", None));
-    }
-    if !spec.controllers.is_empty() {
-        found.push(one("spec.controllers", BELIEVED, None));
-    }
+    let mut found = attested::baseline(&[], &spec.controls, Some(&None), acts);
+    let says = [
+        ("spec.parties", "it says who answers where nobody does", spec.parties != Parties::default() || spec.controls.iter().any(|e| e.accountable.is_some())),
+        ("spec.controls", "its params would hold instead of others", spec.controls.iter().any(|e| !e.params.is_empty())),
+        ("spec.waivers.maxDays", "waivers would last longer", spec.waivers.max_days.unwrap_or(MAX_DAYS) > MAX_DAYS),
+        ("spec.controllers", BELIEVED, !spec.controllers.is_empty()),
+    ];
+    found.extend(says.into_iter().filter(|(_, _, said)| *said).map(|(path, what, _)| one(path, what, None)));
     found
 }
 
@@ -249,14 +250,6 @@ pub fn waiver(old: Option<&Waiver>, new: &Waiver, matrix: Option<&Matrix>, names
         None => None,
     };
     Some(one("spec.approval", format!("lets {} be violated", spec.control), answers))
-}
-
-/// Whom a Party lets act for it that it did not before; `named` is whether something names it already, so that they could say something.
-pub fn party(name: &str, old: Option<&PartySpec>, new: &PartySpec, named: bool) -> Vec<Weaker> {
-    let known = old.map(|o| o.subjects.as_slice()).unwrap_or_default();
-    let more = new.subjects.iter().any(|s| !known.contains(s));
-    let told = more && (old.is_some() || named);
-    told.then(|| one("spec.subjects", "others would act for it", old.map(|_| name.to_owned()))).into_iter().collect()
 }
 
 #[cfg(test)]

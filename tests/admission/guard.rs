@@ -32,7 +32,7 @@ const STORED: &str = "
 ---
 {apiVersion: demarc.dev/v1alpha1, kind: Ownership, metadata: {name: default, namespace: quiet}, spec: {serviceModel: PaaS, parties: {customer: quiet}}}
 ---
-{apiVersion: demarc.dev/v1alpha1, kind: Ownership, metadata: {name: default, namespace: absent}, spec: {serviceModel: PaaS, parties: {customer: absent}}}
+{apiVersion: demarc.dev/v1alpha1, kind: Ownership, metadata: {name: default, namespace: absent}, spec: {serviceModel: PaaS, parties: {customer: absent}, reviews: {matrix: {by: tested}}}}
 ";
 
 fn review(operation: &str, (kind, namespace, name): (&str, &str, &str), user: &str, old: &str, new: &str) -> String {
@@ -66,6 +66,8 @@ const FLOOR: &str = "{namespaceSelector: {matchLabels: {tier: gold}}, undeclared
 const LOWER: &str = "{namespaceSelector: {matchLabels: {tier: gold}}, undeclared: Warn, parties: {customer: acme, mssp: shield}}";
 const ACME: (&str, &str, &str) = ("Party", "", "acme");
 const MEMBERS: &str = "{role: Customer, subjects: [{kind: User, name: alice}]}";
+const ASSURED: &str = "{role: Customer, subjects: [{kind: User, name: alice}], assurance: [{type: soc2, ref: r-1, validUntil: '2999-01-01T00:00:00Z'}]}";
+const ASSURED_ALONE: &str = "{role: Customer, assurance: [{type: soc2, ref: r-1, validUntil: '2999-01-01T00:00:00Z'}]}";
 const MORE: &str = "{role: Customer, subjects: [{kind: User, name: alice}, {kind: User, name: mallory}]}";
 
 const WAIVER: (&str, &str, &str) = ("Waiver", "shop", "w");
@@ -133,6 +135,17 @@ async fn what_weakens_is_for_those_who_answer_or_may_assign() {
         ("UPDATE", ACME, MORE, MEMBERS, "mallory", ""),
         ("CREATE", ("Party", "", "azure"), "", MORE, "mallory", "spec.subjects"),
         ("CREATE", ("Party", "", "unheard-of"), "", MORE, "mallory", ""),
+        // What others rely on is a party's own to say; where nobody acts for it the verb alone counts, and where nothing names it, nothing is asked.
+        ("UPDATE", ACME, MEMBERS, ASSURED, "mallory", "spec.assurance: attests its own security; a subject of party acme"),
+        ("UPDATE", ACME, MEMBERS, ASSURED, "alice", ""),
+        ("UPDATE", ACME, MEMBERS, ASSURED, "gitops", ""),
+        ("UPDATE", ACME, ASSURED, MEMBERS, "mallory", ""),
+        ("UPDATE", ACME, "{role: Customer}", ASSURED_ALONE, "alice", "spec.assurance: attests its own security; no party is named"),
+        ("UPDATE", ("Party", "", "free"), "{role: Customer}", ASSURED_ALONE, "mallory", ""),
+        ("CREATE", ("Party", "", "azure"), "", ASSURED_ALONE, "mallory", "spec.assurance"),
+        ("CREATE", ("Party", "", "azure"), "", "{role: Provider}", "mallory", ""),
+        ("CREATE", ("Party", "", "tested"), "", MEMBERS, "mallory", "spec.subjects"),
+        ("DELETE", ("Party", "", "tested"), MEMBERS, "", "mallory", "party tested is named in the Ownership of namespace absent"),
         ("DELETE", ACME, MEMBERS, "", "gitops", "party acme is named in Baseline gold; name another there first"),
         ("DELETE", ("Party", "", "azure"), MEMBERS, "", "gitops", "party azure is named in the Ownership of namespace shop"),
         ("DELETE", ("Party", "", "free"), MEMBERS, "", "mallory", ""),

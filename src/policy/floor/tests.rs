@@ -145,3 +145,61 @@ fn what_holds_alone_is_the_baselines_own_matrix_under_what_it_says_of_the_undecl
     }
     assert!(floor_of([]).is_none());
 }
+
+#[test]
+fn the_params_that_a_baseline_says_hold_whatever_an_ownership_says() {
+    let control = "{title: t, group: workload, severity: high, kinds: [Deployment], validations: [{expression: 'true', message: m}]}";
+    let custom = Arc::new([("ours".to_owned(), Arc::new(Custom::new("ours", serde_saphyr::from_str(control).unwrap())))].into());
+    let says = |least: &str| format!("controls: [{{control: mfa-enforced}}, {{control: ours, enforcement: Deny{least}}}]");
+    let (three, two) = (", params: {least: ['3']}", ", params: {least: ['2']}");
+    let (silent, gold, zinc) = (baseline("bronze", &says("")), baseline("gold", &says(three)), baseline("zinc", &says(two)));
+    for (baselines, said, least, below) in [
+        (vec![&gold], says(two), "3", true),
+        (vec![&gold], says(three), "3", false),
+        (vec![&gold], says(""), "3", false),
+        (vec![&gold], "mode: Enforce".to_owned(), "3", false),
+        (vec![&silent], says(two), "2", false),
+        // Of two Baselines the first by name that says any, in either order.
+        (vec![&gold, &zinc], says(""), "3", false),
+        (vec![&zinc, &gold], says(""), "3", false),
+        (vec![&gold, &silent], says(""), "3", false),
+    ] {
+        let floor = Floor::of(baselines, &custom).unwrap();
+        let matrix = floor.under(&ownership(&said));
+        assert_eq!(matrix.custom[0].params, serde_json::json!({"least": [least]}), "{said}");
+        let told: Vec<_> = matrix.below.iter().map(|b| (&*b.path, b.assigned)).collect();
+        assert_eq!(told, if below { vec![("spec.controls[1].params", false)] } else { vec![] }, "{said}");
+        assert_eq!((matrix.unknown_controls.len(), matrix.asks(crate::controls::CATALOG.len())), (0, Some(&*matrix.custom[0].asks)));
+    }
+    // What nobody knows is not made known by its params.
+    let unknown = Floor::of([&gold], &Arc::default()).unwrap().under(&ownership("mode: Enforce"));
+    assert_eq!(unknown.unknown_controls, [""; 0]);
+}
+
+#[test]
+fn a_baseline_more_asks_for_no_less_whatever_it_leaves_open() {
+    let pool: Vec<Baseline> = ["", "serviceModel: SaaS", "serviceModel: IaaS", "waivers: {maxDays: 365}"]
+        .iter()
+        .flat_map(|says| ["Audit", "Warn", "Deny"].map(|undeclared| format!("undeclared: {undeclared}{}{says}", if says.is_empty() { "" } else { ", " })))
+        .flat_map(|says| ["", "{}", "enforcement: 'Off'", "enforcement: Deny", "owner: Provider", "owner: NotApplicable, enforcement: Warn"].map(|of| (says.clone(), of)))
+        .enumerate()
+        .map(|(i, (says, of))| {
+            let controls = match of {
+                "" => String::new(),
+                "{}" => format!(", controls: [{{control: {ID}}}]"),
+                of => format!(", controls: [{{control: {ID}, {of}}}]"),
+            };
+            baseline(&format!("b{i}"), &format!("{says}{controls}"))
+        })
+        .collect();
+    let declared = [ownership("mode: Audit"), ownership("controls: [{control: encryption-declared, owner: Provider, enforcement: 'Off'}]")];
+    for (one, other) in pool.iter().flat_map(|one| pool.iter().map(move |other| (one, other))).filter(|(one, other)| one.metadata.name != other.metadata.name) {
+        let (alone, both) = (floor_of([one]).unwrap(), floor_of([one, other]).unwrap());
+        let said = || format!("{:?} and {:?}", one.spec, other.spec);
+        let held = |all: &Matrix, least: &Matrix| all.entries.iter().zip(&least.entries).all(|(all, least)| !below(all, least)) && all.waiver_days <= least.waiver_days;
+        assert!(held(&both.alone(), &alone.alone()), "undeclared: {}", said());
+        for ownership in &declared {
+            assert!(held(&both.under(ownership), &alone.under(ownership)), "{:?}: {}", ownership.spec, said());
+        }
+    }
+}

@@ -54,7 +54,7 @@ fn more_evidence<'e>(old: &'e [ControlEntry], new: &'e [ControlEntry]) -> impl I
 }
 
 /// Whether it is the same evidence, and ends no later.
-fn counts_as_long(was: &Evidence, is: &Evidence) -> bool {
+pub(super) fn counts_as_long(was: &Evidence, is: &Evidence) -> bool {
     let Evidence { kind, reference, by, valid_until } = is;
     let ends = |of: &Option<_>| of.as_ref().map(|t: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Time| t.0);
     let no_later = match (ends(&was.valid_until), ends(valid_until)) {
@@ -68,7 +68,7 @@ fn counts_as_long(was: &Evidence, is: &Evidence) -> bool {
 const ESCALATION: &str = "escalation-contact-declared";
 
 /// Each duty with its field and the control that reads it.
-const fn duties(reviews: &Reviews) -> [(&'static str, &'static str, Option<&Review>); 9] {
+pub(super) const fn duties(reviews: &Reviews) -> [(&'static str, &'static str, Option<&Review>); 9] {
     let Reviews { matrix, last_audit, risk_assessment, access_review, escalation_drill, penetration_test, restore_test, training, mfa } = reviews;
     [
         ("matrix", "responsibility-review-current", matrix.as_ref()),
