@@ -265,10 +265,18 @@ fn waiver_objections(waiver: &Waiver, stored: Option<&Waiver>, asked: Option<&As
     if stored.is_none() && spec.requested_by != asked.user {
         found.push(Objection::new("spec.requestedBy", format!("whoever creates a Waiver asks for it: write \"{}\"", shown(asked.user, 253))));
     }
+    // A minute for the clocks of two machines.
+    let minute = SignedDuration::from_mins(1);
+    let made = waiver.metadata.creation_timestamp.as_ref().map_or(asked.now, |t| t.0);
+    if let Some(approval) = spec.approval.as_ref().filter(|approval| stored.is_none_or(|s| s.spec.approval.as_ref() != Some(*approval))) {
+        // Whoever reads later who allowed it, and when, has nothing else to go by.
+        if approval.at.0.duration_since(asked.now) > minute || made.duration_since(approval.at.0) > minute {
+            let what = format!("an approval is given now: write \"{}\", or use demarc waiver approve", asked.now.strftime("%FT%TZ"));
+            found.push(Objection::new("spec.approval.at", what));
+        }
+    }
     if stored.is_none_or(|s| s.spec.expires != spec.expires) {
-        // A minute for the clocks of two machines.
-        let made = waiver.metadata.creation_timestamp.as_ref().map_or(asked.now, |t| t.0);
-        let latest = made.checked_add(SignedDuration::from_hours(24 * i64::from(asked.days)) + SignedDuration::from_mins(1)).unwrap_or(Timestamp::MAX);
+        let latest = made.checked_add(SignedDuration::from_hours(24 * i64::from(asked.days)) + minute).unwrap_or(Timestamp::MAX);
         if spec.expires.0 <= asked.now {
             found.push(Objection::new("spec.expires", "is in the past"));
         } else if spec.expires.0 > latest {

@@ -80,6 +80,7 @@ pub fn ownership(old: Option<&Ownership>, new: &Ownership, floor: Option<&Floor>
     if !stands {
         return found;
     }
+    found.extend(dismissed(&before, &now));
     found.extend(entries(&before, &now, (&spec, &new.spec), least.as_ref()));
     let customer = || before.parties.customer.clone().into_iter().chain(floor.and_then(Floor::customer).map(str::to_owned));
     found.extend(looser(&before.policy, &now.policy).into_iter().map(|path| one(path, "may ask for less than before", customer())));
@@ -113,6 +114,23 @@ fn accountables(before: &Matrix, now: &Matrix, new: &OwnershipSpec, declared: bo
         found.entry((path, was.accountable.clone())).or_default().push(id);
     }
     found.into_iter().map(|((path, party), ids)| one(path, format!("another would answer for {}", counted(&ids)), party)).collect()
+}
+
+/// The control that reads whose people work in a namespace.
+const TRAINING: &str = "security-training-current";
+
+/// A party that is named no more, and answered for nothing: whether its people are trained is asked of nobody then. Of those who answer another is told.
+fn dismissed(before: &Matrix, now: &Matrix) -> Option<Weaker> {
+    let named = |of: &Matrix| {
+        let Parties { provider, customer, mssp, third_parties } = of.parties.clone();
+        [provider, customer, mssp].into_iter().flatten().chain(third_parties).collect::<BTreeSet<_>>()
+    };
+    let stays = named(now);
+    let gone = named(before).into_iter().filter(|party| !stays.contains(party) && before.entries.iter().all(|e| e.accountable.as_ref() != Some(party)));
+    let gone: Vec<String> = gone.collect();
+    let gone: Vec<&str> = gone.iter().map(String::as_str).collect();
+    let answers = || before.find(TRAINING).and_then(|i| before.entries[i].accountable.clone());
+    (!gone.is_empty()).then(|| one("spec.parties", format!("nobody would name {} any more", counted(&gone)), answers()))
 }
 
 fn counted(ids: &[&str]) -> String {

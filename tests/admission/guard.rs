@@ -73,7 +73,10 @@ const MORE: &str = "{role: Customer, subjects: [{kind: User, name: alice}, {kind
 const WAIVER: (&str, &str, &str) = ("Waiver", "shop", "w");
 const ASKED: &str = "{control: pod-security-standard, target: {kind: Pod, name: web}, reason: a, requestedBy: jo, expires: '2999-01-01T00:00:00Z'}";
 const GIVEN: &str =
-    "{control: pod-security-standard, target: {kind: Pod, name: web}, reason: a, requestedBy: jo, expires: '2999-01-01T00:00:00Z', approval: {by: x, at: '2026-01-01T00:00:00Z'}}";
+    "{control: pod-security-standard, target: {kind: Pod, name: web}, reason: a, requestedBy: jo, expires: '2999-01-01T00:00:00Z', approval: {by: x, at: '2026-04-01T00:00:00Z'}}";
+const GIVEN_LATER: &str =
+    "{control: pod-security-standard, target: {kind: Pod, name: web}, reason: a, requestedBy: jo, expires: '2999-01-01T00:00:00Z', approval: {by: x, at: '2031-04-01T00:00:00Z'}}";
+const GIVEN_BEFORE: &str = "{control: pod-security-standard, target: {kind: Pod, name: web}, reason: a, requestedBy: jo, expires: '2999-01-01T00:00:00Z', approval: {by: x, at: '1999-04-01T00:00:00+14:00'}}";
 #[tokio::test]
 async fn what_weakens_is_for_those_who_answer_or_may_assign() {
     let mut edge = edge(&index(STORED));
@@ -154,6 +157,11 @@ async fn what_weakens_is_for_those_who_answer_or_may_assign() {
         ("UPDATE", WAIVER, ASKED, GIVEN, "alice", ""),
         ("UPDATE", WAIVER, ASKED, GIVEN, "sam/acme-admins", ""),
         ("UPDATE", WAIVER, ASKED, GIVEN, "gitops", ""),
+        ("UPDATE", WAIVER, ASKED, GIVEN_LATER, "alice", "spec.approval.at: an approval is given now: write \"2026-04-01T00:00:00Z\""),
+        ("UPDATE", WAIVER, ASKED, GIVEN_BEFORE, "alice", "spec.approval.at: an approval is given now"),
+        ("UPDATE", WAIVER, GIVEN, GIVEN_BEFORE, "alice", "spec.approval.at"),
+        // What was stored before this was asked stays.
+        ("UPDATE", WAIVER, GIVEN_BEFORE, GIVEN_BEFORE, "mallory", ""),
         ("UPDATE", WAIVER, GIVEN, GIVEN, "mallory", ""),
         ("UPDATE", WAIVER, GIVEN, ASKED, "mallory", ""),
         // Where nobody has said who acts for the party, the verb approve is for the API server to ask for.

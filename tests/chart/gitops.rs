@@ -201,7 +201,7 @@ fn argo_cd_and_the_controller_do_not_fight_over_the_chart_nor_over_declarations(
     eventually("the declarations", SOON, || world.argo.sync(&world.estate));
     world.says(&["\"True\"", "Proven"]);
     // A person approves what Git asks for.
-    let approval = json!({"spec": {"approval": {"by": "admin", "at": "2026-01-01T00:00:00Z"}}}).to_string();
+    let approval = json!({"spec": {"approval": {"by": "admin", "at": jiff::Timestamp::now()}}}).to_string();
     plane.kubectl(&["patch", "waiver", "web", "-n", "shop", "--type=merge", "-p", &approval], None).result().unwrap();
     plane.kubectl(&["wait", "waiver/web", "-n", "shop", "--for=jsonpath={.status.state}=Live", "--timeout=30s"], None).result().unwrap();
 

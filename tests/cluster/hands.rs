@@ -82,7 +82,7 @@ fn an_account_writes_all_and_people_approve_and_edit_as_who_they_are() {
 
     // A person approves under another name of a tool; of the two, the one who acts for the party that answers.
     let approve = |user: &str| -> Said {
-        let spec = json!({"approval": {"by": user, "at": "2026-01-01T00:00:00Z"}});
+        let spec = json!({"approval": {"by": user, "at": jiff::Timestamp::now()}});
         let args = ["apply", "--server-side", "--field-manager", "approver", "-f", "-"];
         world.plane.kubectl_as(user, &args, Some(&object("Waiver", "web", &spec).to_string()))
     };

@@ -152,7 +152,7 @@ fn what_an_operator_makes_for_what_stood_before_comes_back_and_nothing_else() {
         "control": "image-registry-allowed", "target": {"kind": "Deployment", "name": "lent"}, "reason": "a", "requestedBy": "admin", "expires": expires}});
     world.accepts("shop", &lent);
     world.plane.kubectl(&["create", "clusterrolebinding", "approves", "--clusterrole=cluster-admin", "--user=bob"], None).result().unwrap();
-    let approval = json!({"spec": {"approval": {"by": "bob", "at": "2026-01-01T00:00:00Z"}}}).to_string();
+    let approval = json!({"spec": {"approval": {"by": "bob", "at": jiff::Timestamp::now()}}}).to_string();
     eventually("bob approves", SOON, || world.plane.kubectl_as("bob", &["patch", "waiver", "lent", "-n", "shop", "--type=merge", "-p", &approval], None).result());
     let mut kept = workload("Deployment", "lent", &spec(BAD, false));
     eventually("it passes by the waiver", SOON, || world.plane.kubectl(&["create", "-n", "shop", "--dry-run=server", "-f", "-"], Some(&kept.to_string())).result());

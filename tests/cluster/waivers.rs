@@ -44,7 +44,7 @@ fn one_asks_another_approves_and_what_was_approved_passes_until_its_day() {
     world.plane.kubectl(&["apply", "-f", "-"], Some(RIGHTS)).result().unwrap();
     let apply = |user: &str, object: &Value| world.plane.kubectl_as(user, &["apply", "-f", "-"], Some(&object.to_string()));
     let patch = |user: &str, name: &str, patch: &Value| world.plane.kubectl_as(user, &["patch", "waiver", name, "-n", "shop", "--type=merge", "-p", &patch.to_string()], None);
-    let approval = |by: &str| json!({"spec": {"approval": {"by": by, "at": "2026-01-01T00:00:00Z"}}});
+    let approval = |by: &str| json!({"spec": {"approval": {"by": by, "at": jiff::Timestamp::now()}}});
     let state = |name: &str, wanted: &str| {
         eventually(&format!("{name} is {wanted}"), SOON, || match world.field("shop", &format!("waiver/{name}"), ".status.state") {
             now if now == wanted => Ok(()),
@@ -64,7 +64,7 @@ fn one_asks_another_approves_and_what_was_approved_passes_until_its_day() {
     other["spec"]["control"] = json!("pod-security");
     refused(&apply("alice", &other), "the nearest is pod-security-standard");
     let mut given = waiver("web", "alice", &in_days(30));
-    given["spec"]["approval"] = json!({"by": "bob", "at": "2026-01-01T00:00:00Z"});
+    given["spec"]["approval"] = json!({"by": "bob", "at": jiff::Timestamp::now()});
     refused(&apply("alice", &given), "leave spec.approval out");
     apply("alice", &waiver("web", "alice", &in_days(30))).result().unwrap();
     state("web", "Requested");
@@ -77,7 +77,7 @@ fn one_asks_another_approves_and_what_was_approved_passes_until_its_day() {
     eventually("bob's right", SOON, || patch("bob", "web", &approval("sam")).err.contains("writes their own name: bob").then_some(()).ok_or_else(|| "not yet".to_owned()));
     refused(&patch("alice", "web", &approval("alice")), "what they asked for themselves");
     refused(&patch("alice", "web", &approval("bob")), "writes their own name");
-    let both = json!({"spec": {"reason": "b", "approval": {"by": "bob", "at": "2026-01-01T00:00:00Z"}}});
+    let both = json!({"spec": {"reason": "b", "approval": {"by": "bob", "at": jiff::Timestamp::now()}}});
     refused(&patch("bob", "web", &both), "changed by whoever asked for it");
     refused(&patch("bob", "web", &json!({"spec": {"requestedBy": "sam"}})), "stays its requester");
     // Where the party that answers names who acts for it, one of them has to.
@@ -146,7 +146,7 @@ fn where_nothing_is_declared(world: &World) {
     asked["metadata"]["namespace"] = json!("bare");
     eventually("alice may ask", SOON, || world.plane.kubectl_as("alice", &["create", "-f", "-"], Some(&asked.to_string())).result());
     let approve = |user: &str| {
-        let approval = json!({"spec": {"approval": {"by": user, "at": "2026-01-01T00:00:00Z"}}}).to_string();
+        let approval = json!({"spec": {"approval": {"by": user, "at": jiff::Timestamp::now()}}}).to_string();
         world.plane.kubectl_as(user, &["patch", "waiver", "web", "-n", "bare", "--type=merge", "-p", &approval], None)
     };
     refused(&approve("bob"), "whoever holds the verb approve");

@@ -56,6 +56,19 @@ fn a_change_of_an_ownership_is_told_where_it_weakens() {
     let other =
         ownership(Some(&with("{serviceModel: PaaS, parties: {customer: acme}}")), &with("{serviceModel: PaaS, parties: {customer: mine}}"), None, &Arc::default(), &|_| false);
     assert_eq!(told(&other), ["spec.parties by acme"]);
+    let parties = |rest: &str| with(&format!("{{serviceModel: PaaS, parties: {{customer: acme, provider: azure{rest}}}}}"));
+    let both = ", mssp: shield, thirdParties: [scan, guard]";
+    for (old, new, said) in [
+        (both, both, &[][..]),
+        (both, ", thirdParties: [scan, guard]", &["spec.parties by acme"]),
+        // The first is who answers for what is a third party's, where anything is; the second is named alone.
+        (both, ", mssp: shield, thirdParties: [scan]", &["spec.parties by acme"]),
+        (both, ", mssp: guard, thirdParties: [scan, shield]", &[]),
+        ("", both, &[]),
+    ] {
+        assert_eq!(told(&ownership(Some(&parties(old)), &parties(new), None, &Arc::default(), &|_| false)), said, "{old} → {new}");
+    }
+    assert!(crate::controls::find(TRAINING).is_some());
     let named = ownership(Some(&with("{serviceModel: PaaS}")), &with("{serviceModel: PaaS, parties: {customer: mine}}"), None, &Arc::default(), &|_| false);
     assert_eq!(told(&named), ["spec.parties by "], "whoever is named where nobody was could weaken next");
 }
