@@ -227,8 +227,14 @@ fn throughput(criterion: &mut Criterion, runtime: &Runtime, server: &Server, (id
 /// Ours and the fixed reply, by the same server.
 fn serve_both() -> Server {
     serve(|| {
-        let edge =
-            Edge { shared: index().shared.clone(), trusted: Arc::new(Vec::new()), replica: "one".into(), assigns: demarc::admission::assign::nobody(), now: jiff::Timestamp::now };
+        let edge = Edge {
+            shared: index().shared.clone(),
+            trusted: Arc::new(Vec::new()),
+            replica: "one".into(),
+            assigns: demarc::admission::assign::nobody(),
+            traces: demarc::traces::Traces::default(),
+            now: jiff::Timestamp::now,
+        };
         server::routes(edge).merge(Router::new().route("/fixed", post(fixed).layer(axum::extract::DefaultBodyLimit::disable())))
     })
 }

@@ -5,7 +5,7 @@
 //! webhook:  bytes → envelope (uid first) → subject → book[namespace] → evaluate → ratchet → answer
 //! drift:    watch → subject → record → evaluate against book and facts → report → status plan → patch (lease holder)
 //! ```
-//! Imports run one way: api → model → controls → policy → admission ‖ controller → cli, run → main.
+//! Imports run one way: api → model → controls → policy → admission ‖ controller → cli, run → main; traces stand between model and the two.
 
 pub mod admission;
 pub mod api;
@@ -16,3 +16,4 @@ pub mod metrics;
 pub mod model;
 pub mod policy;
 pub mod run;
+pub mod traces;

@@ -18,6 +18,7 @@ use crate::{
         watch::Health,
     },
     policy::tally::BUCKETS,
+    traces::Traces,
 };
 
 /// Where it is read from.
@@ -30,6 +31,8 @@ pub struct Metrics {
     pub mandate: Mandate,
     /// The certificate that is served.
     pub pair: Arc<Pair>,
+    /// What became of spans.
+    pub traces: Traces,
 }
 
 impl fmt::Debug for Metrics {
@@ -95,6 +98,10 @@ impl Collector for Metrics {
         encoder
             .encode_descriptor("ownerships_deleted", "Ownerships that were deleted from namespaces that stay, as told while this replica led", None, MetricType::Counter)?
             .encode_counter::<NoLabelSet, _, u64>(&tally.departures(), None)?;
+        let mut family = encoder.encode_descriptor("spans", "Spans of traces by what became of them", None, MetricType::Counter)?;
+        for (outcome, spans) in self.traces.counts() {
+            family.encode_family(&[("outcome", outcome)])?.encode_counter::<NoLabelSet, _, u64>(&spans, None)?;
+        }
         let mut family = encoder.encode_descriptor("enforcement_fault", "1 with the reason, while what stands in the API server is not as it must be", None, MetricType::Gauge)?;
         if let Some(reason) = self.index.fault() {
             family.encode_family(&[("reason", reason)])?.encode_gauge(&1_i64)?;

@@ -14,12 +14,8 @@ pub fn is_probe(kind: Kind, request: &Request<'_>) -> bool {
 
 /// The refusal; it names the generation by which this replica would decide, if any.
 pub fn refuse(uid: &str, promise: Option<&Promise>) -> Answer {
-    let generation = match promise {
-        Some(Promise::Declared(matrix) | Promise::Broken { last_good: Some(matrix), .. }) => Some(matrix.generation),
-        Some(Promise::Broken { last_good: None, .. }) | None => None,
-    };
     let message = "a PodTemplate of this name is how Demarc proves that it is asked: it is always refused";
     let mut causes = vec![Cause::note(proof::CAUSE, message)];
-    causes.extend(generation.map(|generation| Cause::note(proof::GENERATION, &generation.to_string())));
+    causes.extend(promise.and_then(Promise::generation).map(|generation| Cause::note(proof::GENERATION, &generation.to_string())));
     Answer { causes, ..Answer::deny(uid, 403, format!("{}: {message}", proof::NAME)) }
 }

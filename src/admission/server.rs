@@ -36,9 +36,10 @@ use super::{answer::Answer, assign::Assigns, denial::Cause, guard::Appeal, revie
 use crate::{
     model::proof,
     policy::{
-        book::Shared,
+        book::{Promise, Shared},
         tally::{Answered, Route, Tally},
     },
+    traces::{Begun, Review as Span, Traces},
 };
 
 /// The API server takes objects of up to 3 MiB as JSON; a review carries the object and the old object, and an envelope below 1 MiB.
@@ -64,6 +65,8 @@ pub struct Edge {
     pub replica: Arc<str>,
     /// Who may weaken what they do not answer for.
     pub assigns: Assigns,
+    /// Where reviews are told, for whoever traces.
+    pub traces: Traces,
     /// The clock.
     pub now: fn() -> Timestamp,
 }
@@ -125,8 +128,11 @@ const NOT_READY: (StatusCode, &str) = (StatusCode::SERVICE_UNAVAILABLE, "not rea
 
 async fn workloads(State(door): State<Arc<Door>>, request: HttpRequest) -> Response {
     let Door { edge, bodies } = &*door;
-    let decide = |review: &review::Request<'_>| {
+    let decide = |review: &review::Request<'_>, span: Option<&mut Span>| {
         let book = edge.shared.book.load();
+        if let (Some(span), Some(generation)) = (span, book.promises.get(&*review.namespace).and_then(Promise::generation)) {
+            span.generation(generation);
+        }
         let mut answer = super::answer::decide(review, &book, &edge.shared.objects(), &edge.trusted, &edge.shared.tally, (edge.now)());
         if !answer.causes.is_empty() {
             answer.causes.push(Cause::note(proof::REPLICA, &edge.replica));
@@ -137,9 +143,11 @@ async fn workloads(State(door): State<Arc<Door>>, request: HttpRequest) -> Respo
         if !edge.shared.ready() {
             return Err(NOT_READY.into_response());
         }
+        let trace = edge.traces.begin(request.headers());
         let body = receive(request, bodies).await?;
         let began = Instant::now();
-        Ok(reply(&judge(&body.bytes, decide).map_err(|refused| *refused)?, (Route::Workloads, &edge.shared.tally), began))
+        let (answer, span) = judge(&body.bytes, trace.map(|trace| (trace, "/workloads")), decide).map_err(|refused| *refused)?;
+        Ok(reply(&answer, span, (Route::Workloads, &edge.shared.tally), began))
     };
     part(answered.await.unwrap_or_else(|refused| refused), &edge.shared)
 }
@@ -150,20 +158,21 @@ async fn declarations(State(door): State<Arc<Door>>, request: HttpRequest) -> Re
         if !edge.shared.ready() {
             return Err(NOT_READY.into_response());
         }
+        let trace = edge.traces.begin(request.headers());
         let body = receive(request, bodies).await?;
         let began = Instant::now();
         let mut appeal = None;
-        let decide = |review: &review::Request<'_>| {
+        let decide = |review: &review::Request<'_>, _: Option<&mut Span>| {
             let decision = super::declarations::decide(review, &edge.shared.book.load(), (edge.now)());
             appeal = decision.appeal;
             decision.answer
         };
-        let answer = judge(&body.bytes, decide).map_err(|refused| *refused)?;
+        let (answer, span) = judge(&body.bytes, trace.map(|trace| (trace, "/declarations")), decide).map_err(|refused| *refused)?;
         let answer = match appeal {
             Some(appeal) => heard(answer, appeal, &edge.assigns).await,
             None => answer,
         };
-        Ok(reply(&answer, (Route::Declarations, &edge.shared.tally), began))
+        Ok(reply(&answer, span, (Route::Declarations, &edge.shared.tally), began))
     };
     part(answered.await.unwrap_or_else(|refused| refused), &edge.shared)
 }
@@ -216,20 +225,38 @@ async fn promptly<T>(wanted: impl Future<Output = T>) -> Result<T, Elapsed> {
     tokio::time::timeout(PATIENCE, wanted).await
 }
 
-fn judge(body: &[u8], decide: impl FnOnce(&review::Request<'_>) -> Answer) -> Result<Answer, Box<Response>> {
+/// The answer, and its span where there is one: not of what is no review, which strangers send.
+fn judge(
+    body: &[u8],
+    trace: Option<(Begun<'_>, &'static str)>,
+    decide: impl FnOnce(&review::Request<'_>, Option<&mut Span>) -> Answer,
+) -> Result<(Answer, Option<Span>), Box<Response>> {
+    let span = || trace.and_then(|(begun, path)| begun.review(path));
     match review::parse(body) {
-        Ok(review) => Ok(std::panic::catch_unwind(AssertUnwindSafe(|| decide(&review))).unwrap_or_else(|_| {
-            tracing::error!("a check panicked; the request was refused");
-            Answer::deny(&review.uid, 400, "demarc failed on this object and refuses it; its log tells where")
-        })),
-        Err(review::Malformed::Named { uid, reason }) => Ok(Answer::deny(&uid, 400, crate::model::text::shown(&format!("malformed review: {reason}"), 300))),
+        Ok(review) => {
+            let mut span = span();
+            if let Some(span) = &mut span {
+                span.about(&review.namespace, &review.kind.kind, &review.operation);
+            }
+            let answer = std::panic::catch_unwind(AssertUnwindSafe(|| decide(&review, span.as_mut()))).unwrap_or_else(|_| {
+                tracing::error!("a check panicked; the request was refused");
+                Answer::deny(&review.uid, 400, "demarc failed on this object and refuses it; its log tells where")
+            });
+            Ok((answer, span))
+        }
+        Err(review::Malformed::Named { uid, reason }) => Ok((Answer::deny(&uid, 400, crate::model::text::shown(&format!("malformed review: {reason}"), 300)), span())),
         Err(error @ review::Malformed::Anonymous(_)) => Err(Box::new((StatusCode::BAD_REQUEST, crate::model::text::shown(&error.to_string(), 300)).into_response())),
     }
 }
 
-fn reply(answer: &Answer, (route, tally): (Route, &Tally), began: Instant) -> Response {
+fn reply(answer: &Answer, span: Option<Span>, (route, tally): (Route, &Tally), began: Instant) -> Response {
     let bytes = answer.to_json();
     tally.reviewed(route, answered(answer), began.elapsed());
+    if let Some(span) = span {
+        // Causes that are no violations have words of Demarc's own.
+        let violated = answer.causes.iter().map(|c| c.reason.as_str()).filter(|reason| ![proof::CAUSE, proof::REPLICA, proof::GENERATION].contains(reason));
+        span.answered(answered(answer).as_str(), answer.code, violated, answer.warnings.len());
+    }
     ([(header::CONTENT_TYPE, "application/json")], Body::from(bytes)).into_response()
 }
 

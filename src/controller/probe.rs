@@ -25,6 +25,7 @@ use crate::{
         enforcing::{Fault, Proof},
         tally::Tried,
     },
+    traces::Traces,
 };
 
 /// What an answer to the probe says.
@@ -271,6 +272,8 @@ pub struct Prober {
     pub client: Client,
     /// Whether this replica may write now.
     pub mandate: Mandate,
+    /// Where each try is told.
+    pub traces: Traces,
     /// Where the Lease is that holds the time of the last proof.
     pub leases: Api<Lease>,
     /// A round.
@@ -329,7 +332,11 @@ impl Prober {
                 ledger.hurry(Instant::now());
             }
             for (namespace, wanted) in ledger.due(Instant::now()) {
+                let begun = self.traces.start();
                 let outcome = ask(&self.client, &namespace, wanted).await;
+                if let Some(begun) = begun {
+                    begun.tried(&namespace, wanted, outcome.tried().as_str());
+                }
                 let now = Instant::now();
                 self.index.shared.tally.tried(outcome.tried(), jiff::Timestamp::now().as_second());
                 if ledger.heard(&namespace, &outcome, now) {

@@ -41,6 +41,7 @@ use crate::{
         objects::Room,
         status::{Observed, plan, plan_unreadable, whole_second},
     },
+    traces::{self, Traces},
 };
 
 const CALL: Duration = Duration::from_secs(10);
@@ -63,6 +64,8 @@ pub struct Reconciler {
     pub own_namespace: Option<String>,
     /// Stands in Events.
     pub replica: String,
+    /// Where it is told what was written.
+    pub traces: Traces,
 }
 
 /// When to look at a namespace again.
@@ -116,6 +119,16 @@ impl WriteError {
             Self::Api(kube::Error::Api(status)) => status.code == 409,
             Self::Api(_) | Self::Silent(_) => false,
         }
+    }
+}
+
+/// In a word: what the API server answers may name somebody.
+fn sort(error: &WriteError) -> &'static str {
+    match error {
+        WriteError::Unled => "unled",
+        WriteError::Silent(_) => "timeout",
+        WriteError::Api(_) if error.passing() => "conflict",
+        WriteError::Api(_) => "api",
     }
 }
 
@@ -206,7 +219,7 @@ impl Reconciler {
     /// Writes what is new about each, a few at a time.
     async fn namespaces(&self, due: BTreeSet<String>, teller: &Teller, drifting: &Mutex<BTreeSet<String>>) -> Vec<(String, Result<Next, WriteError>)> {
         let judge = |name: String| async move {
-            let next = self.namespace(&name, teller, drifting).await;
+            let next = self.traces.judged(&name, sort, Box::pin(self.namespace(&name, teller, drifting))).await;
             (name, next)
         };
         stream::iter(due).map(judge).buffer_unordered(WRITERS).collect().await
@@ -371,6 +384,7 @@ impl Reconciler {
         }
         let api: Api<KubeNamespace> = Api::all(self.client.clone());
         let patch = json!({"metadata": {"labels": labels}});
+        traces::wrote();
         tokio::time::timeout(self.patience(), api.patch_metadata(name, &PatchParams::default(), &Patch::Merge(&patch))).await??;
         tracing::info!(namespace = name, ?labels, "labelled");
         Ok(())
@@ -386,6 +400,7 @@ impl Reconciler {
             {"op": "add", "path": "/status", "value": status},
         ]);
         let patch: kube::api::Patch<()> = Patch::Json(serde_json::from_value(patch).map_err(kube::Error::SerdeError)?);
+        traces::wrote();
         // The answer may not parse as this version's type; that it was taken is enough.
         match tokio::time::timeout(self.patience(), api.patch_status(name, &PatchParams::default(), &patch)).await? {
             Ok(_) | Err(kube::Error::SerdeError(_)) => Ok(()),

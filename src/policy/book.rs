@@ -33,6 +33,16 @@ pub enum Promise {
     },
 }
 
+impl Promise {
+    /// The generation by which is decided, if by any.
+    pub fn generation(&self) -> Option<i64> {
+        match self {
+            Self::Declared(matrix) | Self::Broken { last_good: Some(matrix), .. } => Some(matrix.generation),
+            Self::Broken { last_good: None, .. } => None,
+        }
+    }
+}
+
 /// Everything that a decision reads, apart from the records of existing objects.
 #[derive(Clone, Debug)]
 pub struct Book {

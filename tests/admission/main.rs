@@ -33,7 +33,14 @@ fn now() -> jiff::Timestamp {
 
 fn edge(index: &Index) -> Edge {
     let trusted = ["replicaset", "statefulset", "job"].map(|c| format!("system:serviceaccount:kube-system:{c}-controller"));
-    Edge { shared: index.shared.clone(), trusted: Arc::new(trusted.to_vec()), replica: "one".into(), assigns: demarc::admission::assign::nobody(), now }
+    Edge {
+        shared: index.shared.clone(),
+        trusted: Arc::new(trusted.to_vec()),
+        replica: "one".into(),
+        assigns: demarc::admission::assign::nobody(),
+        traces: demarc::traces::Traces::default(),
+        now,
+    }
 }
 
 /// An index as the watches would have filled it from these documents.

@@ -19,4 +19,5 @@ mod names;
 mod pod;
 mod rights;
 mod shape;
+mod traces;
 mod values;

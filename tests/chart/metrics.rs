@@ -18,7 +18,7 @@ fn exported() -> BTreeMap<String, String> {
     let index = Arc::new(Index::default());
     index.shared.tally.reviewed(Route::Workloads, Answered::Denied, std::time::Duration::from_millis(1));
     let (_, mandate) = tokio::sync::watch::channel(None);
-    let text = page(Arc::new(Metrics { index, watches: Vec::new(), mandate, pair: Arc::new(Pair::none()) })).unwrap();
+    let text = page(Arc::new(Metrics { index, watches: Vec::new(), mandate, pair: Arc::new(Pair::none()), traces: demarc::traces::Traces::default() })).unwrap();
     let mut series = BTreeMap::new();
     for (name, kind) in text.lines().filter_map(|l| l.strip_prefix("# TYPE ")?.split_once(' ')) {
         let parts: &[&str] = match kind {

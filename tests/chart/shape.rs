@@ -164,7 +164,7 @@ fn the_oldest_and_the_newest_kubernetes_are_the_same_everywhere() {
 
 #[test]
 fn a_pod_is_given_the_time_to_leave() {
-    let needed = (run::LINGER + run::DRAIN).as_secs() + 1;
+    let needed = (run::LINGER + run::DRAIN + run::LAST_SPANS).as_secs() + 1;
     let objects = rendered(&[]);
     let grace = &find(&objects, "Deployment demarc")["spec"]["template"]["spec"]["terminationGracePeriodSeconds"];
     assert!(grace.as_u64().unwrap() > needed, "{grace} s, and leaving takes {needed} s");

@@ -232,6 +232,7 @@ fn no_admission_fails_while_leaf_and_authority_are_replaced_under_load() {
             replica: name.to_owned(),
             trusted_controller: Vec::new(),
             lifetimes: LIFETIMES,
+            traces: demarc::traces::Args::default(),
             incarnation: "1".to_owned(),
         };
         let client = runtime.block_on(client(&own));

@@ -30,6 +30,7 @@ mod operators;
 mod people;
 mod proof;
 mod reach;
+mod traces;
 mod unnamed;
 mod waivers;
 mod workloads;

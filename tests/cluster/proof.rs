@@ -6,14 +6,12 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::{
-    support::{ControlPlane, eventually},
+    support::eventually,
     world::{SOON, World, binary, spec, workload},
 };
 
 pub fn start() -> World {
-    let plane = ControlPlane::start();
-    let demarc = Some(plane.demarc_with(binary(), "one", &plane.kubeconfig(), &["--probe-every", "1"]));
-    World { demarc, plane }
+    World::started(&["--probe-every", "1"])
 }
 
 pub fn says(world: &World, namespace: &str, expected: &str) {

@@ -1,5 +1,5 @@
 //! Who stands in a Roster, or acts in these tests, is named in nothing that Demarc tells: looked for when each of the tests has ended, in whatever
-//! every replica logged, counted, wrote as an Event or into a status, and in every refusal and warning, but the one that the user got.
+//! every replica logged, counted, traced, wrote as an Event or into a status, and in every refusal and warning, but the one that the user got.
 
 use serde_json::Value;
 
@@ -26,6 +26,7 @@ fn people(world: &World) -> Vec<String> {
 fn named(world: &World, people: &[String]) -> Vec<String> {
     let mut texts = vec![("logs".to_owned(), world.plane.logs())];
     texts.extend(world.demarc.as_ref().map(|demarc| ("metrics".to_owned(), demarc.get("/metrics"))));
+    texts.extend(world.plane.receiver.iter().map(|receiver| ("traces".to_owned(), receiver.text())));
     let is_ours = |event: &&Value| event["reportingComponent"] == "demarc" || event["source"]["component"] == "demarc";
     texts.extend(list(world, "events").iter().filter(is_ours).map(|event| ("an Event".to_owned(), format!("{} {}", event["reason"], event["message"]))));
     for kind in ["ownerships", "baselines", "waivers"] {

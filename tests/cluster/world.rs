@@ -6,7 +6,10 @@ use std::{path::Path, time::Duration};
 use demarc::controls::CATALOG;
 use serde_json::{Value, json};
 
-use crate::support::{ControlPlane, Demarc, Said, eventually};
+use crate::support::{
+    ControlPlane, Demarc, Said, eventually,
+    receiver::{Mood, Receiver},
+};
 
 pub const SOON: Duration = Duration::from_secs(30);
 
@@ -28,8 +31,17 @@ pub fn binary() -> &'static Path {
 
 impl World {
     pub fn start() -> Self {
-        let plane = ControlPlane::start();
-        let demarc = Some(plane.demarc(binary(), "one"));
+        Self::started(&[])
+    }
+
+    /// With further arguments. What it traces is received, so that it can be searched for names of people.
+    pub fn started(further: &[&str]) -> Self {
+        Self::on(ControlPlane::start(), further)
+    }
+
+    pub fn on(mut plane: ControlPlane, further: &[&str]) -> Self {
+        plane.receiver = Some(Receiver::start(Mood::Well));
+        let demarc = Some(plane.demarc_with(binary(), "one", &plane.kubeconfig(), further));
         Self { demarc, plane }
     }
 

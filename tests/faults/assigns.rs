@@ -77,7 +77,7 @@ async fn review(assigns: Assigns) -> Value {
     index.take(Source::Declared(Declaration::Ownership), &Change::Applied(Box::new(serde_json::from_value(spec("Enforce")).unwrap())));
     index.settle();
     index.shared.set_ready(true);
-    let edge = Edge { shared: index.shared.clone(), trusted: Arc::default(), replica: "one".into(), assigns, now: jiff::Timestamp::now };
+    let edge = Edge { shared: index.shared.clone(), trusted: Arc::default(), replica: "one".into(), assigns, traces: demarc::traces::Traces::default(), now: jiff::Timestamp::now };
     let body = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {"uid": "u-1", "kind": {"group": "demarc.dev", "version": "v1alpha1", "kind": "Ownership"},
         "name": "default", "namespace": "shop", "operation": "UPDATE", "userInfo": {"username": "flux"}, "object": spec("Audit"), "oldObject": spec("Enforce")}});
     let request = Request::builder().method(Method::POST).uri("/declarations").header("content-type", "application/json").body(Body::from(body.to_string())).unwrap();

@@ -69,7 +69,14 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, mut stopped) = watch::channel(false);
-        let edge = Edge { shared: index.shared.clone(), trusted: Arc::default(), replica: "one".into(), assigns: demarc::admission::assign::nobody(), now };
+        let edge = Edge {
+            shared: index.shared.clone(),
+            trusted: Arc::default(),
+            replica: "one".into(),
+            assigns: demarc::admission::assign::nobody(),
+            traces: demarc::traces::Traces::default(),
+            now,
+        };
         let acceptor = TlsAcceptor::from(Arc::new(pair.server_config().unwrap()));
         let served = tokio::spawn(async move { serve(listener, acceptor, routes(edge), async move { drop(stopped.wait_for(|s| *s).await) }, drain).await });
         Self { address, connector: connector(&certificate), index, stop, served }

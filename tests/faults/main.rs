@@ -10,7 +10,10 @@ mod edge;
 mod leases;
 mod program;
 mod quiet;
+#[path = "../support/receiver.rs"]
+mod receiver;
 mod tide;
 mod tls;
+mod traces;
 mod watches;
 mod writes;

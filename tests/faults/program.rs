@@ -6,7 +6,7 @@ use std::{
     net::SocketAddr,
     path::Path,
     process::{Child, ChildStderr, Command, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use axum::{
@@ -20,7 +20,10 @@ use serde_json::{Value, json};
 use tokio::{io::AsyncWriteExt, net::TcpListener};
 use wait_timeout::ChildExt;
 
-use super::tls::{LONG, ask, connect, connector, read, request};
+use super::{
+    receiver::{Mood, Receiver},
+    tls::{LONG, ask, connect, connector, read, request},
+};
 
 fn demarc(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_demarc"));
@@ -47,6 +50,15 @@ fn kubeconfig(dir: &Path, server: &str) -> String {
     );
     std::fs::write(&path, text).unwrap();
     path.display().to_string()
+}
+
+/// The same, and an authority: for a system as in the image, where nobody is trusted by itself.
+fn kubeconfig_with_authority(dir: &Path, server: &str, authority: &[u8]) -> String {
+    let (path, file) = (kubeconfig(dir, server), dir.join("authority.crt"));
+    std::fs::write(&file, authority).unwrap();
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("cluster: {server", &format!("cluster: {{certificate-authority: '{}', server", file.display()))).unwrap();
+    path
 }
 
 const LOCAL: &[&str] = &["controller", "--local", "--webhook-address", "127.0.0.1:0", "--admin-address", "127.0.0.1:0"];
@@ -97,6 +109,10 @@ fn arguments_that_cannot_be_used_are_named() {
         (&["controller", "--local", "--webhook-address", "127.0.0.1:0", "--admin-address", &taken], "--admin-address", "choose one that is free"),
         (&["controller", "--webhook-address", "127.0.0.1:0", "--admin-address", "127.0.0.1:0", "--tls-dir", &empty], "--tls-dir", "tls.crt"),
         (&["controller", "--webhook-address", "127.0.0.1:0", "--admin-address", "127.0.0.1:0", "--tls-dir", &folder], "--tls-dir", "tls.key"),
+        (&["controller", "--local", "--otlp-endpoint", "collector:4318"], "--otlp-endpoint", "http://HOST:PORT"),
+        (&["controller", "--local", "--otlp-endpoint", "http://a:4318", "--traces-sampler", "some"], "--traces-sampler", "traceidratio"),
+        (&["controller", "--local", "--otlp-endpoint", "http://a:4318", "--traces-sampler", "traceidratio", "--traces-sampler-arg", "2"], "--traces-sampler-arg", "0 to 1"),
+        (&["controller", "--local", "--otlp-endpoint", "https://a:4318", "--otlp-certificate", &folder], "--otlp-certificate", "PEM"),
         (&["explain", "--nonsense"], "--nonsense", "unexpected"),
         (&["nonsense"], "nonsense", "unrecognized"),
     ] {
@@ -251,7 +267,8 @@ impl Running {
     /// Reads the log until it says this.
     fn until(&mut self, message: &str) -> Value {
         for line in self.log.by_ref() {
-            let line: Value = serde_json::from_str(&line.unwrap()).unwrap();
+            let line = line.unwrap();
+            let line: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
             if line["fields"]["message"].as_str().is_some_and(|m| m.starts_with(message)) {
                 return line["fields"].clone();
             }
@@ -261,6 +278,95 @@ impl Running {
 
     fn signal(&self, name: &str) {
         assert!(Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().unwrap().success());
+    }
+}
+
+#[test]
+fn a_receiver_whose_authority_nobody_knows_is_refused_in_one_sentence() {
+    let dir = tempfile::tempdir().unwrap();
+    let cluster = kubeconfig_with_authority(dir.path(), "http://127.0.0.1:1", &demarc::admission::tls::self_made(&["localhost"]).unwrap().0);
+    let mut command = demarc(&[LOCAL, &["--otlp-endpoint", "https://ann.example:4318/secret"]].concat());
+    let said = refusal(command.env("KUBECONFIG", cluster).env("SSL_CERT_FILE", "/nowhere").env("SSL_CERT_DIR", "/nowhere").env("DEMARC_LOG", "off"));
+    println!("{said}");
+    assert!(said.contains("--otlp-certificate") && !said.contains("secret") && said.lines().count() == 1 && said.len() < 300, "{said}");
+}
+
+/// Receivers of traces that are absent, wrong, or silent: reviews are answered, the log tells it once, a metric counts, and the end comes in time.
+// More threads than logs that are read, for that blocks.
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
+async fn traces_that_cannot_be_sent_cost_nothing_but_themselves() {
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let cluster = api_server().await;
+    // All at once: each takes its time to leave.
+    let tried = [None, Some(Mood::Says(500)), Some(Mood::Hangs), Some(Mood::Well)].map(|mood| {
+        tokio::spawn(async move {
+            let receiver = mood.map(Receiver::start);
+            let endpoint = receiver.as_ref().map_or_else(|| format!("http://{closed}"), Receiver::endpoint);
+            let dir = tempfile::tempdir().unwrap();
+            let (certificate, key) = demarc::admission::tls::self_made(&["localhost"]).unwrap();
+            std::fs::write(dir.path().join("tls.crt"), &certificate).unwrap();
+            std::fs::write(dir.path().join("tls.key"), key).unwrap();
+            let cluster = kubeconfig_with_authority(dir.path(), &format!("http://{cluster}"), &certificate);
+            let admin = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+            let args = ["controller", "--webhook-address", "127.0.0.1:0", "--admin-address", &admin, "--tls-dir", dir.path().to_str().unwrap()];
+            // By the variables that every cluster knows.
+            let mut command = demarc(&args);
+            command
+                .env("KUBECONFIG", cluster)
+                .env("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
+                .env("OTEL_BSP_SCHEDULE_DELAY", "100")
+                .env("OTEL_SERVICE_NAME", "guard")
+                .env("SSL_CERT_FILE", "/nowhere")
+                .env("SSL_CERT_DIR", "/nowhere");
+            let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+            let log = BufReader::new(child.stderr.take().unwrap()).lines();
+            let mut running = Running { child, log };
+            let webhook: SocketAddr = running.until("ready")["webhook"].as_str().unwrap().parse().unwrap();
+
+            let review = std::fs::read_to_string("tests/data/admission/a compliant deployment is admitted/request.json").unwrap();
+            let review = request("POST", "/workloads", "application/json", &review);
+            let mut kept = connect(&connector(&certificate), webhook).await.unwrap();
+            let counted = async |what: &str| {
+                let mut page = tokio::net::TcpStream::connect(&admin).await.unwrap();
+                page.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+                let page = read(&mut page).await.unwrap().body;
+                let line = page.lines().find_map(|l| l.strip_prefix(&format!("demarc_spans_total{{outcome=\"{what}\"}} ")).map(str::to_owned));
+                line.unwrap().parse::<u64>().unwrap()
+            };
+            // Until what cannot be sent is given up, for long after the first that was.
+            let what = if matches!(mood, Some(Mood::Well)) { "Sent" } else { "Lost" };
+            for _ in 0..300 {
+                let answer = ask(&mut kept, &review).await.unwrap();
+                assert_eq!(answer.review()["response"]["uid"], "u-1", "{mood:?}");
+                if counted(what).await >= 3 {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            assert!(counted(what).await >= 3, "{mood:?}");
+            // One that only goes out with the last.
+            ask(&mut kept, &review).await.unwrap();
+            let told = Instant::now();
+            running.signal("TERM");
+            let (code, rest) = tokio::task::spawn_blocking(move || {
+                let rest = running.log.by_ref().map_while(Result::ok).collect::<Vec<_>>();
+                (running.child.wait().unwrap().code(), rest)
+            })
+            .await
+            .unwrap();
+            assert_eq!(code, Some(0), "{mood:?}");
+            // As long as it serves on, and the last spans.
+            assert!(told.elapsed() < Duration::from_secs(15), "{mood:?}: {:?}", told.elapsed());
+            let losses = rest.iter().filter(|line| line.contains("traces are lost")).count();
+            println!("{mood:?}: {losses} told, left after {:?}", told.elapsed());
+            assert_eq!(losses, usize::from(what == "Lost"), "{rest:#?}");
+            receiver
+        })
+    });
+    for tried in tried {
+        let Some(receiver) = tried.await.unwrap() else { continue };
+        let spans = receiver.spans();
+        assert!(spans.is_empty() || receiver.text().contains("\"guard\"") && spans.len() > 3, "{}", receiver.text());
     }
 }
 

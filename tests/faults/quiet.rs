@@ -55,6 +55,7 @@ async fn while_a_review_is_decided_the_api_server_is_not_asked() {
             trusted: Arc::new(Vec::new()),
             replica: "one".into(),
             assigns: demarc::admission::assign::nobody(),
+            traces: demarc::traces::Traces::default(),
             now: || "2026-04-01T00:00:00Z".parse().unwrap(),
         });
         let body = std::fs::read_to_string(case.join("request.json")).unwrap();

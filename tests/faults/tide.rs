@@ -58,7 +58,7 @@ async fn declare(many: usize, apart: Duration, unled: Duration) -> Times {
     let (mandate_sender, mandate) = watch::channel(Some(until));
     let reconciled = index.clone();
     tokio::spawn(async move {
-        Reconciler { index: reconciled, client, mandate, own_namespace: None, replica: "demarc-1".to_owned() }.run().await;
+        Reconciler { index: reconciled, client, mandate, own_namespace: None, replica: "demarc-1".to_owned(), traces: demarc::traces::Traces::default() }.run().await;
     });
     let mut declared = Vec::new();
     for i in 0..many {

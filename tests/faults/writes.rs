@@ -60,7 +60,7 @@ fn reconcile(mut fate: impl FnMut(usize) -> Fate + Send + 'static) -> Calls {
     });
     let (mandate_sender, mandate) = watch::channel(Some(Instant::now() + Duration::from_secs(3600)));
     tokio::spawn(async move {
-        Reconciler { index, client, mandate, own_namespace: None, replica: "demarc-1".to_owned() }.run().await;
+        Reconciler { index, client, mandate, own_namespace: None, replica: "demarc-1".to_owned(), traces: demarc::traces::Traces::default() }.run().await;
         drop(mandate_sender);
     });
     calls

@@ -17,6 +17,10 @@ use std::{
 use serde_json::Value;
 use wait_timeout::ChildExt;
 
+pub mod receiver;
+
+use receiver::Receiver;
+
 /// A running control plane.
 pub struct ControlPlane {
     assets: PathBuf,
@@ -27,6 +31,8 @@ pub struct ControlPlane {
     api: Option<Child>,
     controllers: Option<Child>,
     told: Mutex<Vec<(String, String)>>,
+    /// Where every Demarc that is started sends its traces, if anywhere.
+    pub receiver: Option<Receiver>,
 }
 
 /// What a command said.
@@ -107,7 +113,8 @@ impl ControlPlane {
     pub fn start() -> Self {
         let assets = std::env::var("KUBEBUILDER_ASSETS").expect("KUBEBUILDER_ASSETS is not set: run `make test`, which builds the control plane and sets it");
         let dir = tempfile::tempdir().unwrap();
-        let mut plane = Self { assets: assets.into(), dir, port: free_port(), etcd_port: free_port(), etcd: None, api: None, controllers: None, told: Mutex::default() };
+        let mut plane =
+            Self { assets: assets.into(), dir, port: free_port(), etcd_port: free_port(), etcd: None, api: None, controllers: None, told: Mutex::default(), receiver: None };
         plane.write_files();
         let (client, peer) = (format!("http://127.0.0.1:{}", plane.etcd_port), format!("http://127.0.0.1:{}", free_port()));
         let args = [
@@ -160,7 +167,7 @@ impl ControlPlane {
     }
 
     fn start_api_server(&mut self) {
-        let args = [
+        let mut args = vec![
             format!("--etcd-servers=http://127.0.0.1:{}", self.etcd_port),
             format!("--secure-port={}", self.port),
             "--bind-address=127.0.0.1".to_owned(),
@@ -178,6 +185,9 @@ impl ControlPlane {
             format!("--audit-policy-file={}", self.path("audit.yaml")),
             format!("--audit-log-path={}", self.path("audit.log")),
         ];
+        if self.file("tracing.yaml").exists() {
+            args.push(format!("--tracing-config-file={}", self.path("tracing.yaml")));
+        }
         self.api = Some(spawn(&self.assets.join("kube-apiserver"), &args, &self.file("apiserver.log")));
         let users: String = USERS.iter().map(|(user, _)| format!("- {{name: {user}, user: {{token: {user}-token}}}}\n")).collect();
         let contexts: String = USERS.iter().map(|(user, _)| format!("- {{name: {user}, context: {{cluster: demarc, user: {user}}}}}\n")).collect();
@@ -201,6 +211,13 @@ impl ControlPlane {
             stop(&mut api, patience);
         }
         self.start_api_server();
+    }
+
+    /// An API server that traces every request, and sends it to nobody.
+    pub fn trace_api_server(&mut self) {
+        let tracing = "apiVersion: apiserver.config.k8s.io/v1\nkind: TracingConfiguration\nendpoint: 127.0.0.1:1\nsamplingRatePerMillion: 1000000\n";
+        std::fs::write(self.file("tracing.yaml"), tracing).unwrap();
+        self.restart_api_server(Duration::from_secs(10));
     }
 
     /// Ends kube-controller-manager: what is made stays as it was made, and no Pod is made of a Deployment.
@@ -338,6 +355,9 @@ impl ControlPlane {
         let mut command = Command::new(binary);
         command.arg("controller").args(mode).args(["--webhook-address", webhook, "--admin-address", &format!("127.0.0.1:{admin}"), "--replica", name]);
         command.env("KUBECONFIG", kubeconfig).env("DEMARC_LOG", "demarc=debug");
+        if let Some(receiver) = &self.receiver {
+            command.env("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint()).env("OTEL_BSP_SCHEDULE_DELAY", "200");
+        }
         let file = File::create(&log).unwrap();
         let child = command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file).spawn().unwrap();
         Demarc { child, log, admin }

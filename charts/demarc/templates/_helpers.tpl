@@ -93,6 +93,24 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- mulf (toString . | trimSuffix $unit | float64) (get $scales $unit) -}}
 {{- end -}}
 
+{{- /* Where traces go, if anywhere. What does not go together is told in one sentence. */ -}}
+{{- define "demarc.tracing" -}}
+{{- $tracing := .Values.tracing -}}
+{{- $https := hasPrefix "https://" $tracing.endpoint -}}
+{{- if and $https (not $tracing.caConfigMap) -}}
+{{- fail "tracing.endpoint is https:// and tracing.caConfigMap is empty: the image trusts nobody, so name a ConfigMap with the receiver's ca.crt" -}}
+{{- else if and $tracing.caConfigMap (not $https) -}}
+{{- fail "tracing.caConfigMap goes with a tracing.endpoint at https:// only" -}}
+{{- end -}}
+{{- $tracing.endpoint -}}
+{{- end -}}
+
+{{- /* The port of the receiver. */ -}}
+{{- define "demarc.tracingPort" -}}
+{{- $url := urlParse .Values.tracing.endpoint -}}
+{{- regexFind "[0-9]+$" (regexFind ":[0-9]+$" $url.host) | default (ternary "443" "80" (eq $url.scheme "https")) -}}
+{{- end -}}
+
 {{- /* What cannot work at all, beside the certificate. */ -}}
 {{- define "demarc.validate" -}}
 {{- if has .Release.Namespace (list "kube-system" "kube-public" "kube-node-lease") -}}

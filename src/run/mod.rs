@@ -2,16 +2,16 @@
 //!
 //! Start: watches and a certificate → ready → webhook answers. Stop: not ready → decide on, ending each connection with its answer → finish what is in flight → exit.
 
+mod questions;
+mod watches;
+
 use std::{future::Future, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
-use k8s_openapi::api::{authentication::v1::SelfSubjectReview, coordination::v1::Lease};
-use kube::{
-    Api, Client,
-    api::{DynamicObject, PostParams},
-    core::{ApiResource, GroupVersionKind},
-};
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::{Api, Client};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet, time::Instant};
+pub use watches::watched;
 
 use crate::{
     admission::{
@@ -19,33 +19,30 @@ use crate::{
         server::{self, Edge},
         tls::{self, Pair},
     },
-    api::Declaration,
     controller::{
         audit::{Expected, Reached},
         authority::Lifetimes,
         certificates::{self, Certificates, Keeper},
         ends::Lookout,
-        index::{Backing, Guard, Index, Kept, Source},
+        index::Index,
         install, lease, owners,
         probe::Prober,
         publish::Publisher,
         reconcile::Reconciler,
-        rival, start,
-        watch::{Health, follow},
+        start,
     },
-    controls::CATALOG,
     metrics::{self, Metrics},
-    model::{
-        estate::{NOT_SERVED, Version},
-        subject::Kind,
-        text::shown,
-    },
+    traces::{self, Traces},
 };
+use questions::{alone, ask_version, established, new_enough, whoami};
+use watches::{ages, deciding, keep_ready, start_watches};
 
 /// How long a terminating replica goes on serving after it says that it is not ready: endpoints take some seconds to leave the Service.
 pub const LINGER: Duration = Duration::from_secs(10);
 /// The longest that requests in flight may take after that: the API server waits 5 s for each.
 pub const DRAIN: Duration = Duration::from_secs(6);
+/// The longest that the last spans may take, after everybody has been answered.
+pub const LAST_SPANS: Duration = Duration::from_secs(2);
 
 /// What `demarc controller` is told.
 #[derive(Clone, Debug, clap::Args)]
@@ -83,6 +80,9 @@ pub struct Args {
     /// How often enforcement is proven by a dry run that must be refused, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u16).range(1..=3600))]
     pub probe_every: u16,
+    /// Whether spans are sent, and where.
+    #[command(flatten)]
+    pub traces: traces::Args,
     /// Tells this process from another of the same name, in the Lease: two that took each other for themselves would both write.
     #[arg(skip)]
     pub incarnation: String,
@@ -114,6 +114,7 @@ const TRUSTED: &[&str] = &[
 /// When the cluster cannot be reached at the start, an address is taken, or a part ends early.
 pub async fn controller(args: Args, client: Client, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
     let address = webhook_address(&args)?;
+    let traces = Traces::new(&args.traces, &args.replica)?;
     let webhook = TcpListener::bind(address).await.with_context(|| format!("--webhook-address {address}: choose one that is free"))?;
     let admin = TcpListener::bind(args.admin_address).await.with_context(|| format!("--admin-address {}: choose one that is free", args.admin_address))?;
     let (pair, ca) = match (&args.tls_dir, &args.tls_secret) {
@@ -153,15 +154,21 @@ pub async fn controller(args: Args, client: Client, shutdown: impl Future<Output
     let (mandate_sender, mandate) = watch::channel(None);
     let (stop_admin, stopped) = watch::channel(false);
     let shared = index.shared.clone();
-    let metrics = Arc::new(Metrics { index: index.clone(), watches: ages(&healths), mandate: mandate.clone(), pair: pair.clone() });
+    let metrics = Arc::new(Metrics { index: index.clone(), watches: ages(&healths), mandate: mandate.clone(), pair: pair.clone(), traces: traces.clone() });
     let page: server::Page = Arc::new(move || metrics::page(metrics.clone()).ok());
     tasks.spawn(async move { ("admin port", server::serve_admin(admin, shared, page, until(stopped)).await.map_err(Into::into)) });
     let certificates = start_certificate(&args, &client, &pair, &mandate, &mut tasks);
     start_lookout(&args, &client, &index, &mandate, &pair, &mut tasks);
 
     let trusted = TRUSTED.iter().map(|t| (*t).to_owned()).chain(args.trusted_controller.clone()).collect();
-    let edge =
-        Edge { shared: index.shared.clone(), trusted: Arc::new(trusted), replica: args.replica.as_str().into(), assigns: assign::by(client.clone()), now: jiff::Timestamp::now };
+    let edge = Edge {
+        shared: index.shared.clone(),
+        trusted: Arc::new(trusted),
+        replica: args.replica.as_str().into(),
+        assigns: assign::by(client.clone()),
+        traces: traces.clone(),
+        now: jiff::Timestamp::now,
+    };
     let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(pair.clone().server_config()?));
     let (stop_webhook, stopped) = watch::channel(false);
     tasks.spawn(async move { ("webhook", server::serve(webhook, acceptor, server::routes(edge), until(stopped), DRAIN).await.map_err(Into::into)) });
@@ -192,17 +199,23 @@ pub async fn controller(args: Args, client: Client, shutdown: impl Future<Output
     tracing::info!(webhook = %address, admin = %args.admin_address, user = me, "ready");
     index.mark_all();
 
-    start_writers(&args, &client, &index, (&mandate, leases, replica), &mut tasks);
+    start_writers(&args, &client, &index, &traces, (&mandate, leases, replica), &mut tasks);
 
     tokio::select! {
         () = &mut shutdown => {}
         ended = tasks.join_next() => return early(ended),
     }
+    leave(&args, &index, &mut tasks, (&stop_webhook, &stop_admin), &traces).await;
+    Ok(())
+}
+
+/// Not ready, then decides on until nobody asks any more, finishes what is in flight, and sends the last spans.
+async fn leave(args: &Args, index: &Index, tasks: &mut Tasks, (webhook, admin): (&watch::Sender<bool>, &watch::Sender<bool>), traces: &Traces) {
     index.shared.leave();
     tracing::info!("leaving: not ready, serving on until the API server has stopped asking");
     // A webhook that is called by URL has no endpoint to leave.
     tokio::time::sleep(if args.local { Duration::from_millis(300) } else { LINGER }).await;
-    stop_webhook.send_replace(true);
+    webhook.send_replace(true);
     let served = async {
         while let Some(ended) = tasks.join_next().await {
             if matches!(&ended, Ok(("webhook", _))) {
@@ -211,7 +224,8 @@ pub async fn controller(args: Args, client: Client, shutdown: impl Future<Output
         }
     };
     let _ = tokio::time::timeout(DRAIN + Duration::from_secs(1), served).await;
-    stop_admin.send_replace(true);
+    traces.end(LAST_SPANS).await;
+    admin.send_replace(true);
     if args.local {
         let configuration = install::CONFIGURATION;
         tracing::warn!(
@@ -219,15 +233,6 @@ pub async fn controller(args: Args, client: Client, shutdown: impl Future<Output
         );
     }
     tracing::info!("left: nothing is in flight");
-    Ok(())
-}
-
-/// With `--local` nobody else is registered who answers.
-async fn alone(client: &Client) -> anyhow::Result<()> {
-    if let Some(other) = rival::serving(client, install::CONFIGURATION).await.context("cannot read what is registered in the cluster")? {
-        bail!("another demarc controller --local serves this cluster at {}: stop that one first, or set KUBECONFIG to another cluster", shown(&other, 100));
-    }
-    Ok(())
 }
 
 /// With `--local` the API server calls the very address that is listened on, by a certificate for loopback.
@@ -293,20 +298,20 @@ fn start_lookout(args: &Args, client: &Client, index: &Arc<Index>, mandate: &lea
 }
 
 /// What the lease holder does. Every replica runs it, and leadership gates the writes.
-fn start_writers(args: &Args, client: &Client, index: &Arc<Index>, (mandate, leases, replica): (&lease::Mandate, Api<Lease>, String), tasks: &mut Tasks) {
+fn start_writers(args: &Args, client: &Client, index: &Arc<Index>, traces: &Traces, (mandate, leases, replica): (&lease::Mandate, Api<Lease>, String), tasks: &mut Tasks) {
     let publisher = Publisher { index: index.clone(), client: client.clone(), mandate: mandate.clone() };
     tasks.spawn(async move {
         publisher.run().await;
         ("catalog", Ok(()))
     });
     let every = Duration::from_secs(u64::from(args.probe_every));
-    let prober = Prober { index: index.clone(), client: client.clone(), mandate: mandate.clone(), leases, every };
+    let prober = Prober { index: index.clone(), client: client.clone(), mandate: mandate.clone(), traces: traces.clone(), leases, every };
     tasks.spawn(async move {
         prober.run().await;
         ("probe", Ok(()))
     });
     let own_namespace = (!args.local).then(|| args.namespace.clone());
-    let reconciler = Reconciler { index: index.clone(), client: client.clone(), mandate: mandate.clone(), own_namespace, replica };
+    let reconciler = Reconciler { index: index.clone(), client: client.clone(), mandate: mandate.clone(), traces: traces.clone(), own_namespace, replica };
     tasks.spawn(async move {
         reconciler.run().await;
         ("reconciler", Ok(()))
@@ -329,23 +334,6 @@ async fn lead(
     ("lease", Ok(()))
 }
 
-/// Says ten times a second whether every store that decides is full and fresh and there is a certificate, and which facts cannot be read.
-async fn keep_ready(index: &Index, healths: &[(Source, Arc<Health>)], pair: &Pair, ready: &watch::Sender<bool>) {
-    loop {
-        // Without a fact the verdicts that need it are Unknown; without the rest nothing may be decided.
-        let trouble = |source: Source, h: &Health| h.trouble().or_else(|| (h.absent() && matches!(source, Source::Estate(_))).then_some(NOT_SERVED));
-        let unreadable: Vec<(Source, &'static str)> =
-            healths.iter().filter(|(source, _)| source.is_fact()).filter_map(|(source, h)| Some((*source, trouble(*source, h)?))).collect();
-        let fresh = pair.present() && healths.iter().all(|(source, h)| h.fresh() || unreadable.iter().any(|(of, _)| of == source));
-        index.set_unreadable(unreadable);
-        // Full is what the watches have said, and so must be the book.
-        index.settle();
-        index.shared.set_ready(fresh);
-        ready.send_if_modified(|was| std::mem::replace(was, fresh) != fresh);
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-}
-
 fn early(ended: Option<Result<(&'static str, anyhow::Result<()>), tokio::task::JoinError>>) -> anyhow::Result<()> {
     match ended {
         Some(Ok((part, Err(error)))) => Err(error.context(format!("{part} failed"))),
@@ -357,124 +345,6 @@ fn early(ended: Option<Result<(&'static str, anyhow::Result<()>), tokio::task::J
 
 async fn until(mut stopped: watch::Receiver<bool>) {
     let _ = stopped.wait_for(|s| *s).await;
-}
-
-async fn whoami(client: &Client) -> anyhow::Result<String> {
-    let api: Api<SelfSubjectReview> = Api::all(client.clone());
-    let (params, question) = (PostParams::default(), SelfSubjectReview::default());
-    let review = match tokio::time::timeout(Duration::from_secs(10), api.create(&params, &question)).await {
-        Err(_) => bail!("the API server gives no answer within 10 s: check KUBECONFIG and the network"),
-        Ok(Err(kube::Error::Api(status))) => bail!("the API server answers {} {}: check the credentials in KUBECONFIG", status.code, shown(&status.message, 200)),
-        // The innermost cause: those around it say the same in the words of the libraries.
-        Ok(Err(error)) => bail!("the API server cannot be reached, {}: check KUBECONFIG and the network", anyhow::Error::new(error).root_cause()),
-        Ok(Ok(review)) => review,
-    };
-    review.status.and_then(|s| s.user_info).and_then(|u| u.username).context("the API server does not say who we are")
-}
-
-async fn new_enough(client: &Client) -> anyhow::Result<()> {
-    match version(client).await.and_then(|(text, version)| start::too_old(&shown(&text, 40), version.minor)) {
-        Some(reason) => bail!("{reason}: upgrade the cluster"),
-        None => Ok(()),
-    }
-}
-
-async fn version(client: &Client) -> Option<(String, Version)> {
-    let info = tokio::time::timeout(Duration::from_secs(10), client.apiserver_version()).await.ok()?.ok()?;
-    Some((info.git_version, Version::parse(&format!("{}.{}", info.major, info.minor))?))
-}
-
-/// The version of the API server, which nodes are held against, asked for now and then: an upgrade takes longer than that.
-async fn ask_version(client: Client, index: Arc<Index>) -> (&'static str, anyhow::Result<()>) {
-    loop {
-        let version = version(&client).await.map(|(_, version)| version);
-        index.serve(version);
-        tokio::time::sleep(Duration::from_secs(if version.is_some() { 600 } else { 60 })).await;
-    }
-}
-
-async fn established(client: &Client) -> anyhow::Result<()> {
-    for declaration in Declaration::ALL {
-        let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(crate::api::GROUP, "v1alpha1", declaration.kind()), declaration.plural());
-        let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
-        let mut last = "no answer within 5 s".to_owned();
-        let mut listed = false;
-        for _ in 0..100 {
-            match tokio::time::timeout(Duration::from_secs(5), api.list(&kube::api::ListParams::default().limit(1))).await {
-                Ok(Ok(_)) => listed = true,
-                Ok(Err(error)) => last = error.to_string(),
-                Err(_) => {}
-            }
-            if listed {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        // A missing right looks the same from here: the API server's own words tell which it is.
-        if !listed {
-            bail!("{} cannot be listed after 10 s: {last}", declaration.plural());
-        }
-    }
-    Ok(())
-}
-
-/// What is watched, each with its resource: the rights to read follow from this. All but the facts decide: a child whose parent has no record
-/// would be refused for ever.
-pub fn watched() -> Vec<(Source, ApiResource)> {
-    let resource = |group: &str, version: &str, kind: &str, plural: &str| ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural);
-    let admission = "admissionregistration.k8s.io";
-    let declared = Declaration::ALL.iter().map(|d| (Source::Declared(*d), resource(crate::api::GROUP, "v1alpha1", d.kind(), d.plural())));
-    let mut watched: Vec<_> = declared.collect();
-    watched.extend([
-        (Source::Namespaces, resource("", "v1", "Namespace", "namespaces")),
-        (Source::StorageClasses, resource("storage.k8s.io", "v1", "StorageClass", "storageclasses")),
-        (Source::Volumes, resource("", "v1", "PersistentVolume", "persistentvolumes")),
-        (Source::Backing(Backing::ValidatingWebhooks), resource(admission, "v1", "ValidatingWebhookConfiguration", "validatingwebhookconfigurations")),
-        (Source::Backing(Backing::MutatingWebhooks), resource(admission, "v1", "MutatingWebhookConfiguration", "mutatingwebhookconfigurations")),
-        (Source::Backing(Backing::ApiServices), resource("apiregistration.k8s.io", "v1", "APIService", "apiservices")),
-        (Source::Guards(Guard::Policies), resource(admission, "v1", "ValidatingAdmissionPolicy", "validatingadmissionpolicies")),
-        (Source::Guards(Guard::Bindings), resource(admission, "v1", "ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings")),
-        (Source::Backing(Backing::ClusterRoleBindings), resource("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", "clusterrolebindings")),
-    ]);
-    // ClusterRoleBindings are watched already, for what depends on them.
-    let judged = Kind::ALL.iter().filter(|k| **k != Kind::ClusterRoleBinding).filter(|k| k.informs() || CATALOG.iter().any(|c| c.kinds.contains(k)));
-    watched.extend(Kept::WATCHED.iter().map(|kept| {
-        let [group, version, kind, plural] = kept.resource();
-        (Source::Estate(*kept), resource(group, version, kind, plural))
-    }));
-    watched.extend(judged.map(|kind| (Source::Subjects(*kind), resource(kind.group(), kind.version(), kind.name(), kind.plural()))));
-    watched
-}
-
-/// Starts one watch a kind.
-fn start_watches(client: &Client, index: &Arc<Index>, tasks: &mut Tasks) -> Vec<(Source, Arc<Health>)> {
-    watched()
-        .into_iter()
-        .map(|(source, resource)| {
-            let health = Arc::new(if source.optional() { Health::optional() } else { Health::default() });
-            if let Source::Subjects(kind) = source {
-                index.heed(kind, health.clone());
-            }
-            let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
-            let (index, watched) = (index.clone(), health.clone());
-            tasks.spawn(async move {
-                follow(api, &resource.plural, watched, move |change| index.take(source, &change)).await;
-                ("watch", Ok(()))
-            });
-            (source, health)
-        })
-        .collect()
-}
-
-/// Each watch by its resource, for whoever asks how old what it says is.
-fn ages(healths: &[(Source, Arc<Health>)]) -> Vec<(String, Arc<Health>)> {
-    let name = |r: &ApiResource| if r.group.is_empty() { r.plural.clone() } else { format!("{}.{}", r.plural, r.group) };
-    watched().iter().zip(healths).map(|((_, resource), (_, health))| (name(resource), health.clone())).collect()
-}
-
-/// Those without which nothing may be decided.
-fn deciding(healths: &[(Source, Arc<Health>)]) -> Vec<(String, Arc<Health>)> {
-    ages(healths).into_iter().zip(healths).filter(|(_, (source, _))| !source.is_fact()).map(|(named, _)| named).collect()
 }
 
 fn base64(bytes: &[u8]) -> String {
