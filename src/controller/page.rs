@@ -11,26 +11,38 @@ use kube::{
 };
 use serde::{
     Deserialize, Deserializer,
-    de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor},
+    de::{DeserializeSeed, Error as _, IgnoredAny, IntoDeserializer, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
 };
 use serde_json::{Map, Value};
 
-/// Asks for a page, and tells each object of it; of metadata alone where nothing else is wanted.
-pub(super) async fn page(api: &Api<DynamicObject>, metadata: bool, params: &ListParams, sink: &mut (impl FnMut(DynamicObject) + Send)) -> Result<ListMeta, kube::Error> {
-    let request = Request::new(api.resource_url());
-    let request = if metadata { request.list_metadata(params) } else { request.list(params) }.map_err(kube::Error::BuildRequest)?;
-    let text = api.clone().into_client().request_text(request).await?;
-    read(&text, sink).map_err(kube::Error::SerdeError)
+/// What is wanted of each object.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Want {
+    /// All but who wrote what: nobody reads that, and it may be half of an object.
+    #[default]
+    Object,
+    /// That as well.
+    Origins,
+    /// Its metadata alone.
+    Metadata,
 }
 
-fn read(text: &str, sink: &mut impl FnMut(DynamicObject)) -> Result<ListMeta, serde_json::Error> {
+/// Asks for a page, and tells each object of it.
+pub(super) async fn page(api: &Api<DynamicObject>, want: Want, params: &ListParams, sink: &mut (impl FnMut(DynamicObject) + Send)) -> Result<ListMeta, kube::Error> {
+    let request = Request::new(api.resource_url());
+    let request = if want == Want::Metadata { request.list_metadata(params) } else { request.list(params) }.map_err(kube::Error::BuildRequest)?;
+    let text = api.clone().into_client().request_text(request).await?;
+    if want == Want::Origins { read::<true>(&text, sink) } else { read::<false>(&text, sink) }.map_err(kube::Error::SerdeError)
+}
+
+fn read<const ORIGINS: bool>(text: &str, sink: &mut impl FnMut(DynamicObject)) -> Result<ListMeta, serde_json::Error> {
     let mut from = serde_json::Deserializer::from_str(text);
-    let meta = from.deserialize_map(List(sink))?;
+    let meta = from.deserialize_map(List::<_, ORIGINS>(sink))?;
     from.end()?;
     Ok(meta)
 }
 
-struct List<'s, S>(&'s mut S);
+struct List<'s, S, const ORIGINS: bool>(&'s mut S);
 
 #[derive(Deserialize)]
 #[serde(field_identifier, rename_all = "camelCase")]
@@ -41,7 +53,7 @@ enum Field {
     Other,
 }
 
-impl<'de, S: FnMut(DynamicObject)> Visitor<'de> for List<'_, S> {
+impl<'de, S: FnMut(DynamicObject), const ORIGINS: bool> Visitor<'de> for List<'_, S, ORIGINS> {
     type Value = ListMeta;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -54,7 +66,7 @@ impl<'de, S: FnMut(DynamicObject)> Visitor<'de> for List<'_, S> {
             match field {
                 Field::Metadata => meta = map.next_value()?,
                 Field::Items => {
-                    map.next_value_seed(Items(&mut *self.0))?;
+                    map.next_value_seed(Items::<_, ORIGINS>(&mut *self.0))?;
                     listed = true;
                 }
                 Field::Other => drop(map.next_value::<IgnoredAny>()?),
@@ -65,9 +77,9 @@ impl<'de, S: FnMut(DynamicObject)> Visitor<'de> for List<'_, S> {
     }
 }
 
-struct Items<'s, S>(&'s mut S);
+struct Items<'s, S, const ORIGINS: bool>(&'s mut S);
 
-impl<'de, S: FnMut(DynamicObject)> DeserializeSeed<'de> for Items<'_, S> {
+impl<'de, S: FnMut(DynamicObject), const ORIGINS: bool> DeserializeSeed<'de> for Items<'_, S, ORIGINS> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
@@ -75,7 +87,7 @@ impl<'de, S: FnMut(DynamicObject)> DeserializeSeed<'de> for Items<'_, S> {
     }
 }
 
-impl<'de, S: FnMut(DynamicObject)> Visitor<'de> for Items<'_, S> {
+impl<'de, S: FnMut(DynamicObject), const ORIGINS: bool> Visitor<'de> for Items<'_, S, ORIGINS> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -88,7 +100,7 @@ impl<'de, S: FnMut(DynamicObject)> Visitor<'de> for Items<'_, S> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        while let Some(Item(object)) = seq.next_element()? {
+        while let Some(Item::<ORIGINS>(object)) = seq.next_element()? {
             (self.0)(object);
         }
         Ok(())
@@ -96,23 +108,24 @@ impl<'de, S: FnMut(DynamicObject)> Visitor<'de> for Items<'_, S> {
 }
 
 /// An object, read once: its own `Deserialize` keeps all of it aside to look for fields that it knows.
-struct Item(DynamicObject);
+struct Item<const ORIGINS: bool>(DynamicObject);
 
-impl<'de> Deserialize<'de> for Item {
+impl<'de, const ORIGINS: bool> Deserialize<'de> for Item<ORIGINS> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Fields;
-        impl<'de> Visitor<'de> for Fields {
-            type Value = Item;
+        struct Fields<const ORIGINS: bool>;
+        impl<'de, const ORIGINS: bool> Visitor<'de> for Fields<ORIGINS> {
+            type Value = Item<ORIGINS>;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
             }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Item, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Item<ORIGINS>, A::Error> {
                 let (mut api_version, mut kind, mut metadata, mut data) = (None, None, ObjectMeta::default(), Map::new());
                 while let Some(key) = map.next_key::<String>()? {
                     match key.as_str() {
                         "apiVersion" => api_version = Some(map.next_value()?),
                         "kind" => kind = Some(map.next_value()?),
-                        "metadata" => metadata = map.next_value()?,
+                        "metadata" if ORIGINS => metadata = map.next_value()?,
+                        "metadata" => Bare(metadata) = map.next_value()?,
                         _ => drop(data.insert(key, map.next_value()?)),
                     }
                 }
@@ -120,7 +133,47 @@ impl<'de> Deserialize<'de> for Item {
                 Ok(Item(DynamicObject { types, metadata, data: Value::Object(data) }))
             }
         }
+        from.deserialize_map(Fields::<ORIGINS>)
+    }
+}
+
+/// Metadata without managedFields.
+struct Bare(ObjectMeta);
+
+impl<'de> Deserialize<'de> for Bare {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Bare;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("metadata")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Bare, A::Error> {
+                ObjectMeta::deserialize(MapAccessDeserializer::new(Passing(map))).map(Bare)
+            }
+        }
         from.deserialize_map(Fields)
+    }
+}
+
+/// Passes over managedFields.
+struct Passing<A>(A);
+
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for Passing<A> {
+    type Error = A::Error;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, A::Error> {
+        while let Some(key) = self.0.next_key::<String>()? {
+            if key != "managedFields" {
+                return seed.deserialize(key.into_deserializer()).map(Some);
+            }
+            self.0.next_value::<IgnoredAny>()?;
+        }
+        Ok(None)
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, A::Error> {
+        self.0.next_value_seed(seed)
     }
 }
 
@@ -133,7 +186,7 @@ mod tests {
 
     fn told(text: &str) -> (Result<ListMeta, String>, Vec<DynamicObject>) {
         let mut objects = Vec::new();
-        let meta = read(text, &mut |object| objects.push(object)).map_err(|e| e.to_string());
+        let meta = read::<true>(text, &mut |object| objects.push(object)).map_err(|e| e.to_string());
         (meta, objects)
     }
 
@@ -148,8 +201,14 @@ mod tests {
         ] {
             let list = json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "7", "continue": "more", "remainingItemCount": 2}, "items": items});
             let theirs: ObjectList<DynamicObject> = serde_json::from_value(list.clone()).unwrap();
-            let (meta, objects) = told(&list.to_string());
-            assert_eq!((meta.unwrap(), objects), (theirs.metadata, theirs.items), "{list}");
+            let (meta, mut objects) = told(&list.to_string());
+            assert_eq!((meta.unwrap(), &objects), (theirs.metadata, &theirs.items), "{list}");
+            let mut bare = Vec::new();
+            read::<false>(&list.to_string(), &mut |object| bare.push(object)).unwrap();
+            for object in &mut objects {
+                object.metadata.managed_fields = None;
+            }
+            assert_eq!(bare, objects, "{list}: nothing but who wrote what is passed over");
         }
         assert!(told(r#"{"metadata": {}, "items": null}"#).0.is_ok(), "as Go writes an empty list");
     }

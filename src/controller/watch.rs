@@ -21,7 +21,7 @@ use tokio::{
     time::{Instant, sleep, sleep_until, timeout},
 };
 
-use super::page::page;
+use super::page::{Want, page};
 
 /// The API server ends each watch after this; hearing its end proves the connection.
 const WATCH: u32 = 50;
@@ -63,7 +63,7 @@ pub struct Health {
     unserved: AtomicBool,
     anew: Notify,
     optional: bool,
-    metadata: bool,
+    want: Want,
 }
 
 impl Default for Health {
@@ -78,7 +78,7 @@ impl Default for Health {
             unserved: AtomicBool::new(false),
             anew: Notify::new(),
             optional: false,
-            metadata: false,
+            want: Want::default(),
         }
     }
 }
@@ -91,7 +91,12 @@ impl Health {
 
     /// The same, and of each object nothing but its metadata is read.
     pub fn of_metadata() -> Self {
-        Self { metadata: true, ..Self::optional() }
+        Self { want: Want::Metadata, ..Self::optional() }
+    }
+
+    /// Of a kind of which it is read as well who wrote what.
+    pub fn with_origins() -> Self {
+        Self { want: Want::Origins, ..Self::default() }
     }
 
     /// Asks for the list to be read anew: more is kept of its objects now.
@@ -131,7 +136,7 @@ impl Health {
     /// How many objects a page of a list holds. Its text is in memory as a whole: an Ownership with its status is 20 KB of it, and a report of a
     /// vulnerability scan may be larger.
     fn page(&self) -> u32 {
-        if self.optional && !self.metadata { 20 } else { 100 }
+        if self.optional && self.want != Want::Metadata { 20 } else { 100 }
     }
 
     /// Why what is known of the kind cannot be relied on, in words; `None` also while it is read for the first time.
@@ -217,7 +222,7 @@ async fn list(api: &Api<DynamicObject>, health: &Health, sink: &mut (impl FnMut(
             uids.extend(object.metadata.uid.clone());
             sink(Change::Applied(Box::new(object)));
         };
-        let metadata = timeout(CALL, page(api, health.metadata, &params, &mut told)).await??;
+        let metadata = timeout(CALL, page(api, health.want, &params, &mut told)).await??;
         match metadata.continue_.filter(|c| !c.is_empty()) {
             Some(next) => params = params.continue_token(&next),
             None => {
@@ -241,7 +246,7 @@ async fn events(
     params: &WatchParams,
     version: &str,
 ) -> Result<BoxStream<'static, Result<WatchEvent<DynamicObject>, kube::Error>>, kube::Error> {
-    if health.metadata {
+    if health.want == Want::Metadata {
         let whole = |event| match event {
             WatchEvent::Added(object) => WatchEvent::Added(bare(object)),
             WatchEvent::Modified(object) => WatchEvent::Modified(bare(object)),
@@ -299,7 +304,10 @@ async fn watch(api: &Api<DynamicObject>, what: &str, mut version: String, health
                 health.hear();
             }
             match event {
-                WatchEvent::Added(object) | WatchEvent::Modified(object) => {
+                WatchEvent::Added(mut object) | WatchEvent::Modified(mut object) => {
+                    if health.want != Want::Origins {
+                        object.metadata.managed_fields = None;
+                    }
                     version = object.metadata.resource_version.clone().unwrap_or(version);
                     sink(Change::Applied(Box::new(object)));
                 }

@@ -54,7 +54,11 @@ pub(super) fn start_watches(client: &Client, index: &Arc<Index>, tasks: &mut Tas
     watched()
         .into_iter()
         .map(|(source, resource)| {
-            let health = Arc::new(if source.optional() { Health::optional() } else { Health::default() });
+            let health = Arc::new(match source {
+                Source::Declared(Declaration::Ownership) => Health::with_origins(),
+                source if source.optional() => Health::optional(),
+                _ => Health::default(),
+            });
             if let Source::Subjects(kind) = source {
                 index.heed(kind, health.clone());
             }

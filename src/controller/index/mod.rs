@@ -21,6 +21,8 @@ use std::{
     time::Duration,
 };
 
+use kube::api::DynamicObject;
+use serde_json::Value;
 use tokio::{sync::Notify, time::Instant};
 
 pub use self::{
@@ -153,7 +155,7 @@ impl Index {
     /// The records of what exists; returns the namespaces concerned.
     fn put(&self, kind: Kind, change: &Change) -> Vec<String> {
         match change {
-            Change::Applied(object) => serde_json::to_value(&**object).ok().and_then(|value| self.shared.objects_mut().put(kind, value)).into_iter().collect(),
+            Change::Applied(object) => as_json(object).and_then(|value| self.shared.objects_mut().put(kind, value)).into_iter().collect(),
             Change::Deleted(object) => {
                 let namespace = object.metadata.namespace.clone().unwrap_or_default();
                 self.shared.objects_mut().remove(&namespace, object.metadata.uid.as_deref().unwrap_or_default());
@@ -263,6 +265,17 @@ impl Index {
     pub fn stored(&self, namespace: &str) -> Option<Stored> {
         self.state().declared.ownerships.get(namespace).cloned()
     }
+}
+
+/// A copy of an object as JSON, most of which it is already.
+fn as_json(object: &DynamicObject) -> Option<Value> {
+    let Value::Object(mut all) = object.data.clone() else { return None };
+    all.insert("metadata".to_owned(), serde_json::to_value(&object.metadata).ok()?);
+    if let Some(types) = &object.types {
+        all.insert("apiVersion".to_owned(), types.api_version.clone().into());
+        all.insert("kind".to_owned(), types.kind.clone().into());
+    }
+    Some(Value::Object(all))
 }
 
 /// A change is in the book within this; a twentieth of what P4 promises.

@@ -3,8 +3,6 @@
 
 use std::collections::HashSet;
 
-use kube::api::DynamicObject;
-
 use super::*;
 use crate::model::facts::Facts;
 
