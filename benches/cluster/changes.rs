@@ -83,6 +83,10 @@ pub fn measure(world: &World) {
             }
         }));
         let askers = futures::future::join_all((0..ASKERS).map(|_| async {
+            // Who connects and says nothing for five seconds is sent away.
+            while waiting.borrow().is_empty() && *left.borrow() > 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
             let mut client = Client::connect(&webhook).await;
             while *left.borrow() > 0 {
                 // Those first that could be known: of the others it is asked in vain.
