@@ -17,7 +17,7 @@ use crate::{
         baseline::Baseline,
         control::{Control, ControlSpec},
         ownership::{ControlEntry, Ownership, Parties},
-        party::Party,
+        party::{Party, SubjectKind},
         waiver::Waiver,
     },
     controls::{self, custom},
@@ -96,7 +96,7 @@ fn declared(request: &Request<'_>, kind: Declaration, book: &Book, now: Timestam
             let (new, stored) = read::<Party>(request)?;
             let name = new.metadata.name.as_deref().unwrap_or_default();
             let party = || weaker::party(name, stored.as_ref().map(|s| &s.spec), &new.spec, named_in(book, name).is_some());
-            Found { weaker: unreadable(request, stored.as_ref()).unwrap_or_else(party), ..Found::default() }
+            Found { objections: objections_to_party(&new, stored.as_ref()), weaker: unreadable(request, stored.as_ref()).unwrap_or_else(party), ..Found::default() }
         }
         Declaration::Waiver => {
             let (new, stored) = read::<Waiver>(request)?;
@@ -136,6 +136,15 @@ pub fn objections_to_baseline(baseline: &Baseline, stored: Option<&Baseline>) ->
     let bad = selector.no_key().filter(|_| stored.is_none_or(|s| s.spec.namespace_selector != *selector));
     let what = |key| format!("\"{}\" is no label's key: write one such as team or example.com/team", shown(key, 63));
     bad.map(|key| Objection::new("spec.namespaceSelector.matchLabels", what(key))).into_iter().collect()
+}
+
+/// Whom the API server takes everybody for, or each account of every namespace: were one of these to act for a party, RBAC alone would be left.
+const EVERYBODY: [&str; 4] = ["system:authenticated", "system:unauthenticated", "system:anonymous", "system:serviceaccounts"];
+
+fn objections_to_party(party: &Party, stored: Option<&Party>) -> Vec<Objection> {
+    let known = |subject| stored.is_some_and(|s| s.spec.subjects.contains(subject));
+    let everybody = party.spec.subjects.iter().enumerate().filter(|(_, s)| s.kind != SubjectKind::ServiceAccount && EVERYBODY.contains(&&*s.name) && !known(s));
+    everybody.map(|(i, s)| Objection::new(format!("spec.subjects[{i}].name"), format!("{} is everybody; name who acts for the party", s.name))).collect()
 }
 
 /// Of what is stored and cannot be read nobody can say what it promised.

@@ -54,7 +54,7 @@ pub struct Review {
     pub period: Option<String>,
     /// The party that did it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 63))]
+    #[schemars(length(min = 1, max = 63), regex(pattern = CONTROL_ID))]
     pub by: Option<String>,
     /// Where its report lies.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -88,7 +88,7 @@ pub struct Evidence {
     pub reference: String,
     /// The party that attests it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 63))]
+    #[schemars(length(min = 1, max = 63), regex(pattern = CONTROL_ID))]
     pub by: Option<String>,
     /// When it stops counting.
     #[serde(default, skip_serializing_if = "Option::is_none")]

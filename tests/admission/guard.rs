@@ -66,6 +66,7 @@ const FLOOR: &str = "{namespaceSelector: {matchLabels: {tier: gold}}, undeclared
 const LOWER: &str = "{namespaceSelector: {matchLabels: {tier: gold}}, undeclared: Warn, parties: {customer: acme, mssp: shield}}";
 const ACME: (&str, &str, &str) = ("Party", "", "acme");
 const MEMBERS: &str = "{role: Customer, subjects: [{kind: User, name: alice}]}";
+const EVERYBODY: &str = "{role: Customer, subjects: [{kind: User, name: alice}, {kind: Group, name: system:authenticated}]}";
 const ASSURED: &str = "{role: Customer, subjects: [{kind: User, name: alice}], assurance: [{type: soc2, ref: r-1, validUntil: '2999-01-01T00:00:00Z'}]}";
 const ASSURED_ALONE: &str = "{role: Customer, assurance: [{type: soc2, ref: r-1, validUntil: '2999-01-01T00:00:00Z'}]}";
 const MORE: &str = "{role: Customer, subjects: [{kind: User, name: alice}, {kind: User, name: mallory}]}";
@@ -136,8 +137,17 @@ async fn what_weakens_is_for_those_who_answer_or_may_assign() {
         ("UPDATE", ACME, MEMBERS, MORE, "mallory", "spec.subjects: others would act for it; a subject of party acme"),
         ("UPDATE", ACME, MEMBERS, MORE, "alice", ""),
         ("UPDATE", ACME, MORE, MEMBERS, "mallory", ""),
+        // Not even who acts for it lets everybody do so.
+        ("UPDATE", ACME, MEMBERS, EVERYBODY, "alice", "spec.subjects[1].name: system:authenticated is everybody; name who acts for the party"),
+        ("UPDATE", ACME, EVERYBODY, EVERYBODY, "alice", ""),
+        ("UPDATE", ACME, EVERYBODY, MEMBERS, "mallory", ""),
         ("CREATE", ("Party", "", "azure"), "", MORE, "mallory", "spec.subjects"),
-        ("CREATE", ("Party", "", "unheard-of"), "", MORE, "mallory", ""),
+        // Nobody makes a party to speak in its name, or takes away whoever is asked in it.
+        ("CREATE", ("Party", "", "unheard-of"), "", MORE, "mallory", "spec.subjects: others would act for it"),
+        ("CREATE", ("Party", "", "unheard-of"), "", MORE, "gitops", ""),
+        ("UPDATE", ("Party", "", "free"), "{role: ThirdParty}", "{role: ThirdParty, subjects: [{kind: User, name: mallory}]}", "mallory", "spec.subjects"),
+        ("UPDATE", ACME, MEMBERS, "{role: Customer}", "mallory", "spec.subjects: nobody would act for it; a subject of party acme"),
+        ("UPDATE", ACME, MEMBERS, "{role: Customer}", "alice", ""),
         // What others rely on is a party's own to say; where nobody acts for it the verb alone counts, and where nothing names it, nothing is asked.
         ("UPDATE", ACME, MEMBERS, ASSURED, "mallory", "spec.assurance: attests its own security; a subject of party acme"),
         ("UPDATE", ACME, MEMBERS, ASSURED, "alice", ""),

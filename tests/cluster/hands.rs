@@ -233,7 +233,12 @@ fn an_order_gives_nobody_what_the_other_would_not() {
     let world = start();
     let apply = |user: &str, object: &Value| world.plane.kubectl_as(user, &["apply", "-f", "-"], Some(&object.to_string()));
     // Alone, each takes no more than RBAC, but for a Baseline that says who answers.
-    eventually("bob's rights", SOON, || apply("bob", &party("acme", "Customer", "bob")).result());
+    let silent = object("Party", "acme", &json!({"role": "Customer"}));
+    eventually("bob's rights", SOON, || apply("bob", &silent).result());
+    // Nor does a Party say who acts for it, or nobody does any more, without one who may.
+    rejected(&apply("bob", &party("acme", "Customer", "bob")), "spec.subjects: others would act for it");
+    apply("admin", &party("acme", "Customer", "bob")).result().unwrap();
+    rejected(&apply("alice", &silent), "spec.subjects: nobody would act for it");
     rejected(&apply("bob", &baseline("Deny")), "spec.parties: it says who answers where nobody does");
     // A Party that was there before has its people, and an Ownership that names it then is bob's to loosen.
     apply("bob", &ownership("Enforce")).result().unwrap();
@@ -241,18 +246,12 @@ fn an_order_gives_nobody_what_the_other_would_not() {
     rejected(&apply("alice", &ownership("Audit")), "a subject of party acme");
     world.plane.kubectl(&["delete", "ownership", "default", "-n", "shop"], None).result().unwrap();
     eventually("nobody names acme", SOON, || world.plane.kubectl(&["delete", "party", "acme"], None).result());
-    // The Ownership first: who makes the Party then would come to act for what stands.
+    // The Ownership first, and the Party after it: the same.
     apply("alice", &ownership("Enforce")).result().unwrap();
-    eventually("it is named", SOON, || {
-        let said = apply("bob", &party("acme", "Customer", "bob"));
-        if said.err.contains("spec.subjects") {
-            Ok(())
-        } else {
-            world.plane.kubectl(&["delete", "party", "acme", "--ignore-not-found"], None);
-            Err(format!("{said:?}"))
-        }
-    });
-    let silent = object("Party", "acme", &json!({"role": "Customer"}));
-    apply("bob", &silent).result().unwrap();
     rejected(&apply("bob", &party("acme", "Customer", "bob")), "spec.subjects: others would act for it");
+    apply("bob", &silent).result().unwrap();
+    // Nor what it shows of itself, once it is named.
+    let assured = object("Party", "acme", &json!({"role": "Customer", "assurance": [{"type": "soc2", "ref": "r-1", "validUntil": "2099-01-01T00:00:00Z"}]}));
+    rejected(&apply("bob", &assured), "spec.assurance: attests its own security");
+    apply("admin", &assured).result().unwrap();
 }

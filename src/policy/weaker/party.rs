@@ -21,27 +21,29 @@ pub fn names(matrix: &Matrix, party: &str) -> bool {
         || matrix.escalation.iter().any(|level| is(&level.party))
 }
 
-/// What a Party says more than before. `named` is whether something names it already: where nothing does and nobody acts for it, it turns nothing
-/// green, and whoever may write it sets it up.
+/// What a Party says more than before. Who acts for it is always told, or whoever makes a Party could speak in its name; `named` is whether something
+/// names it already: where nothing does and nobody acts for it, the rest turns nothing green, and whoever may write it sets it up.
 pub fn party(name: &str, old: Option<&PartySpec>, new: &PartySpec, named: bool) -> Vec<Weaker> {
     let acts = old.is_some_and(|old| !old.subjects.is_empty());
-    if !acts && !named {
-        return Vec::new();
-    }
     // Without subjects nobody acts for it, so the verb alone counts.
     let answers = acts.then(|| name.to_owned());
     let none = PartySpec { role: new.role, display_name: None, contacts: vec![], agreement: None, assurance: vec![], provides: vec![], subjects: vec![] };
     let was = old.unwrap_or(&none);
     let PartySpec { role, display_name: _, contacts, agreement, assurance, provides, subjects } = new;
-    [
-        ("spec.subjects", "others would act for it", more(&was.subjects, subjects)),
+    let says = [
         ("spec.role", "it would be another sort of party", was.role != *role),
         ("spec.contacts", "says where it is reached", more(&was.contacts, contacts)),
         ("spec.agreement", "attests what was agreed with it", agreement.as_ref().is_some_and(|is| !agreed_as_long(was.agreement.as_ref(), is))),
         ("spec.assurance", "attests its own security", assurance.iter().any(|is| !was.assurance.iter().any(|was| counts_as_long(was, is)))),
         ("spec.provides", "promises more to those who inherit from it", more(&was.provides, provides)),
+    ];
+    [
+        ("spec.subjects", "others would act for it", more(&was.subjects, subjects)),
+        // Then nobody would be asked in its name, an approval of a Waiver included.
+        ("spec.subjects", "nobody would act for it", acts && subjects.is_empty()),
     ]
     .into_iter()
+    .chain(says.into_iter().filter(|_| acts || named))
     .filter(|(_, _, told)| *told)
     .map(|(path, what, _)| one(path, what, answers.clone()))
     .collect()
@@ -72,13 +74,25 @@ mod tests {
     const JO: &str = "subjects: [{kind: User, name: jo}]";
 
     #[test]
+    fn whoever_comes_to_act_for_a_party_is_told() {
+        let both = "subjects: [{kind: User, name: jo}, {kind: Group, name: jo}]";
+        for (old, new, answers) in
+            [(None, JO, Some(None)), (None, "", None), (Some(""), JO, Some(None)), (Some(JO), both, Some(Some("acme"))), (Some(both), JO, None), (Some(JO), "", Some(Some("acme")))]
+        {
+            let expected: Vec<_> = answers.into_iter().map(|by: Option<&str>| ("spec.subjects".to_owned(), by.map(str::to_owned))).collect();
+            for named in [true, false] {
+                assert_eq!(told(old, new, named), expected, "{old:?} → {new}");
+            }
+        }
+    }
+
+    #[test]
     fn what_a_party_says_more_of_itself_is_for_it_to_say() {
         let agreed = |rest: &str| format!("agreement: {{ref: c-1{rest}}}");
         let shown = |rest: &str| format!("assurance: [{{type: soc2, ref: r-1{rest}}}]");
         let (early, late) = (", validUntil: '2026-01-01T00:00:00Z'", ", validUntil: '2027-01-01T00:00:00Z'");
         let contact = "contacts: [{address: soc@acme.example}]";
         for (old, new, path) in [
-            (String::new(), "subjects: [{kind: Group, name: jo}]".to_owned(), Some("spec.subjects")),
             (String::new(), "displayName: A".to_owned(), None),
             (String::new(), contact.to_owned(), Some("spec.contacts")),
             (contact.to_owned(), contact.replace("acme", "other"), Some("spec.contacts")),
@@ -98,7 +112,7 @@ mod tests {
             ("provides: [mfa-enforced]".to_owned(), String::new(), None),
         ] {
             // Who acts for it stays as it was.
-            let (was, is) = if new.contains("subjects") { (JO.to_owned(), new.clone()) } else { (format!("{JO}, {old}"), format!("{JO}, {new}")) };
+            let (was, is) = (format!("{JO}, {old}"), format!("{JO}, {new}"));
             let expected = |answers: Option<&str>| path.into_iter().map(|path| (path.to_owned(), answers.map(str::to_owned))).collect::<Vec<_>>();
             for named in [true, false] {
                 assert_eq!(told(Some(&was), &is, named), expected(Some("acme")), "{was} → {is}");
