@@ -304,22 +304,27 @@ impl Matrix {
         asked.map(|(i, entry)| (i, entry.duty(self.row(i).id))).collect()
     }
 
-    /// Who owes a control, for a message: `acme (customer)`.
+    /// Who owes a control, for a message: `acme (customer)`, and `azure for the customer` where that is not what azure is here.
     pub fn owed_by(&self, control: usize) -> String {
         let entry = &self.entries[control];
-        let role = match entry.owner {
-            OwnerClass::Provider => "provider",
-            OwnerClass::Customer => "customer",
-            OwnerClass::SharedIndependent | OwnerClass::SharedDependent => "shared",
-            OwnerClass::ThirdParty => "third party",
-            OwnerClass::NotApplicable => "nobody",
+        let (role, part) = match entry.owner {
+            OwnerClass::Provider => ("provider", "provider"),
+            OwnerClass::Customer => ("customer", "customer"),
+            OwnerClass::SharedIndependent | OwnerClass::SharedDependent => ("shared", "shared part"),
+            OwnerClass::ThirdParty => ("third party", "third party"),
+            OwnerClass::NotApplicable => ("nobody", "nobody"),
         };
-        match (&entry.accountable, entry.owner) {
-            (Some(party), _) => format!("{party} ({role})"),
-            (None, OwnerClass::SharedIndependent | OwnerClass::SharedDependent) => "the customer (shared)".to_owned(),
-            (None, OwnerClass::NotApplicable) => role.to_owned(),
-            (None, OwnerClass::Provider | OwnerClass::Customer | OwnerClass::ThirdParty) => format!("the {role}"),
+        match &entry.accountable {
+            // Nobody is named, and it is the customer's side that is held to it.
+            None if role == "shared" => "the customer (shared)".to_owned(),
+            None => format!("the {role}"),
+            Some(party) if self.stands_behind(party, entry.owner) => format!("{party} ({role})"),
+            Some(party) => format!("{party} for the {part}"),
         }
+    }
+
+    fn stands_behind(&self, party: &String, owner: OwnerClass) -> bool {
+        party_of(owner, &self.parties).as_ref() == Some(party) || (owner == OwnerClass::ThirdParty && self.parties.third_parties.contains(party))
     }
 }
 
@@ -408,6 +413,27 @@ mod tests {
         {
             assert_eq!(Matrix::resolve(&ownership(&format!("{{{spec}}}"))).entries[mfa].enforcement, expected, "{spec}: nobody is refused whom no request could show to be right");
         }
+    }
+
+    #[test]
+    fn who_owes_is_called_what_the_party_is_here() {
+        let mfa = controls::find("mfa-enforced").unwrap();
+        let parties = "parties: {customer: acme, provider: azure, thirdParties: [scan, guard]}";
+        for (entry, expected) in [
+            ("owner: Customer", "acme (customer)"),
+            ("owner: Customer, accountable: acme", "acme (customer)"),
+            ("owner: Customer, accountable: azure", "azure for the customer"),
+            ("owner: SharedDependent", "acme (shared)"),
+            ("owner: SharedDependent, accountable: azure", "azure for the shared part"),
+            ("owner: Provider, accountable: acme", "acme for the provider"),
+            ("owner: ThirdParty", "scan (third party)"),
+            ("owner: ThirdParty, accountable: guard", "guard (third party)"),
+            ("owner: ThirdParty, accountable: acme", "acme for the third party"),
+        ] {
+            let matrix = Matrix::resolve(&ownership(&format!("{{serviceModel: PaaS, {parties}, controls: [{{control: mfa-enforced, {entry}}}]}}")));
+            assert_eq!(matrix.owed_by(mfa), expected, "{entry}");
+        }
+        assert_eq!(Matrix::resolve(&ownership("{serviceModel: IaaS}")).owed_by(mfa), "the customer");
     }
 
     #[test]
