@@ -99,3 +99,52 @@ fn a_namespace_that_goes_is_held_up_by_nobody_and_nothing_is_made_anew_in_it() {
     let metrics = world.demarc.as_ref().unwrap().get("/metrics");
     assert!(!metrics.contains("leaving"), "nothing is counted of what is gone");
 }
+
+/// Where the namespace's controller takes Pods first, somebody else may still take what guards them; where it does not, it does so itself.
+#[test]
+fn while_a_namespace_goes_what_is_left_unguarded_is_told_by_its_ownership_and_then_by_its_baseline() {
+    let world = World::start();
+    let asked = only(&["network-policy-present"]);
+    let gold = json!({"apiVersion": "demarc.dev/v1alpha1", "kind": "Baseline", "metadata": {"name": "gold"},
+        "spec": {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "going"}}, "undeclared": "Warn", "controls": asked}});
+    world.accepts("default", &gold);
+    world.declare("going", &json!({"controls": asked}));
+    let policy =
+        json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "closed"}, "spec": {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}});
+    world.accepts("going", &policy);
+    let mut pod = workload("Pod", "kept", &spec("nginx", false));
+    pod["metadata"]["finalizers"] = json!(["example.com/keeper"]);
+    world.accepts("going", &pod);
+    let finalizers = |object: &str, value: &Value| {
+        let patch = json!({"metadata": {"finalizers": value}}).to_string();
+        world.plane.kubectl(&["patch", object, "-n", "going", "--type=merge", "-p", &patch], None).result().unwrap();
+    };
+    finalizers("ownership/default", &json!(["example.com/keeper"]));
+    let verdict = |wanted: &str| {
+        eventually(wanted, SOON, || match world.field("going", "ownership/default", ".status.matrix[?(@.control==\"network-policy-present\")].verdict") {
+            now if now == wanted => Ok(()),
+            now => Err(format!("{now}: {}", world.field("going", "ownership/default", ".status.findings"))),
+        });
+    };
+    let drifting = |wanted: &str| {
+        eventually("the Baseline's count", SOON, || match world.field("default", "baseline/gold", ".status.undeclared} {.status.drifting") {
+            now if now == wanted => Ok(()),
+            now => Err(now),
+        });
+    };
+    verdict("Satisfied");
+    drifting("0 0");
+    let delete = |what: &[&str]| world.plane.kubectl(&[&["delete", "-n", "going", "--wait=false", "--ignore-not-found"], what].concat(), None).result().unwrap();
+    world.plane.kubectl(&["delete", "namespace", "going", "--wait=false"], None).result().unwrap();
+    delete(&["networkpolicy", "closed"]);
+    verdict("Violated");
+    assert_eq!(world.field("going", "ownership/default", ".status.findings[*].object"), "pod/kept");
+    drifting("0 1");
+    // The Ownership goes before the Pod, too: the Baseline goes on telling.
+    delete(&["ownership", "default"]);
+    finalizers("ownership/default", &Value::Null);
+    drifting("1 1");
+    finalizers("pod/kept", &Value::Null);
+    eventually("the namespace is gone", SOON, || if world.plane.kubectl(&["get", "namespace", "going"], None).ok { Err("not yet".to_owned()) } else { Ok(()) });
+    drifting("0 0");
+}
