@@ -50,8 +50,9 @@ impl Traces {
     /// An argument cannot be used; the receiver is not asked.
     pub fn new(args: &Args, replica: &str) -> Result<Self, Refused> {
         let Some(receiver) = args.receiver()? else { return Ok(Self::default()) };
-        tracing::info!(receiver = receiver.origin(), "traces are sent");
-        let (provider, counts) = sender::provider(receiver, args.sampler()?, replica)?;
+        let (sampler, origin) = (args.sampler()?, receiver.origin());
+        let (provider, counts) = sender::provider(receiver, sampler, replica)?;
+        tracing::info!(receiver = origin, "traces are sent");
         Ok(Self(Some(Arc::new(Live { tracer: provider.tracer("demarc"), provider, counts }))))
     }
 
