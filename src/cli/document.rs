@@ -156,7 +156,13 @@ fn parse_here<C: Default + Extend<Node>>(name: &str, text: &str, nodes: usize) -
         let what = what.split(" at line ").next().unwrap_or_default();
         let what = what.rsplit_once(": line ").map_or(what, |(what, _)| what);
         let what = shown(what.lines().next().unwrap_or_default().trim_end_matches(['.', ';']), 300);
-        let advice = if text.contains("{{") { "render the template first (helm template)" } else { "mend the YAML" };
+        let advice = if text.contains("{{") {
+            "render the template first (helm template)"
+        } else if what.contains("<document start>") {
+            "put a line of --- between documents"
+        } else {
+            "mend the YAML"
+        };
         Bad::at(name, place, format_args!("{what}; {advice}"))
     })
 }

@@ -50,7 +50,13 @@ impl Bad {
         Self { place: None, sentence: sentence.to_string(), excerpt: String::new() }
     }
     /// With the line and what is wrong in it underlined.
-    pub fn with_line(self, text: &str) -> Self {
+    pub fn with_line(mut self, text: &str) -> Self {
+        // Of what is no YAML the reader says line and column, and no byte.
+        if let Some(place) = self.place.as_mut().filter(|p| p.offset == 0 && p.line > 1)
+            && let Some(offset) = byte(text, *place)
+        {
+            (place.offset, place.length) = (offset, 1);
+        }
         self.underlined(|place| excerpt(text, place))
     }
     fn underlined(mut self, excerpt: impl FnOnce(Place) -> (String, String)) -> Self {
@@ -123,6 +129,18 @@ fn excerpt(text: &str, place: Place) -> (String, String) {
     (line, format!("{}{}", " ".repeat(before.chars().count()), "^".repeat(carets)))
 }
 
+/// The byte at a line and a column.
+fn byte(text: &str, place: Place) -> Option<u32> {
+    let mut rest = text;
+    for _ in 1..place.line {
+        let end = rest.find(['\n', '\r'])?;
+        rest = rest[end..].strip_prefix("\r\n").unwrap_or(&rest[end + 1..]);
+    }
+    let line = rest.split(['\n', '\r']).next().unwrap_or_default();
+    let column = line.char_indices().map(|(at, _)| at).nth(place.column as usize - 1).unwrap_or(line.len());
+    u32::try_from(text.len() - rest.len() + column).ok()
+}
+
 /// The last character boundary up to `at`.
 fn boundary(text: &str, at: usize) -> usize {
     (0..=at.min(text.len())).rev().find(|i| text.is_char_boundary(*i)).unwrap_or_default()
@@ -186,11 +204,16 @@ impl Input {
                     let content = slurp(&name, &mut file)?;
                     (name, content)
                 };
+                let before = self.objects.len();
                 self.take(name, content, looked_up)?;
+                // Whatever writes to the pipe failed, most likely: what it was to say is not clean.
+                if path == Path::new("-") && self.objects.len() == before {
+                    return Err(Bad::file("stdin", "no manifest in it; look whether the command that writes to it failed"));
+                }
             }
         }
         if self.objects.len() == had && !looked_up {
-            let names: Vec<String> = names.iter().map(|n| if n == "-" { "stdin".to_owned() } else { shown(n, 200) }).collect();
+            let names: Vec<String> = names.iter().map(|n| shown(n, 200)).collect();
             return Err(Bad::file(&names.join(", "), "no manifest in it; name a file or a folder with .yaml, .yml or .json files"));
         }
         Ok(())

@@ -9,6 +9,9 @@ use serde::{
     forward_to_deserialize_any,
 };
 
+/// What a list is called that need not be read where an API server has read it: [`Strict`] reads all of it.
+pub const WHOLE: &str = "demarc::Whole";
+
 /// Reads like the deserializer that it holds, however deep, but takes a mapping alone where an object belongs.
 pub struct Strict<T>(pub T);
 
@@ -26,7 +29,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Strict<D> {
     }
     // By its name serde_json knows what is wanted as text.
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, D::Error> {
-        self.0.deserialize_newtype_struct(name, Strict(visitor))
+        if name == WHOLE { self.0.deserialize_seq(Strict(visitor)) } else { self.0.deserialize_newtype_struct(name, Strict(visitor)) }
     }
     fn deserialize_enum<V: Visitor<'de>>(self, name: &'static str, variants: &'static [&'static str], visitor: V) -> Result<V::Value, D::Error> {
         self.0.deserialize_enum(name, variants, Strict(visitor))

@@ -108,9 +108,11 @@ fn nonsense_is_bad_input_with_a_place_and_an_advice() {
         ("an unclosed quote", b"a: b\nc: 'd\n".to_vec(), "stdin:", "; mend the YAML"),
         ("a Helm template", b"kind: {{ .Values.kind }}\n".to_vec(), "stdin:1:", "; render the template first"),
         ("a tab for indentation", b"a:\n\tb: c\n".to_vec(), "stdin:2:", "; mend the YAML"),
+        ("two values on a line", "a: é\r\nb: ü: d\r\n".into(), "stdin:2:", "; mend the YAML\n  |\n2 | b: ü: d\n  |     ^"),
+        ("JSON after JSON", format!("{{\"a\": 1}}\n{POD}").into_bytes(), "stdin:2:", "; put a line of --- between documents\n  |\n2 | apiVersion"),
         ("a second document that is broken", format!("{POD}---\nkind: [\n").into_bytes(), "stdin:", "; mend the YAML"),
         ("not UTF-8", b"kind: Pod\nmetadata: {name: \xff}\n".to_vec(), "stdin:2:18: ", "is not UTF-8; save"),
-        ("nothing at all", Vec::new(), "stdin: ", "no manifest in it; name"),
+        ("nothing at all", Vec::new(), "stdin: ", "no manifest in it; look whether the command that writes to it failed"),
         ("only comments", b"# nothing\n---\n---\n".to_vec(), "stdin: ", "no manifest in it"),
         ("a separator", b"---\n".to_vec(), "stdin: ", "no manifest in it"),
         ("a byte order mark", "\u{feff}".into(), "stdin: ", "no manifest in it"),
@@ -136,6 +138,14 @@ fn nonsense_is_bad_input_with_a_place_and_an_advice() {
         ("containers that are a string", POD.replace("[{name: web, image: web}]", "web").into_bytes(), "stdin:4:", "this Pod cannot be read: invalid type: string \"web\""),
         ("a pod without a spec", b"apiVersion: v1\nkind: Pod\nmetadata: {name: p}\n".to_vec(), "stdin:1:1: ", "missing field `spec`"),
         ("a workload without a template", b"apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: p}\nspec:\n  replicas: 1\n".to_vec(), "stdin:", "missing field `template`"),
+        (
+            "a variable that is a number",
+            POD.replace("image: web}", "image: web, env: [{name: A, value: a}, {name: B, value: 5}]}").into_bytes(),
+            "stdin:4:104: ",
+            "invalid type: integer `5`, expected a string",
+        ),
+        ("a variable that is true", POD.replace("image: web}", "image: web, env: [{name: A, value: yes}, {name: B, value: true}]}").into_bytes(), "stdin:4:83: ", "boolean `true`"),
+        ("a variable that is text", POD.replace("image: web}", "image: web, env: [A=a]}").into_bytes(), "stdin:4:66: ", "invalid type: string \"A=a\""),
         ("a label that is a number", POD.replace("{name: p}", "{name: p, labels: {a: 1}}").into_bytes(), "stdin:3:", "invalid type: integer `1`"),
     ]);
 }
@@ -153,7 +163,10 @@ fn a_list_where_an_object_belongs_is_bad_input_as_the_api_server_refuses_it() {
         ("a backend", ingress("rules:\n    - []"), "stdin:6:7: ", list),
         ("a container", pod("{name: web, image: web}", "[web, web]"), "stdin:4:36: ", list),
         ("a security context", pod("image: web}", "image: web, securityContext: []}"), "stdin:4:", list),
-        ("a variable", pod("image: web}", "image: web, env: [[PASSWORD, hunter2]]}"), "stdin:4:", list),
+        ("a variable", pod("image: web}", "image: web, env: [[PASSWORD, hunter2]]}"), "stdin:4:66: ", list),
+        ("a variable of nothing", pod("image: web}", "image: web, env: [[]]}"), "stdin:4:66: ", list),
+        ("the second variable", pod("image: web}", "image: web, env: [{name: A}, []]}"), "stdin:4:77: ", list),
+        ("a variable's value", pod("image: web}", "image: web, env: [{name: A, value: []}]}"), "stdin:4:83: ", list),
         ("a spec", b"apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: []\n".to_vec(), "stdin:4:", list),
         ("a Gateway's spec", gateway.into(), "stdin:4:", list),
         ("a Role's rule", b"apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {name: r}\nrules: [[]]\n".to_vec(), "stdin:4:9: ", list),
@@ -215,6 +228,20 @@ fn a_mistaken_declaration_is_bad_input_at_its_line() {
         ("an Ownership of no namespace", OWNERSHIP.replace("default}", "default, namespace: Shop}").into_bytes(), "stdin:3:38: ", "\"Shop\" names no namespace"),
         ("two Ownerships", format!("{OWNERSHIP}---\n{OWNERSHIP}").into_bytes(), "stdin:6:1: ", "declared already, at stdin:1"),
     ]);
+}
+
+/// `helm template … | demarc check -f ownership.yaml -f -`, where helm failed.
+#[test]
+fn a_pipe_that_brings_nothing_is_bad_input_whatever_else_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("ownership.yaml").to_str().unwrap().to_owned();
+    std::fs::write(&file, OWNERSHIP).unwrap();
+    for (args, input) in [(["-f", &file, "-f", "-"], ""), (["-f", "-", "-f", &file], "---\n# Source: shop/templates/none.yaml\n"), (["-f", &file, "--against", "-"], "")] {
+        let (code, out, err) = checked(&args, input.as_bytes());
+        assert_eq!((code, out.as_str()), (2, ""), "{args:?}: {err}");
+        assert_eq!(err, "error: stdin: no manifest in it; look whether the command that writes to it failed\n", "{args:?}");
+    }
+    assert_eq!(checked(&["-f", &file, "-f", "-"], POD.as_bytes()).0, 1);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::model::{
     credential::{self, Sign},
-    strict::Strict,
+    strict::WHOLE,
     text::Str,
 };
 
@@ -51,17 +51,20 @@ impl<'de: 'a, 'a> Deserialize<'de> for Env<'a> {
                 }
                 Ok(Env(found))
             }
+            /// As an API server has read it: a list that gives nothing away is not read at all.
+            fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+                let list = <&RawValue>::deserialize(deserializer)?.get();
+                if list.starts_with('[') && !credential::may_hold(list) {
+                    return Ok(Env::default());
+                }
+                // Read by itself: a place in it is no place in the object.
+                serde_json::Deserializer::from_str(list).deserialize_seq(self).map_err(|error| {
+                    let said = error.to_string();
+                    D::Error::custom(said.rsplit_once(" at line ").map_or(&*said, |(what, _)| what))
+                })
+            }
         }
-        // A list that gives nothing away is not read at all.
-        let list = <&RawValue>::deserialize(deserializer)?.get();
-        if list.starts_with('[') && !credential::may_hold(list) {
-            return Ok(Env::default());
-        }
-        // Read by itself: whoever reads the rest strictly does not reach it, and a place in it is no place in the object.
-        Strict(&mut serde_json::Deserializer::from_str(list)).deserialize_seq(Visitor).map_err(|error| {
-            let said = error.to_string();
-            D::Error::custom(said.rsplit_once(" at line ").map_or(&*said, |(what, _)| what))
-        })
+        deserializer.deserialize_newtype_struct(WHOLE, Visitor)
     }
 }
 
