@@ -278,8 +278,9 @@ fn waiver_objections(waiver: &Waiver, stored: Option<&Waiver>, asked: Option<&As
     let minute = SignedDuration::from_mins(1);
     let made = waiver.metadata.creation_timestamp.as_ref().map_or(asked.now, |t| t.0);
     if let Some(approval) = spec.approval.as_ref().filter(|approval| stored.is_none_or(|s| s.spec.approval.as_ref() != Some(*approval))) {
-        // Whoever reads later who allowed it, and when, has nothing else to go by.
-        if approval.at.0.duration_since(asked.now) > minute || made.duration_since(approval.at.0) > minute {
+        // Whoever reads later who allowed it, and when, has nothing else to go by. The clock is that of somebody's own machine.
+        let skew = SignedDuration::from_mins(5);
+        if approval.at.0.duration_since(asked.now) > skew || made.duration_since(approval.at.0) > skew {
             let what = format!("an approval is given now: write \"{}\", or use demarc waiver approve", asked.now.strftime("%FT%TZ"));
             found.push(Objection::new("spec.approval.at", what));
         }

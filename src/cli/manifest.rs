@@ -178,6 +178,8 @@ pub struct Input {
     seen: BTreeSet<PathBuf>,
     words: Words,
     texts: Texts,
+    /// Documents that say something.
+    documents: usize,
     bytes: usize,
     nodes: usize,
 }
@@ -204,16 +206,16 @@ impl Input {
                     let content = slurp(&name, &mut file)?;
                     (name, content)
                 };
-                let before = self.objects.len();
+                let before = self.documents;
                 self.take(name, content, looked_up)?;
-                // Whatever writes to the pipe failed, most likely: what it was to say is not clean.
-                if path == Path::new("-") && self.objects.len() == before {
+                // Whatever writes to the pipe failed, most likely: what it was to say is not clean. An empty list is said.
+                if path == Path::new("-") && self.documents == before {
                     return Err(Bad::file("stdin", "no manifest in it; look whether the command that writes to it failed"));
                 }
             }
         }
         if self.objects.len() == had && !looked_up {
-            let names: Vec<String> = names.iter().map(|n| shown(n, 200)).collect();
+            let names: Vec<String> = names.iter().map(|n| if n == "-" { "stdin".to_owned() } else { shown(n, 200) }).collect();
             return Err(Bad::file(&names.join(", "), "no manifest in it; name a file or a folder with .yaml, .yml or .json files"));
         }
         Ok(())
@@ -234,6 +236,7 @@ impl Input {
         if self.nodes > MAX_NODES {
             return Err(Bad::file(&name, "with it the files hold too many values together; check fewer at a time"));
         }
+        self.documents += documents.iter().filter(|document| !document.node.is_null()).count();
         let from = self.objects.len();
         for Document { node, rest, .. } in documents {
             let had = self.objects.len();

@@ -57,6 +57,8 @@ struct Open {
     owner: bool,
     /// There is an entry of it, without an owner.
     owner_of_entry: bool,
+    /// That is in a Baseline without a service model.
+    model_of_entry: bool,
 }
 
 /// Where an Ownership asks for less than the floor.
@@ -160,6 +162,7 @@ impl Floor {
                 }
                 open.owner |= entry.is_none_or(|e| e.owner.is_none());
                 open.owner_of_entry |= entry.is_some_and(|e| e.owner.is_none());
+                open.model_of_entry |= entry.is_some_and(|e| e.owner.is_none()) && spec.service_model.is_none();
             }
             if open != Open::default() {
                 self.open.insert(id.clone(), open);
@@ -223,8 +226,9 @@ impl Floor {
                 let by = self.baselines.join(", ");
                 terms.below.push(Below { path, what: format!("{}: {says}, and the floor is {asks} (baseline {})", control.id, shown(&by, 100)), assigned: false });
             };
-            let default = control.owner(self.model(spec.service_model));
-            let open = self.open.get(control.id).is_some_and(|open| open.owner_of_entry);
+            let (open, model_open) = self.open.get(control.id).map_or((false, false), |open| (open.owner_of_entry, open.model_of_entry));
+            // A Baseline that says nothing of a control does not say by which model it is to be read either.
+            let default = control.owner(if model_open { self.model(spec.service_model) } else { self.service_model.unwrap_or(spec.service_model) });
             let owner = floor.owner.map_or(default, |owner| if open { stricter(owner, default) } else { owner });
             if owner.owed_by_customer() && !entry.owner.owed_by_customer() {
                 if let Some((i, owner_said)) = said.and_then(|(i, e)| Some((i, e.owner?))) {

@@ -200,6 +200,10 @@ pub fn baseline(old: Option<&Baseline>, new: Option<&Baseline>, custom: &Customs
     for entry in is.controls.iter().filter(|e| e.accountable.is_some() && !was.controls.iter().any(|w| w.control == e.control)) {
         tell("spec.controls", &format!("another would answer for {}", entry.control));
     }
+    // They hold instead of those of an Ownership, and of a Baseline that comes after it by name.
+    for entry in is.controls.iter().filter(|e| !e.params.is_empty() && !was.controls.iter().any(|w| w.control == e.control)) {
+        tell("spec.controls", &format!("it would say the params of {}", entry.control));
+    }
     if is.undeclared < was.undeclared {
         tell("spec.undeclared", "less would hold where nothing is declared");
     }

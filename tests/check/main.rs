@@ -242,6 +242,7 @@ fn a_pipe_that_brings_nothing_is_bad_input_whatever_else_is_named() {
         assert_eq!(err, "error: stdin: no manifest in it; look whether the command that writes to it failed\n", "{args:?}");
     }
     assert_eq!(checked(&["-f", &file, "-f", "-"], POD.as_bytes()).0, 1);
+    assert_eq!(checked(&["-f", &file, "--against", "-"], b"{apiVersion: v1, kind: List, items: []}\n").0, 0, "kubectl get, where there is none");
 }
 
 #[test]

@@ -203,3 +203,19 @@ fn a_baseline_more_asks_for_no_less_whatever_it_leaves_open() {
         }
     }
 }
+
+#[test]
+fn a_baseline_that_says_nothing_of_a_control_does_not_say_by_which_model_it_is_read() {
+    let saas = baseline("a", "serviceModel: SaaS, controls: [{control: encryption-declared, enforcement: Deny}]");
+    let declared = Ownership::new("default", serde_saphyr::from_str("{serviceModel: IaaS, controls: [{control: encryption-declared, owner: Provider}]}").unwrap());
+    for (beside, below) in [
+        ("", 0),
+        ("controls: [{control: image-pinned-by-digest, enforcement: Deny}]", 0),
+        ("controls: [{control: encryption-declared, enforcement: Warn}]", 1),
+        ("serviceModel: SaaS, controls: [{control: encryption-declared, enforcement: Warn}]", 0),
+    ] {
+        let other = baseline("b", beside);
+        let matrix = floor_of([&saas, &other]).unwrap().under(&declared);
+        assert_eq!(matrix.below.len(), below, "{beside}: {:?}", matrix.below);
+    }
+}

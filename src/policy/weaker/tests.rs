@@ -181,6 +181,8 @@ fn a_change_of_a_baseline_is_told_where_it_asks_for_less() {
         assert_eq!(found, said, "{old} → {new}");
     }
     let gold = baseline_of(mssp);
+    let params = baseline_of(&format!("{mssp}, controls: [{{control: ours, params: {{a: [b]}}}}]"));
+    assert_eq!(told(&baseline(Some(&gold), Some(&params), &Arc::default(), &|_| false)), ["spec.controls by shield"], "also of a control that nobody has declared yet");
     assert_eq!(told(&baseline(Some(&gold), None, &Arc::default(), &|_| false)), ["spec by shield"]);
     assert_eq!(told(&baseline(None, Some(&gold), &Arc::default(), &|_| false)), ["spec.parties by "]);
     for (new, said) in [
