@@ -13,6 +13,8 @@ use rustls::pki_types::{CertificateDer, pem::PemObject};
 #[group(skip)]
 #[command(next_help_heading = "Traces")]
 pub struct Args {
+    // Help is no Markdown.
+    #[allow(rustdoc::bare_urls)]
     /// Send traces there, by OTLP over HTTP at the path /v1/traces: http://collector.observability:4318
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", hide_env_values = true, value_name = "URL")]
     pub otlp_endpoint: Option<String>,
