@@ -154,9 +154,8 @@ fn unreadable<K>(request: &Request<'_>, stored: Option<&K>) -> Option<Vec<Weaker
 }
 
 fn named_by<'s>(parties: &'s Parties, controls: &'s [ControlEntry]) -> impl Iterator<Item = &'s String> {
-    let roles = [&parties.provider, &parties.customer, &parties.mssp].into_iter().flatten().chain(&parties.third_parties);
     let of_controls = controls.iter().flat_map(|e| e.accountable.iter().chain(&e.performed_by).chain(e.evidence.iter().filter_map(|e| e.by.as_ref())));
-    roles.chain(of_controls)
+    parties.named().chain(of_controls)
 }
 
 /// The parties that are named and not there. Where Parties cannot be read, or nobody keeps any, there is nothing to tell.

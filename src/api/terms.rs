@@ -34,6 +34,13 @@ pub struct Parties {
     pub third_parties: Vec<String>,
 }
 
+impl Parties {
+    /// All that are named, in whatever role; one may be named twice.
+    pub fn named(&self) -> impl Iterator<Item = &String> {
+        [&self.provider, &self.customer, &self.mssp].into_iter().flatten().chain(&self.third_parties)
+    }
+}
+
 /// Who owns one control in this namespace.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "camelCase")]

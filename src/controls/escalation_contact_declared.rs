@@ -51,7 +51,7 @@ fn check(cx: &Declared<'_>, out: &mut Notes) -> Applies {
     }
     for (i, level) in levels.iter().enumerate() {
         let parties = cx.parties;
-        let known = [&parties.provider, &parties.customer, &parties.mssp].into_iter().flatten().chain(&parties.third_parties).any(|p| *p == level.party);
+        let known = parties.named().any(|p| *p == level.party);
         if !known {
             out.violated(format!("{PATH}[{i}].party"), format!("{} is not in spec.parties", party(&level.party)), "name it in spec.parties, or correct it");
         }

@@ -37,7 +37,7 @@ pub const CONTROL: Control = Control {
 };
 
 fn check(cx: &Declared<'_>, out: &mut Notes) -> Applies {
-    let named: Vec<&str> = [&cx.parties.provider, &cx.parties.customer, &cx.parties.mssp].into_iter().flatten().chain(&cx.parties.third_parties).map(String::as_str).collect();
+    let named: Vec<&str> = cx.parties.named().map(String::as_str).collect();
     let mut nobody: BTreeMap<&str, usize> = BTreeMap::new();
     for duty in cx.duties {
         let at = |field: &str| format!("spec.controls[{}].{field}", duty.control);

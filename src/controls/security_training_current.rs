@@ -55,8 +55,7 @@ fn check(cx: &Declared<'_>, out: &mut Notes) -> Applies {
 }
 
 fn works_here(cx: &Declared<'_>, roster: &RosterSpec) -> bool {
-    let parties = cx.parties;
-    roster.party.as_ref().is_none_or(|of| [&parties.provider, &parties.customer, &parties.mssp].into_iter().flatten().chain(&parties.third_parties).any(|p| p == of))
+    roster.party.as_ref().is_none_or(|of| cx.parties.named().any(|p| p == of))
 }
 
 /// Whether anybody is there; `until` is when the first leaves of those who make a difference, or a training that was recorded ahead counts.

@@ -316,7 +316,7 @@ impl Matrix {
         };
         match &entry.accountable {
             // Nobody is named, and it is the customer's side that is held to it.
-            None if role == "shared" => "the customer (shared)".to_owned(),
+            None if matches!(entry.owner, OwnerClass::SharedIndependent | OwnerClass::SharedDependent) => "the customer (shared)".to_owned(),
             None => format!("the {role}"),
             Some(party) if self.stands_behind(party, entry.owner) => format!("{party} ({role})"),
             Some(party) => format!("{party} for the {part}"),

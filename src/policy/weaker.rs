@@ -121,14 +121,10 @@ const TRAINING: &str = "security-training-current";
 
 /// A party that is named no more, and answered for nothing: whether its people are trained is asked of nobody then. Of those who answer another is told.
 fn dismissed(before: &Matrix, now: &Matrix) -> Option<Weaker> {
-    let named = |of: &Matrix| {
-        let Parties { provider, customer, mssp, third_parties } = of.parties.clone();
-        [provider, customer, mssp].into_iter().flatten().chain(third_parties).collect::<BTreeSet<_>>()
-    };
-    let stays = named(now);
-    let gone = named(before).into_iter().filter(|party| !stays.contains(party) && before.entries.iter().all(|e| e.accountable.as_ref() != Some(party)));
-    let gone: Vec<String> = gone.collect();
-    let gone: Vec<&str> = gone.iter().map(String::as_str).collect();
+    let answers_for_nothing = |party: &String| before.entries.iter().all(|e| e.accountable.as_ref() != Some(party));
+    let gone = before.parties.named().filter(|party| now.parties.named().all(|stays| stays != *party) && answers_for_nothing(party)).map(String::as_str);
+    // One may be named in two roles.
+    let gone: Vec<&str> = gone.collect::<BTreeSet<_>>().into_iter().collect();
     let answers = || before.find(TRAINING).and_then(|i| before.entries[i].accountable.clone());
     (!gone.is_empty()).then(|| one("spec.parties", format!("nobody would name {} any more", counted(&gone)), answers()))
 }

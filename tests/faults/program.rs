@@ -61,6 +61,20 @@ fn kubeconfig_with_authority(dir: &Path, server: &str, authority: &[u8]) -> Stri
     path
 }
 
+/// Puts a certificate of its own making and its key into a folder, as `--tls-dir` wants them.
+fn keyed(dir: &Path) -> Vec<u8> {
+    let (certificate, key) = demarc::admission::tls::self_made(&["localhost"]).unwrap();
+    std::fs::write(dir.join("tls.crt"), &certificate).unwrap();
+    std::fs::write(dir.join("tls.key"), key).unwrap();
+    certificate
+}
+
+/// A review of what is admitted, as the API server would send it.
+fn admitted() -> String {
+    let review = std::fs::read_to_string("tests/data/admission/a compliant deployment is admitted/request.json").unwrap();
+    request("POST", "/workloads", "application/json", &review)
+}
+
 const LOCAL: &[&str] = &["controller", "--local", "--webhook-address", "127.0.0.1:0", "--admin-address", "127.0.0.1:0"];
 
 #[test]
@@ -303,9 +317,7 @@ async fn traces_that_cannot_be_sent_cost_nothing_but_themselves() {
             let receiver = mood.map(Receiver::start);
             let endpoint = receiver.as_ref().map_or_else(|| format!("http://{closed}"), Receiver::endpoint);
             let dir = tempfile::tempdir().unwrap();
-            let (certificate, key) = demarc::admission::tls::self_made(&["localhost"]).unwrap();
-            std::fs::write(dir.path().join("tls.crt"), &certificate).unwrap();
-            std::fs::write(dir.path().join("tls.key"), key).unwrap();
+            let certificate = keyed(dir.path());
             let cluster = kubeconfig_with_authority(dir.path(), &format!("http://{cluster}"), &certificate);
             let admin = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
             let args = ["controller", "--webhook-address", "127.0.0.1:0", "--admin-address", &admin, "--tls-dir", dir.path().to_str().unwrap()];
@@ -323,8 +335,7 @@ async fn traces_that_cannot_be_sent_cost_nothing_but_themselves() {
             let mut running = Running { child, log };
             let webhook: SocketAddr = running.until("ready")["webhook"].as_str().unwrap().parse().unwrap();
 
-            let review = std::fs::read_to_string("tests/data/admission/a compliant deployment is admitted/request.json").unwrap();
-            let review = request("POST", "/workloads", "application/json", &review);
+            let review = admitted();
             let mut kept = connect(&connector(&certificate), webhook).await.unwrap();
             let counted = async |what: &str| {
                 let mut page = tokio::net::TcpStream::connect(&admin).await.unwrap();
@@ -373,9 +384,7 @@ async fn traces_that_cannot_be_sent_cost_nothing_but_themselves() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn told_to_stop_it_decides_on_and_sends_callers_elsewhere_and_told_twice_it_goes_at_once() {
     let dir = tempfile::tempdir().unwrap();
-    let (certificate, key) = demarc::admission::tls::self_made(&["localhost"]).unwrap();
-    std::fs::write(dir.path().join("tls.crt"), &certificate).unwrap();
-    std::fs::write(dir.path().join("tls.key"), key).unwrap();
+    let certificate = keyed(dir.path());
     let cluster = kubeconfig(dir.path(), &format!("http://{}", api_server().await));
     // Freed again at once; the log does not tell which port 0 became.
     let admin = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
@@ -385,8 +394,7 @@ async fn told_to_stop_it_decides_on_and_sends_callers_elsewhere_and_told_twice_i
     let mut running = Running { child, log };
     let webhook: SocketAddr = running.until("ready")["webhook"].as_str().unwrap().parse().unwrap();
 
-    let review = std::fs::read_to_string("tests/data/admission/a compliant deployment is admitted/request.json").unwrap();
-    let review = request("POST", "/workloads", "application/json", &review);
+    let review = admitted();
     let mut kept = connect(&connector(&certificate), webhook).await.unwrap();
     let answer = ask(&mut kept, &review).await.unwrap();
     assert_eq!((answer.status, answer.closes()), (200, false), "{answer:?}");

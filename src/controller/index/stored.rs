@@ -7,17 +7,16 @@ use kube::{ResourceExt, api::DynamicObject};
 use super::packed::{Packed, Packer};
 use crate::{
     api::ownership::{Ownership, OwnershipStatus},
-    policy::{
-        enforcing::{ENFORCING, stands},
-        history::Managers,
-    },
+    policy::{enforcing::stands, history::Managers},
 };
 
 /// One stored Ownership.
 #[derive(Clone, Debug)]
 pub struct Stored {
-    /// As read, but for its status, of which only what decides is kept; `None` when it does not parse.
-    declared: Option<Packed<Ownership>>,
+    /// The last that could be read, but for its status, of which only what decides is kept.
+    last_good: Option<Packed<Ownership>>,
+    /// What is wrong with what is stored since.
+    pub(super) broken: Option<String>,
     status: Option<Packed<OwnershipStatus>>,
     /// Its place in history, for writes that must not clobber.
     pub version: String,
@@ -29,10 +28,6 @@ pub struct Stored {
     pub proven: bool,
     /// Which tool wrote what of it.
     pub managers: Arc<Managers>,
-    /// The last that could be read.
-    last_good: Option<Packed<Ownership>>,
-    /// What is wrong with what is stored since.
-    pub(super) broken: Option<String>,
 }
 
 /// What all of them are packed against.
@@ -47,15 +42,14 @@ impl Stored {
     pub(super) fn new(object: &DynamicObject, read: Result<Ownership, String>, before: Option<&Self>, packers: &mut Packers) -> Self {
         let fields = object.metadata.managed_fields.as_deref().unwrap_or_default();
         let of_any = Self {
-            declared: None,
+            last_good: before.and_then(|before| before.last_good.clone()),
+            broken: None,
             status: None,
             version: object.resource_version().unwrap_or_default(),
             uid: object.uid().unwrap_or_default(),
             generation: None,
             proven: false,
             managers: Arc::default(),
-            last_good: before.and_then(|before| before.last_good.clone()),
-            broken: None,
         };
         let mut ownership = match read {
             Ok(ownership) => ownership,
@@ -64,21 +58,19 @@ impl Stored {
         let status = ownership.status.as_ref().map(|status| packers.status.pack(status));
         let proven = ownership.status.as_ref().is_some_and(|status| stands(&status.conditions));
         ownership.status = ownership.status.map(deciding);
-        let declared = packers.declared.pack(&ownership);
         Self {
+            last_good: Some(packers.declared.pack(&ownership)),
             generation: ownership.metadata.generation,
             proven,
             status,
             managers: Arc::new(Managers::read(fields, &ownership.spec)),
-            last_good: Some(declared.clone()),
-            declared: Some(declared),
             ..of_any
         }
     }
 
     /// As read, but for its status, of which only what decides is kept; `None` when it does not parse.
     pub fn ownership(&self) -> Option<Ownership> {
-        self.declared.as_ref()?.read()
+        if self.broken.is_some() { None } else { self.holds() }
     }
 
     /// The status as it was read; `None` where there was none.
@@ -98,12 +90,12 @@ impl Stored {
 
     /// Whether it is this very declaration, whatever its status.
     pub(super) fn is(&self, object: &DynamicObject) -> bool {
-        self.declared.is_some() && (Some(&self.uid), self.generation) == (object.metadata.uid.as_ref(), object.metadata.generation)
+        self.broken.is_none() && (Some(&self.uid), self.generation) == (object.metadata.uid.as_ref(), object.metadata.generation)
     }
 }
 
-/// What of a status decides: since when what is denied is denied, and whether enforcement was proven.
+/// What of a status decides: since when what is denied is denied.
 fn deciding(status: OwnershipStatus) -> OwnershipStatus {
     let matrix = status.matrix.into_iter().filter(|row| row.forbidden_since.is_some()).collect();
-    OwnershipStatus { conditions: status.conditions.into_iter().filter(|c| c.type_ == ENFORCING).collect(), matrix, ..OwnershipStatus::default() }
+    OwnershipStatus { matrix, ..OwnershipStatus::default() }
 }
