@@ -23,9 +23,20 @@ fn told(world: &World, namespace: &str) -> Vec<String> {
     events.lines().filter_map(|line| line.strip_prefix("OwnershipDeleted ").map(str::to_owned)).collect()
 }
 
-fn counted(world: &World) -> u64 {
+fn metric(world: &World, name: &str) -> u64 {
     let metrics = world.demarc.as_ref().unwrap().get("/metrics");
-    metrics.lines().find_map(|line| line.strip_prefix("demarc_ownerships_deleted_total ")).and_then(|n| n.parse().ok()).unwrap_or_else(|| panic!("{metrics}"))
+    metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).and_then(|n| n.parse().ok()).unwrap_or_else(|| panic!("{metrics}"))
+}
+
+fn counted(world: &World) -> u64 {
+    metric(world, "demarc_ownerships_deleted_total")
+}
+
+/// Gives the Lease to this holder, and waits until Demarc leads, or does not.
+fn lease(world: &World, holder: &str, leads: bool) {
+    let patch = json!({"spec": {"holderIdentity": holder}}).to_string();
+    world.plane.kubectl(&["patch", "lease", "demarc", "-n", "kube-system", "--type=merge", "-p", &patch], None).result().unwrap();
+    eventually("the Lease", SOON, || if (metric(world, "demarc_lease_held") == 1) == leads { Ok(()) } else { Err(world.field("kube-system", "lease/demarc", ".spec")) });
 }
 
 #[test]
@@ -57,7 +68,10 @@ fn who_deletes_an_ownership_is_not_refused_and_not_unheard() {
     // One that is made anew at once could ask for anything: that it is another one is told as well.
     let another: Value =
         json!({"apiVersion": "demarc.dev/v1alpha1", "kind": "Ownership", "metadata": {"name": "default", "namespace": "busy"}, "spec": {"serviceModel": "SaaS", "mode": "Audit"}});
+    // Nobody leads, so it is told only when the other is there.
+    lease(&world, "another", false);
     world.plane.kubectl_as("bob", &["replace", "--force", "-f", "-"], Some(&another.to_string())).result().unwrap();
+    lease(&world, "", true);
     says("busy", "Ownership/default the Ownership was deleted; another was made since");
     // With its namespace it goes unsaid.
     world.plane.kubectl(&["delete", "namespace", "brief"], None).result().unwrap();

@@ -83,13 +83,14 @@ impl Index {
             self.state().dirty.extend(touched);
         }
         // Of what is judged, some kinds are facts as well.
-        let stale = match source {
+        let unsettled = match source {
             Source::Estate(kept) => self.keep(kept, change),
             Source::Subjects(Kind::DaemonSet) => self.keep(Kept::Agents, change),
             Source::Subjects(kind) if !kind.informs() => false,
             Source::Declared(Declaration::Control) => {
                 let mut state = self.state();
                 state.take(source, change);
+                state.stale = true;
                 let whole = state.declared.whole();
                 drop(state);
                 self.keep_whole(whole);
@@ -101,6 +102,7 @@ impl Index {
                     state.tide.comes(Instant::now());
                 }
                 state.take(source, change);
+                state.stale = true;
                 drop(state);
                 if source == Source::Declared(Declaration::Baseline) {
                     self.listed.notify_one();
@@ -108,8 +110,7 @@ impl Index {
                 true
             }
         };
-        if stale {
-            self.state().stale = true;
+        if unsettled {
             self.unsettled.notify_one();
         }
         self.changed.notify_one();
@@ -121,6 +122,7 @@ impl Index {
         let touched = state.estate.take(kept, change);
         let is_news = touched != Touched::default();
         state.mark(touched);
+        state.stale |= is_news;
         is_news
     }
 
@@ -167,11 +169,13 @@ impl Index {
 
     /// Rebuilds the book if anything changed that it does not show.
     pub fn settle(&self) {
-        let mut state = self.state();
+        self.rebuild(&mut self.state());
+    }
+
+    fn rebuild(&self, state: &mut State) {
         if !std::mem::take(&mut state.stale) {
             return;
         }
-        let state = &mut *state;
         let mut book = Book { namespaces: state.namespaces.clone(), facts: state.facts.facts(&state.estate, &state.unreadable), ..Book::empty() };
         state.declared.write(&mut book);
         // Stored under the lock, so that an older book never replaces a newer one.
@@ -206,10 +210,11 @@ impl Index {
         self.changed.notified().await;
     }
 
-    /// The namespaces to judge again, and forgets them. The book shows what made them so.
+    /// The namespaces to judge again, and forgets them. The book shows what made them so: nothing comes between the two.
     pub fn drain_dirty(&self) -> BTreeSet<String> {
-        self.settle();
-        std::mem::take(&mut self.state().dirty)
+        let mut state = self.state();
+        self.rebuild(&mut state);
+        std::mem::take(&mut state.dirty)
     }
 
     /// Until when statuses wait, because declarations keep coming.

@@ -126,3 +126,30 @@ fn what_the_leader_writes_into_a_baseline_concerns_no_namespace_and_what_people_
     assert_eq!(concerns, shop);
     assert!(!Arc::ptr_eq(&before, &after));
 }
+
+/// A namespace that is judged by an older book than the change that made it due would not be judged again: the change would never be told.
+#[test]
+fn what_is_due_is_judged_by_a_book_that_shows_why() {
+    const MANY: usize = 2000;
+    let index = Index::default();
+    let ownership = |namespace: &str| {
+        serde_json::json!({"apiVersion": "demarc.dev/v1alpha1", "kind": "Ownership", "metadata": {"name": "default", "namespace": namespace, "uid": namespace, "generation": 1},
+            "spec": {"serviceModel": "PaaS"}})
+    };
+    let change = |object| Change::Applied(Box::new(serde_json::from_value(object).unwrap()));
+    std::thread::scope(|scope| {
+        let watch = scope.spawn(|| (0..MANY).for_each(|i| index.take(Source::Declared(Declaration::Ownership), &change(ownership(&format!("shop-{i}"))))));
+        let mut judged = 0;
+        while judged < MANY {
+            // Read first: what comes after the last look is there at the next.
+            let ended = watch.is_finished();
+            let due = index.drain_dirty();
+            let book = index.shared.book.load_full();
+            for namespace in &due {
+                assert!(book.promises.contains_key(namespace), "{namespace}");
+            }
+            judged += due.len();
+            assert!(!ended || judged == MANY, "{judged}");
+        }
+    });
+}
