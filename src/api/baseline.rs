@@ -42,7 +42,7 @@ pub struct BaselineSpec {
     /// The namespaces that it holds in, by their labels; {} is every namespace. One that loses the label stays under the Baseline until
     /// somebody with the verb release on it lets it go: kubectl label namespace NAME baseline.demarc.dev/BASELINE-
     pub namespace_selector: LabelSelector,
-    /// The service model of namespaces that declare none; the strictest of several Baselines counts. Unset: PaaS.
+    /// How the service is bought: says whose a control is where no entry does. Unset: as the Ownership's serviceModel says, and PaaS where nothing is declared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_model: Option<ServiceModel>,
     /// The parties of namespaces that name none.

@@ -21,15 +21,9 @@ macro_rules! word {
 pub(super) use word;
 
 word! {
-    /// How the service is bought.
-    ServiceModel {
-        /// The customer runs Kubernetes itself on rented machines.
-        IaaS,
-        /// A managed control plane; nodes partly managed.
-        PaaS,
-        /// Provider, MSSP or vendor runs the application in the namespace.
-        SaaS,
-    }
+    /// How the service is bought. IaaS: the customer runs Kubernetes itself on rented machines. PaaS: a managed control plane; nodes partly managed.
+    /// SaaS: provider, MSSP or vendor runs the application in the namespace.
+    ServiceModel { IaaS, PaaS, SaaS }
 }
 impl Default for ServiceModel {
     fn default() -> Self {

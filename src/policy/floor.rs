@@ -9,7 +9,7 @@ use std::{
 use super::{
     cluster,
     mark::members,
-    matrix::{Entry, Matrix, Terms, find_row, party_of, row},
+    matrix::{Entry, Matrix, Row, Terms, find_row, party_of, row},
     owners::Controllers,
     settings::spares_no_more,
     waiver::MAX_DAYS,
@@ -19,7 +19,7 @@ use crate::{
         baseline::{Baseline, Undeclared},
         ownership::{ControlEntry, Enforcement, Mode, OwnerClass, Ownership, OwnershipSpec, Parties, ServiceModel},
     },
-    controls::custom::Custom,
+    controls::{self, CATALOG, custom::Custom},
     model::{map::Map, selector::Selector, text::shown},
 };
 
@@ -30,11 +30,10 @@ pub struct Floor {
     pub baselines: Vec<String>,
     /// Those among them that no longer select the namespace, and have not released it.
     pub left: Vec<String>,
-    controls: BTreeMap<String, ControlEntry>,
-    /// What some of several leave open that others say.
-    open: BTreeMap<String, Open>,
-    service_model: Option<ServiceModel>,
-    model_open: bool,
+    /// What each asks for, in the same order.
+    asks: Vec<Asks>,
+    /// What controls of users' own are given: of each the params of the first that says any.
+    params: BTreeMap<String, BTreeMap<String, Vec<String>>>,
     parties: Parties,
     undeclared: Undeclared,
     waiver_days: Option<u16>,
@@ -48,17 +47,56 @@ pub struct Floor {
     alone: OnceLock<Matrix>,
 }
 
-/// What a Baseline does not say of a control that another says something of. It means the catalog's own then, as where it is alone.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Open {
-    /// Neither by an entry of it nor by none: how it is met where nothing is declared, at most.
-    enforcement: Option<Enforcement>,
-    /// Nor whose it is there.
-    owner: bool,
-    /// There is an entry of it, without an owner.
-    owner_of_entry: bool,
-    /// That is in a Baseline without a service model.
-    model_of_entry: bool,
+/// What one Baseline asks for. What it does not say of a control means the same beside others as where it is alone.
+#[derive(Clone, Debug, PartialEq)]
+struct Asks {
+    baseline: String,
+    controls: BTreeMap<String, ControlEntry>,
+    service_model: Option<ServiceModel>,
+    undeclared: Undeclared,
+}
+
+impl Asks {
+    fn new(baseline: &Baseline) -> Self {
+        let spec = &baseline.spec;
+        let controls = spec.controls.iter().map(|entry| (entry.control.clone(), entry.clone())).collect();
+        Self { baseline: baseline.metadata.name.clone().unwrap_or_default(), controls, service_model: spec.service_model, undeclared: spec.undeclared }
+    }
+
+    /// Whose a control is, in a namespace of this service model where it names none itself.
+    fn owner(&self, control: &Row<'_>, model: ServiceModel) -> OwnerClass {
+        let said = self.controls.get(control.id).and_then(|entry| entry.owner);
+        said.unwrap_or_else(|| control.owner(self.service_model.unwrap_or(model)))
+    }
+
+    /// What it asks of a control where nothing is declared. An enforcement that it says is held to what `undeclared` of all of them allows, and one
+    /// that it does not say to its own.
+    fn undeclared(&self, control: &Row<'_>) -> ControlEntry {
+        let entry = self.controls.get(control.id).cloned().unwrap_or_else(|| ControlEntry { control: control.id.to_owned(), ..ControlEntry::default() });
+        let (owner, [enforcement, _]) = (self.owner(control, ServiceModel::default()), control.enforcement);
+        let enforcement = entry.enforcement.unwrap_or(enforcement.min(mode_of(self.undeclared).ceiling())).min(most(owner));
+        ControlEntry { owner: Some(owner), enforcement: Some(enforcement), ..entry }
+    }
+}
+
+/// The stricter of what two say of a control: whose it is, and how a violation is met.
+fn strictest(one: ControlEntry, other: ControlEntry) -> ControlEntry {
+    let enforcement = one.enforcement.max(other.enforcement);
+    let rank = |entry: &ControlEntry| entry.owner.map(strictness);
+    let (mut entry, rest) = if rank(&one) < rank(&other) { (other, one) } else { (one, other) };
+    entry.enforcement = enforcement;
+    // Who of that class it is, and what shows that it is done, makes it no stricter: the first that says so.
+    if entry.owner == rest.owner {
+        entry.accountable = entry.accountable.or(rest.accountable);
+        entry.performed_by = if entry.performed_by.is_empty() { rest.performed_by } else { entry.performed_by };
+        entry.evidence = if entry.evidence.is_empty() { rest.evidence } else { entry.evidence };
+    }
+    entry
+}
+
+/// The most that is asked of an owner: who is not of the customer's side is held to nothing.
+fn most(owner: OwnerClass) -> Enforcement {
+    if owner.owed_by_customer() { Enforcement::Deny } else { Enforcement::Audit }
 }
 
 /// Where an Ownership asks for less than the floor.
@@ -82,10 +120,6 @@ pub(super) const fn strictness(owner: OwnerClass) -> u8 {
         OwnerClass::SharedDependent => 4,
         OwnerClass::Customer => 5,
     }
-}
-
-fn stricter(one: OwnerClass, other: OwnerClass) -> OwnerClass {
-    if strictness(one) < strictness(other) { other } else { one }
 }
 
 /// The mode of a namespace that declares nothing.
@@ -141,51 +175,20 @@ impl Floor {
         let mut all: Vec<&Baseline> = baselines.into_iter().collect();
         all.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
         let mut floor = (!all.is_empty()).then(|| Self { custom: custom.clone(), ..Self::default() })?;
-        for baseline in &all {
+        for baseline in all {
             floor.add(baseline);
         }
-        if all.len() > 1 {
-            floor.leave_open(&all);
-        }
         Some(floor)
-    }
-
-    /// Keeps what each leaves open of what the others say.
-    fn leave_open(&mut self, all: &[&Baseline]) {
-        self.model_open = all.iter().any(|b| b.spec.service_model.is_none());
-        for id in self.controls.keys() {
-            let mut open = Open::default();
-            for spec in all.iter().map(|b| &b.spec) {
-                let entry = spec.controls.iter().find(|e| e.control == *id);
-                if entry.is_none_or(|e| e.enforcement.is_none()) {
-                    open.enforcement = open.enforcement.max(Some(mode_of(spec.undeclared).ceiling()));
-                }
-                open.owner |= entry.is_none_or(|e| e.owner.is_none());
-                open.owner_of_entry |= entry.is_some_and(|e| e.owner.is_none());
-                open.model_of_entry |= entry.is_some_and(|e| e.owner.is_none()) && spec.service_model.is_none();
-            }
-            if open != Open::default() {
-                self.open.insert(id.clone(), open);
-            }
-        }
     }
 
     fn add(&mut self, baseline: &Baseline) {
         let spec = &baseline.spec;
         self.baselines.push(baseline.metadata.name.clone().unwrap_or_default());
-        for entry in &spec.controls {
-            let known = self.controls.entry(entry.control.clone()).or_insert_with(|| entry.clone());
-            known.owner = [known.owner, entry.owner].into_iter().flatten().max_by_key(|o| strictness(*o));
-            known.enforcement = known.enforcement.max(entry.enforcement);
-            // Who it is does not make it stricter: the first that says so.
-            known.accountable = known.accountable.take().or_else(|| entry.accountable.clone());
-            // Nor can it be told which params ask for more.
-            if known.params.is_empty() {
-                known.params.clone_from(&entry.params);
-            }
+        self.asks.push(Asks::new(baseline));
+        for entry in spec.controls.iter().filter(|entry| !entry.params.is_empty()) {
+            // It cannot be told which ask for more.
+            self.params.entry(entry.control.clone()).or_insert_with(|| entry.params.clone());
         }
-        // Under IaaS most is the customer's, under SaaS least.
-        self.service_model = [self.service_model, spec.service_model].into_iter().flatten().min();
         self.parties = filled(&self.parties, &spec.parties);
         self.undeclared = self.undeclared.max(spec.undeclared);
         self.waiver_days = self.waiver_days.into_iter().chain([spec.waivers.max_days.unwrap_or(MAX_DAYS)]).min();
@@ -220,39 +223,39 @@ impl Floor {
         for (i, entry) in terms.entries.iter_mut().enumerate() {
             let control = row(&terms.custom, i);
             let ([enforcement, _], ceiling) = (control.enforcement, control.ceiling(&spec.policy));
-            let Some(floor) = self.controls.get(control.id) else { continue };
+            let asked: Vec<(&Asks, &ControlEntry)> = self.asks.iter().filter_map(|asks| Some((asks, asks.controls.get(control.id)?))).collect();
             let said = spec.controls.iter().enumerate().find(|(_, e)| e.control == control.id);
-            let mut below = |path: String, says: &str, asks: &str| {
-                let by = self.baselines.join(", ");
-                terms.below.push(Below { path, what: format!("{}: {says}, and the floor is {asks} (baseline {})", control.id, shown(&by, 100)), assigned: false });
+            let mut below = |path: String, says: &str, least: &str, by: &[&str]| {
+                let by = by.join(", ");
+                terms.below.push(Below { path, what: format!("{}: {says}, and the floor is {least} (baseline {})", control.id, shown(&by, 100)), assigned: false });
             };
-            let (open, model_open) = self.open.get(control.id).map_or((false, false), |open| (open.owner_of_entry, open.model_of_entry));
-            // A Baseline that says nothing of a control does not say by which model it is to be read either.
-            let default = control.owner(if model_open { self.model(spec.service_model) } else { self.service_model.unwrap_or(spec.service_model) });
-            let owner = floor.owner.map_or(default, |owner| if open { stricter(owner, default) } else { owner });
-            if owner.owed_by_customer() && !entry.owner.owed_by_customer() {
-                if let Some((i, owner_said)) = said.and_then(|(i, e)| Some((i, e.owner?))) {
-                    below(format!("spec.controls[{i}].owner"), &format!("owner {owner_said}"), &format!("owner {owner}"));
+            let declared = entry.owner;
+            let owners = || asked.iter().map(|(asks, said)| (asks, said, asks.owner(&control, spec.service_model)));
+            let owner = owners().map(|(.., owner)| owner).max_by_key(|owner| strictness(*owner)).unwrap_or(declared);
+            if owner.owed_by_customer() && !declared.owed_by_customer() {
+                let by = || owners().filter(|(.., of)| *of == owner);
+                if let Some((i, said)) = said.and_then(|(i, e)| Some((i, e.owner?))) {
+                    below(format!("spec.controls[{i}].owner"), &format!("owner {said}"), &format!("owner {owner}"), &by().map(|(asks, ..)| &*asks.baseline).collect::<Vec<_>>());
                 }
                 entry.owner = owner;
-                entry.accountable = floor.accountable.clone().or_else(|| party_of(owner, &spec.parties));
+                entry.accountable = by().find_map(|(_, said, _)| said.accountable.clone()).or_else(|| party_of(owner, &spec.parties));
                 // What was wanted of the one who owed nothing is wanted now.
                 let wanted = said.and_then(|(_, e)| e.enforcement).unwrap_or(enforcement);
                 entry.enforcement = wanted.min(spec.mode.ceiling()).min(ceiling);
             }
-            let Some(wanted) = floor.enforcement else { continue };
-            let wanted = wanted.min(ceiling).min(if entry.owner.owed_by_customer() { Enforcement::Deny } else { Enforcement::Audit });
-            if entry.enforcement >= wanted {
-                continue;
-            }
+            // How each wants it met of whoever owes it under that one alone.
+            let held = |owner: OwnerClass| most(if declared.owed_by_customer() { declared } else { owner });
+            let wanted = || owners().filter_map(|(asks, said, owner)| Some((&*asks.baseline, said.enforcement?.min(ceiling).min(held(owner)))));
+            let Some(least) = wanted().map(|(_, least)| least).max().filter(|least| entry.enforcement < *least) else { continue };
+            let by: Vec<&str> = wanted().filter(|(_, wanted)| *wanted == least).map(|(baseline, _)| baseline).collect();
             match said.and_then(|(i, e)| Some((i, e.enforcement?))) {
-                Some((i, enforcement)) if enforcement < wanted => {
-                    below(format!("spec.controls[{i}].enforcement"), &format!("enforcement {enforcement}"), &format!("enforcement {wanted}"));
+                Some((i, enforcement)) if enforcement < least => {
+                    below(format!("spec.controls[{i}].enforcement"), &format!("enforcement {enforcement}"), &format!("enforcement {least}"), &by);
                 }
-                _ if spec.mode.ceiling() < wanted => below("spec.mode".to_owned(), &format!("mode {}", spec.mode), &format!("enforcement {wanted}")),
+                _ if spec.mode.ceiling() < least => below("spec.mode".to_owned(), &format!("mode {}", spec.mode), &format!("enforcement {least}"), &by),
                 _ => {}
             }
-            entry.enforcement = wanted;
+            entry.enforcement = least;
         }
         let assigned = self.assigned(terms);
         terms.below.extend(assigned);
@@ -268,17 +271,17 @@ impl Floor {
     /// Gives the controls of users' own the params that the Baselines say. Which of two ask for more nobody knows, so others do not count.
     fn lay_params(&self, spec: &mut OwnershipSpec) -> Vec<Below> {
         let mut below = Vec::new();
-        for (id, floor) in self.controls.iter().filter(|(id, floor)| !floor.params.is_empty() && self.custom.contains_key(*id)) {
+        for (id, params) in self.params.iter().filter(|(id, _)| self.custom.contains_key(*id)) {
             let Some(i) = spec.controls.iter().position(|e| e.control == *id) else {
-                spec.controls.push(ControlEntry { control: id.clone(), params: floor.params.clone(), ..ControlEntry::default() });
+                spec.controls.push(ControlEntry { control: id.clone(), params: params.clone(), ..ControlEntry::default() });
                 continue;
             };
             let said = &mut spec.controls[i].params;
-            if !said.is_empty() && *said != floor.params {
+            if !said.is_empty() && said != params {
                 let what = format!("{id}: params of its own, and the floor is those of baseline {}", shown(&self.baselines.join(", "), 100));
                 below.push(Below { path: format!("spec.controls[{i}].params"), what, assigned: false });
             }
-            said.clone_from(&floor.params);
+            said.clone_from(params);
         }
         below
     }
@@ -297,35 +300,20 @@ impl Floor {
         Some(Below { path: "spec".to_owned(), what, assigned: true })
     }
 
-    /// What is declared where nothing is.
+    /// What is declared where nothing is: of each control the strictest of what each Baseline says by itself.
     fn silent(&self) -> Ownership {
-        let spec = OwnershipSpec {
-            service_model: self.model(ServiceModel::default()),
-            parties: self.parties.clone(),
-            controls: self.controls.values().map(|entry| self.closed(entry)).collect(),
-            mode: mode_of(self.undeclared),
-            ..OwnershipSpec::default()
+        let known = CATALOG.iter().map(|control| control.id).chain(self.custom.keys().map(String::as_str).filter(|id| controls::find(id).is_none()));
+        let entry = |id| {
+            let control = find_row(&self.custom, id)?;
+            let entry = self.asks.iter().map(|asks| asks.undeclared(&control)).reduce(strictest)?;
+            Some(ControlEntry { params: self.params.get(id).cloned().unwrap_or_default(), ..entry })
         };
+        let said: BTreeSet<&String> = self.asks.iter().flat_map(|asks| asks.controls.keys()).collect();
+        let unknown = said.into_iter().filter(|id| find_row(&self.custom, id).is_none());
+        let unknown = unknown.map(|id| ControlEntry { control: id.clone(), ..ControlEntry::default() });
+        let spec =
+            OwnershipSpec { parties: self.parties.clone(), controls: known.filter_map(entry).chain(unknown).collect(), mode: mode_of(self.undeclared), ..OwnershipSpec::default() };
         Ownership::new("default", spec)
-    }
-
-    /// What they ask of a control together where nothing is declared.
-    fn closed(&self, entry: &ControlEntry) -> ControlEntry {
-        let mut entry = entry.clone();
-        if let Some((open, row)) = self.open.get(&entry.control).zip(find_row(&self.custom, &entry.control)) {
-            let [enforcement, _] = row.enforcement;
-            let own = open.enforcement.map(|ceiling| enforcement.min(ceiling));
-            entry.enforcement = entry.enforcement.map(|said| own.map_or(said, |own| said.max(own)));
-            if open.owner {
-                entry.owner = entry.owner.map(|said| stricter(said, row.owner(self.model(ServiceModel::default()))));
-            }
-        }
-        entry
-    }
-
-    /// The service model that they name, or the given one where they leave it open and it leaves more to the customer.
-    fn model(&self, given: ServiceModel) -> ServiceModel {
-        self.service_model.map_or(given, |named| if self.model_open { named.min(given) } else { named })
     }
 
     /// What holds where nothing is declared.
