@@ -298,10 +298,12 @@ fn read_ca(pem: &str) -> Option<Ca> {
 }
 
 fn read_leaf(ca: &Ca, certificate: &str, key: &str) -> Option<Leaf> {
-    let der = CertificateDer::from_pem_slice(certificate.as_bytes()).ok()?;
-    let (leaf, ca) = (parsed(&der)?, parsed(&ca.der)?);
+    // As it is served: what comes after the first must be readable as well.
+    let chain = CertificateDer::pem_slice_iter(certificate.as_bytes()).collect::<Result<Vec<_>, _>>().ok()?;
+    let der = chain.first()?;
+    let (leaf, ca) = (parsed(der)?, parsed(&ca.der)?);
     leaf.verify_signature(Some(ca.public_key())).ok()?;
-    if !fits(&der, &KeyPair::from_pem(key).ok()?) {
+    if !fits(der, &KeyPair::from_pem(key).ok()?) {
         return None;
     }
     let names = leaf.subject_alternative_name().ok()??;

@@ -11,11 +11,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use super::{
-    audit, install,
-    lease::leading,
-    reconcile::{Reconciler, WriteError},
-};
+use super::{audit, install, lease::leading, reconcile::Reconciler, writes::WriteError};
 use crate::{
     api::{
         API_VERSION, ENROLLED_LABEL, ENROLLED_VALUE,

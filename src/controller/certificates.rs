@@ -124,13 +124,16 @@ impl Keeper {
         }
         let mut held = stored.as_ref().and_then(|secret| secret.data.as_ref()).and_then(Authority::read);
         self.serve(held.as_ref(), &memory.repairs, take)?;
+        // Time in which nobody looked counts for nothing.
+        let mut agreement = std::mem::take(&mut memory.agreement);
         if !leading(&self.mandate) {
             return Ok(());
         }
         let configurations: Api<ValidatingWebhookConfiguration> = Api::all(self.client.clone());
         let configuration = call("the webhook configuration cannot be read", configurations.get_opt(&self.configuration)).await?;
         let same = held.as_ref().filter(|held| configuration.as_ref().is_some_and(|configuration| astray(configuration, held).next().is_none()));
-        let agreed = memory.agreement.note(same, Instant::now());
+        let agreed = agreement.note(same, Instant::now());
+        memory.agreement = agreement;
         memory.repairs.stood(agreed.unwrap_or_default());
         if let Some(action) = plan(held.as_ref(), agreed, &self.hosts, Timestamp::now(), &self.lifetimes) {
             let made = carry_out(action, held, &self.hosts, Timestamp::now(), &self.lifetimes, &mut || KeyPair::generate()).map_err(|e| CertificateError::Make(e.to_string()))?;

@@ -1,21 +1,37 @@
 //! The lease holder's word about Ownerships that were deleted. Nobody is kept from deleting one, for its namespace must be able to go; but nobody
 //! does it unheard: a line in the log, a count, and an Event where it was and at each Baseline that holds there now.
 
+use std::time::Duration;
+
 use kube::runtime::events::{Event, EventType};
 
 use super::{
     events::{Teller, about},
     index::Deleted,
+    lease::leading,
     reconcile::Reconciler,
 };
 use crate::{api::Declaration, model::text::shown};
 
-/// So many are told by Events in one pass, each of which waits for its answer. Of more at once the log and the count tell.
+/// So many are told by Events at once, each of which waits for its answer. Of more at once the log and the count tell.
 const MOST: usize = 20;
 
+/// How often it is looked for them: beside what is judged, for a pass over thousands of namespaces may take longer than they are kept.
+const EVERY: Duration = Duration::from_millis(500);
+
 impl Reconciler {
+    /// Tells of them for ever, while this replica leads.
+    pub(super) async fn keep_farewells(&self, teller: &Teller) {
+        loop {
+            tokio::time::sleep(EVERY).await;
+            if leading(&self.mandate) && self.index.shared.ready() {
+                self.farewells(teller).await;
+            }
+        }
+    }
+
     /// Tells of those that were deleted since it was last asked.
-    pub(super) async fn farewells(&self, teller: &Teller) {
+    async fn farewells(&self, teller: &Teller) {
         let gone = self.index.drain_deleted();
         if gone.is_empty() {
             return;

@@ -13,7 +13,7 @@ use kube::{
 };
 use tokio::{
     sync::watch,
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep_until, timeout},
 };
 
 /// Another replica may take a Lease that has not moved for so long.
@@ -84,7 +84,8 @@ pub async fn run(api: Api<Lease>, me: String, mandate: watch::Sender<Option<Inst
             Ok(Err(error)) => tracing::debug!(%error, "lease: the call failed"),
             Err(_) => tracing::debug!("lease: no answer"),
         }
-        sleep(EVERY).await;
+        // From when it was asked: one call that is lost does not cost the lead.
+        sleep_until(asked + EVERY).await;
     }
 }
 

@@ -20,3 +20,4 @@ pub mod reconcile;
 pub mod rival;
 pub mod start;
 pub mod watch;
+mod writes;

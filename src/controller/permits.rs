@@ -7,7 +7,8 @@ use kube::runtime::events::{Event, EventType};
 
 use super::{
     events::{Teller, about},
-    reconcile::{Reconciler, WriteError},
+    reconcile::Reconciler,
+    writes::WriteError,
 };
 use crate::{
     api::{
@@ -31,17 +32,20 @@ impl Reconciler {
         let days = matrix.as_ref().map_or(MAX_DAYS, |m| m.waiver_days);
         let find = |id: &str| matrix.as_ref().map_or_else(|| controls::find(id), |m| m.find(id));
         let now = Timestamp::now();
-        let mut permits = Vec::new();
+        let (mut permits, mut failed) = (Vec::new(), None);
         for waiver in self.index.waivers(namespace) {
             let permit = Permit::read(&waiver, days, find(&waiver.spec.control));
             if let Some(status) = plan(&waiver, &permit, now) {
                 let (name, version) = (&permit.name, waiver.metadata.resource_version.as_deref().unwrap_or_default());
-                self.write_status(&Api::<Waiver>::namespaced(self.client.clone(), namespace), name, version, &status).await?;
-                self.tell_end(teller, &waiver, &status).await;
+                // What cannot be written of one keeps nothing from the others.
+                match self.write_status(&Api::<Waiver>::namespaced(self.client.clone(), namespace), name, version, &status).await {
+                    Ok(()) => self.tell_end(teller, &waiver, &status).await,
+                    Err(error) => failed = Some(error),
+                }
             }
             permits.push(permit);
         }
-        Ok(turns(&permits, now))
+        failed.map_or_else(|| Ok(turns(&permits, now)), Err)
     }
 
     async fn tell_end(&self, teller: &Teller, waiver: &Waiver, status: &WaiverStatus) {

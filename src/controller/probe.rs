@@ -324,6 +324,7 @@ impl Prober {
             let ledger = ledger.get_or_insert_with(|| {
                 // What was told before is told anew, or not at all.
                 self.index.forget_proofs();
+                self.index.mark_all();
                 Ledger::new(self.every, Instant::now())
             });
             // A Baseline tells of the namespaces that were there: of one that comes later it tells nothing.

@@ -19,7 +19,7 @@ use super::{
     index::Index,
     install::{MANAGED_BY, MANAGER},
     lease::{Mandate, leading},
-    reconcile::WriteError,
+    writes::WriteError,
 };
 use crate::{
     api::{

@@ -25,6 +25,7 @@ use super::{
     index::Index,
     install::SYSTEM_NAMESPACES,
     lease::{Mandate, leading},
+    writes::WriteError,
 };
 use crate::{
     api::{
@@ -101,47 +102,24 @@ async fn sleep_until(then: Option<Instant>) {
     }
 }
 
-#[derive(Debug, thiserror::Error)]
-pub(super) enum WriteError {
-    #[error("{0}")]
-    Api(#[from] kube::Error),
-    #[error("another replica may lead")]
-    Unled,
-    #[error("no answer within 10 s")]
-    Silent(#[from] tokio::time::error::Elapsed),
-}
-
-impl WriteError {
-    /// Whether that is how things go: another replica leads, or somebody else wrote in between.
-    fn passing(&self) -> bool {
-        match self {
-            Self::Unled => true,
-            Self::Api(kube::Error::Api(status)) => status.code == 409,
-            Self::Api(_) | Self::Silent(_) => false,
+impl Reconciler {
+    /// Judges, tells and writes for ever.
+    pub async fn run(self) {
+        let teller = Teller::new(self.client.clone(), &self.replica);
+        tokio::select! {
+            () = self.keep_judged(&teller) => {}
+            () = self.keep_farewells(&teller) => {}
         }
     }
-}
 
-/// In a word: what the API server answers may name somebody.
-fn sort(error: &WriteError) -> &'static str {
-    match error {
-        WriteError::Unled => "unled",
-        WriteError::Silent(_) => "timeout",
-        WriteError::Api(_) if error.passing() => "conflict",
-        WriteError::Api(_) => "api",
-    }
-}
-
-impl Reconciler {
-    /// Judges and writes for ever.
-    pub async fn run(mut self) {
+    async fn keep_judged(&self, teller: &Teller) {
+        let mut mandate = self.mandate.clone();
         // When time alone turns what was reported of a namespace.
         let mut turns: HashMap<String, Timestamp> = HashMap::new();
         // Where something is violated, for the Baselines' counts.
         let drifting: Mutex<BTreeSet<String>> = Mutex::default();
         // Whose status waits until declarations pause.
         let mut held: BTreeSet<String> = BTreeSet::new();
-        let teller = Teller::new(self.client.clone(), &self.replica);
         let mut clock = tokio::time::interval(CLOCK);
         // What went wrong last about Baselines, to say it once.
         let mut told = String::new();
@@ -150,7 +128,7 @@ impl Reconciler {
                 () = self.index.changed() => tokio::time::sleep(GATHER).await,
                 () = sleep_until(self.index.holds(Instant::now())), if !held.is_empty() => {}
                 _ = clock.tick() => self.ring(&mut turns, Timestamp::now()),
-                changed = self.mandate.changed() => match changed {
+                changed = mandate.changed() => match changed {
                     Ok(()) => {}
                     Err(_) => return,
                 },
@@ -166,7 +144,7 @@ impl Reconciler {
             if self.index.holds(Instant::now()).is_none() {
                 due.append(&mut held);
             }
-            for (namespace, next) in self.namespaces(due, &teller, &drifting).await {
+            for (namespace, next) in self.namespaces(due, teller, &drifting).await {
                 match next {
                     Ok(Next::At(then)) => drop(turns.insert(namespace, then)),
                     Ok(Next::Change) => drop(turns.remove(&namespace)),
@@ -177,7 +155,6 @@ impl Reconciler {
                     }
                 }
             }
-            self.farewells(&teller).await;
             let drifts = drifting.lock().unwrap_or_else(PoisonError::into_inner).clone();
             let failed = self.baselines(&drifts).await.err();
             let why = failed.as_ref().filter(|error| !error.passing()).map(ToString::to_string).unwrap_or_default();
@@ -219,7 +196,7 @@ impl Reconciler {
     /// Writes what is new about each, a few at a time.
     async fn namespaces(&self, due: BTreeSet<String>, teller: &Teller, drifting: &Mutex<BTreeSet<String>>) -> Vec<(String, Result<Next, WriteError>)> {
         let judge = |name: String| async move {
-            let next = self.traces.judged(&name, sort, Box::pin(self.namespace(&name, teller, drifting))).await;
+            let next = self.traces.judged(&name, WriteError::sort, Box::pin(self.namespace(&name, teller, drifting))).await;
             (name, next)
         };
         stream::iter(due).map(judge).buffer_unordered(WRITERS).collect().await
@@ -293,6 +270,10 @@ impl Reconciler {
             Some(ownership) => (stored.status(), ownership.metadata.generation.unwrap_or_default()),
             None => self.status_of_unreadable(name).await?,
         };
+        // Another came since the book was made: it is marked, and judged by the next.
+        if declared.is_some() && matrix.as_ref().is_some_and(|matrix| matrix.generation != generation) {
+            return enrolment.map(|()| Next::Change);
+        }
         let standing = self.index.standing(namespace);
         let observed = Observed {
             generation,

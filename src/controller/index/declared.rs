@@ -48,7 +48,8 @@ pub(super) struct Declared {
     pub waivers: HashMap<String, BTreeMap<String, Arc<Waiver>>>,
     /// What each namespace promises by all of these.
     promises: HashMap<String, Promise>,
-    floors: HashMap<String, Arc<Floor>>,
+    /// What the Baselines that hold in a namespace ask there.
+    pub floors: HashMap<String, Arc<Floor>>,
     /// The namespaces whose promise may be another one by now.
     stale: BTreeSet<String>,
     /// Of any namespace it may.

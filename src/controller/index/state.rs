@@ -65,12 +65,12 @@ pub(super) struct State {
 }
 
 impl State {
-    /// Marks what a change touched. Whatever may concern everybody concerns those that are declared or enrolled.
+    /// Marks what a change touched. Whatever may concern everybody concerns those that are declared, enrolled or under a Baseline.
     pub fn mark(&mut self, touched: Touched) {
         self.dirty.extend(touched.namespaces);
         if touched.everybody {
             let enrolled = self.namespaces.values().filter(|n| n.labels.contains_key(api::ENROLLED_LABEL)).map(|n| n.name.clone());
-            self.dirty.extend(self.declared.ownerships.keys().cloned().chain(enrolled));
+            self.dirty.extend(self.declared.ownerships.keys().chain(self.declared.floors.keys()).cloned().chain(enrolled));
         }
     }
 
@@ -165,6 +165,8 @@ impl State {
                 self.namespaces.remove(name);
                 self.departures.namespace(name, false);
                 self.declared.namespace(name);
+                // What was counted of it is forgotten.
+                self.dirty.insert(name.to_owned());
                 return;
             }
             Source::Backing(kind) => {
