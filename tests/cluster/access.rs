@@ -178,10 +178,8 @@ fn two_replicas_have_one_writer(world: &mut World) {
     assert!(both.len() > before.len() && writers(&both) == [first.as_str()], "only the holder writes: {both:?}");
     assert!(!second.log().contains("leading"), "{}", second.log());
 
-    let killed = std::time::Instant::now();
     world.demarc.take().unwrap().kill();
     change(world, "after");
-    assert!(killed.elapsed() < Duration::from_secs(15), "the other took {:?}", killed.elapsed());
     let after = writes(world, REPORTS);
     let order = writers(&after);
     assert!(order.len() == 2 && order[0] == first, "first the one, then the other, never in turns: {order:?}");
@@ -193,7 +191,7 @@ fn two_replicas_have_one_writer(world: &mut World) {
         held.entry(who).or_default().push(*when);
     }
     let gap = held[order[1]][0].duration_since(*held[order[0]].last().unwrap());
-    assert!(gap.as_secs() >= demarc::controller::lease::DEADLINE.as_secs().cast_signed(), "taken {gap} after the last renewal");
+    assert!((demarc::controller::lease::DEADLINE.as_secs().cast_signed()..15).contains(&gap.as_secs()), "taken {gap:?} after the last renewal");
     rejected(&world.apply("shop", &workload("Pod", "violator", &spec("nginx", true))), "pod-security-standard");
     world.demarc = Some(second);
 }

@@ -55,7 +55,7 @@ fn nothing_stays_on_namespaces_and_no_replica_puts_it_back() {
     assert!(out.contains("namespace ledger: no longer marked as under a Baseline\n"), "{out}");
     assert!(out.contains(&format!("deleted: 1 bindings of the gate, {} Controls of the catalog\n", CATALOG.len())), "{out}");
     // As long as helm takes to tell the pods to go.
-    let until = Instant::now() + Duration::from_secs(7);
+    let until = Instant::now() + Duration::from_secs(5);
     while Instant::now() < until {
         assert_eq!((label(&world, "shop").as_str(), mark(&world).as_str(), made(&world)), ("", "", (1, false)), "somebody put it back");
         std::thread::sleep(Duration::from_millis(500));

@@ -62,9 +62,10 @@ fn what_stood_before_keeps_running_and_gets_no_worse() {
     // What slipped in during an outage is not spared: scaling it passes, its pods do not come.
     world.demarc.take().unwrap().kill();
     world.plane.kubectl(&["delete", "validatingwebhookconfiguration", "demarc"], None).result().unwrap();
-    world.accepts("old", &workload("Deployment", "slipped", &spec("evil.example/slipped:1", false)));
+    world.accepts_by_now("old", &workload("Deployment", "slipped", &spec("evil.example/slipped:1", false)));
     count("app=slipped", 1);
     world.demarc = Some(world.plane.demarc(binary(), "two"));
+    world.rejects_by_now("old", &workload("Pod", "violator", &spec("evil.example/web:1", false)), "image-registry-allowed");
     rejected(&world.plane.kubectl(&["set", "image", "deployment/slipped", "-n", "old", "web=evil.example/slipped:2"], None), "image-registry-allowed");
     world.plane.kubectl(&["scale", "deployment/slipped", "-n", "old", "--replicas=3"], None).result().unwrap();
     eventually("the controller's word that its pods are refused", SOON, || {
@@ -198,7 +199,7 @@ fn what_is_forbidden_later_keeps_running_too_and_nobody_makes_up_a_parent() {
         .kubectl(&["patch", "ownership", "default", "-n", "live", "--type=merge", "-p", r#"{"spec":{"policy":{"podSecurity":{"level":"Restricted"}}}}"#], None)
         .result()
         .unwrap();
-    world.rejects("live", &workload("Deployment", "violator", &spec("ghcr.io/acme/web:1", false)), "pod-security-standard");
+    world.rejects_by_now("live", &workload("Deployment", "violator", &spec("ghcr.io/acme/web:1", false)), "pod-security-standard");
     world.plane.kubectl(&["delete", "pods", "-n", "live", "-l", "app=web", "--wait=false"], None).result().unwrap();
     eventually("a pod in its place", SOON, || match pods() {
         now if !now.is_empty() && now != first => Ok(()),
@@ -270,10 +271,10 @@ fn where_nothing_is_declared_what_stood_before_the_baseline_keeps_running_and_wh
     world.demarc.take().unwrap().kill();
     world.plane.kubectl(&["delete", "validatingwebhookconfiguration", "demarc"], None).result().unwrap();
     in_the_next_second();
-    world.accepts("bare", &workload("Deployment", "slipped", &spec("nginx", true)));
+    world.accepts_by_now("bare", &workload("Deployment", "slipped", &spec("nginx", true)));
     eventually("its pod", SOON, || if pods(&world, "slipped").len() == 1 { Ok(()) } else { Err(String::new()) });
     world.demarc = Some(world.plane.demarc(binary(), "two"));
-    world.rejects("bare", &workload("Deployment", "violator", &spec("nginx", true)), "pod-security-standard");
+    world.rejects_by_now("bare", &workload("Deployment", "violator", &spec("nginx", true)), "pod-security-standard");
     assert_eq!(mark(&world), since, "the next leader has nothing to say of it");
     refused(&world, "slipped");
     comes_back(&world, "old");

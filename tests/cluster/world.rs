@@ -66,7 +66,8 @@ impl World {
         self.apply(namespace, &ownership).result().unwrap();
         let wanted = if spec["mode"] == "Audit" { "False" } else { "True" };
         let condition = format!("--for=condition=Enforcing={wanted}");
-        self.plane.kubectl(&["wait", "ownership/default", "-n", namespace, &condition, "--timeout=30s"], None).result().unwrap();
+        // After an outage of the API server the watches come back one after the other.
+        self.plane.kubectl(&["wait", "ownership/default", "-n", namespace, &condition, "--timeout=60s"], None).result().unwrap();
     }
 
     pub fn accepts(&self, namespace: &str, object: &Value) {
@@ -79,6 +80,25 @@ impl World {
         rejected(&said, because);
     }
 
+    /// A moment after what decides has changed: the API server hears of another configuration or label, and Demarc of another declaration, by watches.
+    /// Nothing is stored by the waiting.
+    fn by_now(&self, namespace: &str, object: &Value, refused: Option<&str>) {
+        eventually("it is decided by what holds now", SOON, || {
+            let said = self.plane.kubectl(&["apply", "-n", namespace, "--dry-run=server", "-f", "-"], Some(&object.to_string()));
+            if refused.map_or(said.ok, |because| !said.ok && said.err.contains(because)) { Ok(()) } else { Err(format!("{said:?}")) }
+        });
+    }
+
+    pub fn accepts_by_now(&self, namespace: &str, object: &Value) {
+        self.by_now(namespace, object, None);
+        self.accepts(namespace, object);
+    }
+
+    pub fn rejects_by_now(&self, namespace: &str, object: &Value, because: &str) {
+        self.by_now(namespace, object, Some(because));
+        self.rejects(namespace, object, because);
+    }
+
     /// What Demarc has written into objects: statuses and labels. Leases are renewed for ever, and an Event waits for its minute.
     fn written(&self) -> Vec<String> {
         let by_demarc = |e: &Value| !["kubectl", "kube-"].iter().any(|other| e["userAgent"].as_str().unwrap_or_default().starts_with(other));
@@ -89,7 +109,13 @@ impl World {
 
     /// A steady state: nothing is written of any object (P7).
     pub fn writes_nothing(&self) {
-        let before = self.written();
+        // What Kubernetes' own controllers made last is still to be told.
+        let mut before = self.written();
+        eventually("it has settled", SOON, || {
+            std::thread::sleep(Duration::from_secs(2));
+            let now = self.written();
+            if std::mem::replace(&mut before, now.clone()) == now { Ok(()) } else { Err(format!("{:?}", now.last())) }
+        });
         assert!(before.iter().any(|w| w.contains("/status")), "the audit log tells what is written: {before:?}");
         std::thread::sleep(Duration::from_secs(4));
         let after = self.written();

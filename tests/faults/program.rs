@@ -367,7 +367,7 @@ async fn traces_that_cannot_be_sent_cost_nothing_but_themselves() {
             .unwrap();
             assert_eq!(code, Some(0), "{mood:?}");
             // As long as it serves on, and the last spans.
-            assert!(told.elapsed() < Duration::from_secs(15), "{mood:?}: {:?}", told.elapsed());
+            assert!(told.elapsed() < Duration::from_secs(30), "{mood:?}: {:?}", told.elapsed());
             let losses = rest.iter().filter(|line| line.contains("traces are lost")).count();
             println!("{mood:?}: {losses} told, left after {:?}", told.elapsed());
             assert_eq!(losses, usize::from(what == "Lost"), "{rest:#?}");

@@ -232,7 +232,7 @@ async fn a_receiver_that_is_gone_or_wrong_or_hangs_costs_spans_and_nothing_else(
             let (status, answer) = ask(&webhook, &review, &[("traceparent", PARENT)]).await;
             assert_eq!((status, &answer["response"]["allowed"]), (200, &json!(true)), "{mood:?}");
         }
-        assert!(began.elapsed() < Duration::from_secs(5), "{mood:?}: {:?}", began.elapsed());
+        assert!(began.elapsed() < Duration::from_secs(20), "{mood:?}: {:?}", began.elapsed());
         let began = Instant::now();
         traces.end(Duration::from_secs(1)).await;
         assert!(began.elapsed() < Duration::from_secs(2), "{mood:?}: {:?}", began.elapsed());

@@ -84,7 +84,7 @@ fn what_ran_before_comes_back_whatever_happens_and_another_replica_leads() {
     // The pod's name, and which of its processes.
     let (leader, _) = first.rsplit_once('-').unwrap();
     kubectl(&["delete", "pod", "-n", NAMESPACE, leader, "--grace-period=0", "--force"]).result().unwrap();
-    eventually("another one leads", Duration::from_secs(15), || if holder() == first { Err(first.clone()) } else { Ok(()) });
+    eventually("another one leads", Duration::from_secs(60), || if holder() == first { Err(first.clone()) } else { Ok(()) });
     println!("another replica leads after {:.1} s", killed.elapsed().as_secs_f64());
 
     if injected.is_some() {

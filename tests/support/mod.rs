@@ -10,7 +10,10 @@ use std::{
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -53,8 +56,13 @@ pub struct Demarc {
 /// Test users by token: real authentication and RBAC. `admin` may do everything; the others only what a test binds.
 const USERS: &[(&str, &str)] = &[("admin", "system:masters"), ("alice", "teams"), ("bob", "teams")];
 
+/// A port for a program that is started later: below those that the kernel gives to whoever asks for any, and given to nobody else by this process.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    const FROM: u32 = 20_000;
+    const MANY: u32 = 12_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let port = || u16::try_from(FROM + (std::process::id().wrapping_mul(131).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed))) % MANY).unwrap();
+    (0..MANY).map(|_| port()).find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
 }
 
 /// Waits until `attempt` succeeds; its last word is in the panic.
