@@ -6,7 +6,7 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use demarc::{cli, controller::install, model::text::shown, run};
 
 /// Who owes a security control, in each namespace, and whether it holds
@@ -33,6 +33,16 @@ enum Command {
     Doctor(cli::doctor::Args),
     /// What a control is, why, whose it is, how it is checked and how to mend it
     Explain(cli::explain::Args),
+    /// Print what a shell completes commands and flags by: source <(demarc completions bash)
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print a manual page: demarc man check | man -l -
+    Man {
+        /// The command that it is about, such as check or `waiver request`; none: demarc itself
+        command: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -62,6 +72,11 @@ fn dispatch(command: Command) -> anyhow::Result<u8> {
         Command::Cleanup(args) => wait(cli::cleanup::run(&args, &mut Out(stdout()))),
         Command::Doctor(args) => doctor(&args),
         Command::Explain(args) => cli::explain::run(&args, &mut Out(stdout()), &mut stderr()),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "demarc", &mut Out(stdout()));
+            Ok(0)
+        }
+        Command::Man { command } => man(&command),
     }
 }
 
@@ -73,6 +88,24 @@ fn ask(context: &str, namespaces: &std::collections::BTreeSet<String>) -> anyhow
         let _ = writeln!(stderr(), "looking up {} namespaces in the cluster of {}", namespaces.len(), shown(of, 100));
     }
     wait(cli::cluster::list(context, namespaces))
+}
+
+fn man(names: &[String]) -> anyhow::Result<u8> {
+    let mut all = Cli::command();
+    // Gives each command its whole name.
+    all.build();
+    let mut command = &all;
+    for name in names {
+        let known = || command.get_subcommands().map(clap::Command::get_name).filter(|known| *known != "help").collect::<Vec<_>>().join(", ");
+        command = match command.find_subcommand(name) {
+            Some(found) => found,
+            None if command.has_subcommands() => anyhow::bail!("{} has no command {}: {}", command.get_name(), shown(name, 63), known()),
+            None => anyhow::bail!("{} has no commands", command.get_name()),
+        };
+    }
+    let title = command.get_bin_name().unwrap_or("demarc").replace(' ', "-");
+    clap_mangen::Man::new(command.clone()).title(title).render(&mut Out(stdout()))?;
+    Ok(0)
 }
 
 /// For a command that asks a few things and ends.

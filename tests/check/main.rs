@@ -8,6 +8,7 @@
 mod docs;
 mod examples;
 mod pipelines;
+mod shells;
 
 use std::{io::Cursor, time::Instant};
 
