@@ -163,6 +163,8 @@ fn with_the_charts_rights_demarc_does_its_work_and_is_held_to_it() {
     assert!(!demarc.log().contains("forbidden"), "{}", demarc.log());
     assert_eq!(demarc.readyz(), 200);
 
+    each_right_is_used(&plane, &user);
+
     // With the same rights `helm test` sees everything that doctor looks at.
     let doctor = || std::process::Command::new(env!("CARGO_BIN_EXE_demarc")).arg("doctor").env("KUBECONFIG", &kubeconfig).output().unwrap();
     eventually("doctor", SOON, || {
@@ -186,6 +188,68 @@ fn with_the_charts_rights_demarc_does_its_work_and_is_held_to_it() {
 
     people(&plane);
     demarc.kill();
+}
+
+/// Writes that this story has no occasion for, and what the occasion is.
+const RARE: &[(&str, &str, &str, &str)] = &[
+    ("admissionregistration.k8s.io", "validatingadmissionpolicybindings", "create", "an apply that makes it is written down as a patch"),
+    ("demarc.dev", "controls", "create", "the same"),
+    ("demarc.dev", "controls", "delete", "an older version has published one that this one has not"),
+    ("events.k8s.io", "events", "patch", "the same is told again"),
+    ("", "secrets", "update", "the certificate is renewed"),
+    ("", "secrets", "delete", "the hook before an uninstall"),
+];
+
+/// Of what it may write it writes all, as the API server's own log says; and it may do what the chart says and nothing else.
+fn each_right_is_used(plane: &ControlPlane, user: &str) {
+    let apply = |object: Value| plane.kubectl(&["apply", "-f", "-"], Some(&object.to_string())).result().unwrap();
+    let demarc = |kind: &str, meta: Value, spec: Value| json!({"apiVersion": "demarc.dev/v1alpha1", "kind": kind, "metadata": meta, "spec": spec});
+    let gold = json!({"namespaceSelector": {"matchLabels": {"tier": "gold"}}, "undeclared": "Deny"});
+    apply(demarc("Baseline", json!({"name": "gold"}), gold));
+    let until = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24 * 20);
+    let waiver = json!({"control": "encryption-declared", "target": {"kind": "Deployment", "name": "web"}, "reason": "moves next week", "requestedBy": "admin", "expires": until.strftime("%FT%TZ").to_string()});
+    apply(demarc("Waiver", json!({"name": "web", "namespace": "shop"}), waiver));
+    // Who weakens is asked whether they may, and a dry run is asked about as well.
+    let patch = r#"{"spec": {"mode": "Audit"}}"#;
+    plane.kubectl(&["patch", "ownership", "default", "-n", "shop", "--type=merge", "-p", patch, "--dry-run=server"], None).result().unwrap();
+
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let called = |e: &Value| {
+        let about = &e["objectRef"];
+        let resource = [text(&about["resource"]), text(&about["subresource"])].join("/");
+        [text(&about["apiGroup"]), resource.trim_end_matches('/').to_owned(), text(&e["verb"])]
+    };
+    let writes = |right: &[String; 3]| !["get", "list", "watch"].contains(&&*right[2]);
+    let all: BTreeSet<[String; 3]> = granted(&rendered(&[])).into_iter().map(|(_, group, resource, _, verb)| [group, resource, verb]).collect();
+    let may: BTreeSet<[String; 3]> = all.iter().filter(|right| writes(right)).cloned().collect();
+    let rare: BTreeSet<[String; 3]> = RARE.iter().map(|(group, resource, verb, _)| [group, resource, verb].map(|t| (*t).to_owned())).collect();
+    // The probe asks to be refused, and not by RBAC.
+    let did = |e: &&Value| e["user"]["username"] == user && (e["responseStatus"]["code"] != 403 || e["objectRef"]["resource"] == "podtemplates");
+    let wrote = || plane.audit().iter().filter(did).map(called).collect::<BTreeSet<_>>();
+    let gate = ["admissionregistration.k8s.io", "validatingadmissionpolicybindings", "patch"].map(str::to_owned);
+    eventually("the gate", SOON, || if wrote().contains(&gate) { Ok(()) } else { Err(format!("{:?}", wrote())) });
+    plane.kubectl(&["patch", "baseline", "gold", "--type=merge", "-p", r#"{"spec": {"undeclared": "Warn"}}"#], None).result().unwrap();
+    eventually("each right", SOON, || {
+        let unused: BTreeSet<_> = may.difference(&wrote()).cloned().collect();
+        if unused.is_subset(&rare) { Ok(()) } else { Err(format!("{:?}", unused.difference(&rare))) }
+    });
+
+    // As the API server lists them, beside what every account may.
+    let listed = |who: &str| -> BTreeSet<String> {
+        let rows = plane.kubectl(&["auth", "can-i", "--list", "--no-headers", "-n", NAMESPACE, "--as", who], None).result().unwrap();
+        rows.lines().map(|row| row.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+    };
+    let rows: BTreeSet<String> = listed(user).difference(&listed(&format!("system:serviceaccount:{NAMESPACE}:nobody"))).cloned().collect();
+    let mut shown: BTreeSet<[String; 3]> = BTreeSet::new();
+    for row in &rows {
+        // `resource.group [] [names] [verbs]`, and a subresource after the group.
+        let (what, rest) = row.split_once(' ').unwrap();
+        let (what, sub) = what.split_once('/').map_or((what, String::new()), |(what, sub)| (what, format!("/{sub}")));
+        let (resource, group) = what.split_once('.').unwrap_or((what, ""));
+        let verbs = rest.rsplit_once('[').unwrap().1.trim_end_matches(']');
+        shown.extend(verbs.split(' ').map(|verb| [group.to_owned(), format!("{resource}{sub}"), verb.to_owned()]));
+    }
+    assert_eq!(shown, all);
 }
 
 fn people(plane: &ControlPlane) {
