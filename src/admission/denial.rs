@@ -205,11 +205,16 @@ pub fn waived(matrix: &Matrix, judged: &Judged, waiver: &Permit) -> String {
 /// The warning that an object names an owner, and that somebody else writes it than who makes something for that.
 pub const CLAIMED: &str = "metadata.ownerReferences: not written by the owner's listed controller, so no waiver counts for what is new";
 
-/// One warning.
-pub fn warn(subject: &Subject<'_>, matrix: &Matrix, judged: &Judged, grandfathered: bool) -> String {
+/// One warning. `spared`: it stood before, and for how many days what it violates has been forbidden.
+pub fn warn(subject: &Subject<'_>, matrix: &Matrix, judged: &Judged, spared: Option<i64>) -> String {
     let control = matrix.row(judged.control);
-    let text = if grandfathered {
-        format!("{}: still violated, stood before enforcement (allowed as it is)", control.id)
+    let text = if let Some(days) = spared {
+        let drift = match days {
+            ..1 => String::new(),
+            1 => "; 1 day in drift".to_owned(),
+            days => format!("; {days} days in drift"),
+        };
+        format!("{}: still violated, stood before enforcement (allowed as it is){drift}", control.id)
     } else {
         // What it means for the reader comes first: whatever is too long loses its end.
         let place = place(subject, matrix, judged).map_or_else(String::new, |place| format!(", at {place}"));
@@ -258,7 +263,7 @@ mod tests {
             let named = ids.iter().filter(|id| text.contains(&format!("\n  {id} ("))).count();
             let left = if all { ids.len() == named } else { named > 5 && text.contains(&format!("\n  and {} more controls\nmore: kubectl get control x", ids.len() - named)) };
             assert!(left, "{text}");
-            let warning = warn(&subject, &matrix, &judged[0], false);
+            let warning = warn(&subject, &matrix, &judged[0], None);
             assert!(warning.len() <= MAX_WARNING && warning.starts_with(ids[0]) && warning.contains("not enforced yet"), "{warning}");
             let left = judged.len() - ids.len();
             assert!(controls.len() != 1 || left == 0 || text.contains(" more places\nmore: "), "{text}");

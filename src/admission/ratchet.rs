@@ -23,7 +23,7 @@ use crate::{
 
 /// What an UPDATE finds already there: when the object was made, and what it violated.
 pub(super) struct Stood {
-    created: Option<Timestamp>,
+    pub(super) created: Option<Timestamp>,
     /// Nothing but its size changed, beside metadata and status: no new risk, and the way to scale a violator down.
     only_scaled: bool,
     /// The uid of what controlled it.
