@@ -2,7 +2,7 @@
 //! Declarations, namespaces and storage are taken from among the same files; what is declared nowhere is not judged.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     io::{Read, Write},
     path::PathBuf,
 };
@@ -17,6 +17,7 @@ use super::{
     declared::{self, declaration},
     github::github,
     manifest::{Bad, Input, Object},
+    places::Places,
     report::{Finding, Level, Report, Summary},
     sarif::sarif,
     show,
@@ -260,10 +261,12 @@ fn judge(args: &Args, input: &Input, known: &BTreeSet<String>, now: Timestamp) -
             Some(root) => Some((judged_kind(root), input.whole(root).map_err(|bad| vec![bad])?.json())),
             None => None,
         };
+        let (tree, mut waivers) = (Places::of(&node), BTreeMap::new());
         let placed = |judged: Judged| {
             let root = || root.as_ref().and_then(|(kind, json)| Subject::written((*kind)?, &json.text).ok());
-            let waiver = (judged.finding.outcome == Outcome::Violated).then(|| waived(&matrix.waivers, judged.control, &subject, root, now)).flatten();
-            finding(&judged, (object, &node), (subject.display_name(), subject.full_path(&judged.finding.path)), name, file, matrix, ceiling).waived_by(waiver)
+            let mut covering = || *waivers.entry(judged.control).or_insert_with(|| waived(&matrix.waivers, judged.control, &subject, root, now));
+            let waiver = (judged.finding.outcome == Outcome::Violated).then(&mut covering).flatten();
+            finding(&judged, (object, &tree), (subject.display_name(), subject.full_path(&judged.finding.path)), name, file, matrix, ceiling).waived_by(waiver)
         };
         let findings = own.map(placed).collect();
         report.take(findings, known, args.show_unknown);
@@ -295,7 +298,8 @@ fn declared(args: &Args, input: &Input, object: &Object, context: &Context, know
     let (object_name, file) = ("ownership/default", &input.files[object.file].name);
     let judged = evaluate_namespace(namespace, matrix, &context.facts, now).judged;
     let asked = judged.iter().filter(|judged| args.asks(&matrix.row(judged.control)));
-    let finding = |judged: &Judged| finding(judged, (object, &object.node), (object_name.to_owned(), judged.finding.path.clone()), name, file, matrix, Enforcement::Audit);
+    let places = Places::of(&object.node);
+    let finding = |judged: &Judged| finding(judged, (object, &places), (object_name.to_owned(), judged.finding.path.clone()), name, file, matrix, Enforcement::Audit);
     report.take(asked.map(finding).collect(), known, args.show_unknown);
 }
 
@@ -343,9 +347,17 @@ fn kind_not_judged(object: &Object) -> String {
     if looks_judged { format!("{kind} of {}{slash}{}", shown(&object.group, 253), shown(&object.version, 63)) } else { kind }
 }
 
-fn finding(judged: &Judged, (object, node): (&Object, &Node), (name, path): (String, String), namespace: &str, file: &str, matrix: &Matrix, ceiling: Enforcement) -> Finding {
+fn finding(
+    judged: &Judged,
+    (object, places): (&Object, &Places<'_>),
+    (name, path): (String, String),
+    namespace: &str,
+    file: &str,
+    matrix: &Matrix,
+    ceiling: Enforcement,
+) -> Finding {
     let (control, entry, found) = (matrix.row(judged.control), &matrix.entries[judged.control], &judged.finding);
-    let place = node.find(&path);
+    let place = places.find(&path);
     let enforcement = entry.enforcement.min(ceiling);
     Finding {
         id: baseline::id(control.id, namespace, &name, &path, &found.fingerprint),

@@ -13,6 +13,7 @@ mod document;
 pub mod explain;
 mod github;
 mod manifest;
+mod places;
 mod report;
 mod sarif;
 mod schema;

@@ -1,7 +1,7 @@
 //! A document as a tree in which every node knows its place in the file.
 //! Serde fills it, so it reads YAML and JSON alike; findings and errors point into it by path.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use serde::{Deserialize, Deserializer, de};
 use serde_json::Value;
@@ -296,9 +296,14 @@ impl Node {
 
     /// The place of what `path` leads to, or of its nearest parent that is there.
     pub fn at(&self, path: &[Step]) -> Place {
+        self.along(path, Self::step)
+    }
+
+    /// The same, where `take` takes each step.
+    pub fn along<'n>(&'n self, path: &[Step], take: impl Fn(&'n Self, &Step) -> Option<(Place, &'n Self)>) -> Place {
         let (mut node, mut best) = (self, self.place);
         for step in path {
-            let Some((place, child)) = node.step(step) else { break };
+            let Some((place, child)) = take(node, step) else { break };
             let written = matches!(&child.shape, Shape::Scalar(v) if !v.is_null()) && child.place.length > 0;
             best = match step {
                 Step::Key(_) if written => child.place,
@@ -318,7 +323,8 @@ impl Node {
         parent.and_then(|p| p.entry(key)).map_or_else(|| self.at(path), |(place, _)| place)
     }
 
-    fn step(&self, step: &Step) -> Option<(Place, &Self)> {
+    /// One step into it.
+    pub fn step(&self, step: &Step) -> Option<(Place, &Self)> {
         let element = match step {
             Step::Key(key) => return self.entry(key),
             // Rules of the CRD write positions where checks write names.
@@ -328,11 +334,46 @@ impl Node {
         element.map(|e| (e.place, e))
     }
 
-    fn is_named(&self, name: &str) -> bool {
-        let own = [self.get("name"), self.get("host"), self.get("control"), self.get("metadata").and_then(|m| m.get("name"))];
-        // Paths hold names as they are shown.
-        own.into_iter().flatten().filter_map(Self::text).any(|text| text == name || shown(text, 63) == name || shown(text, 253) == name)
+    /// How many elements or keys it has.
+    pub fn width(&self) -> usize {
+        match &self.shape {
+            Shape::Scalar(_) => 0,
+            Shape::List(list) => list.len(),
+            Shape::Map(entries) => entries.len(),
+        }
     }
+
+    /// What a step may call its elements or keys, and the position of each.
+    pub fn names(&self, mut name: impl FnMut(String, usize)) {
+        match &self.shape {
+            Shape::Scalar(_) => {}
+            Shape::List(list) => list.iter().enumerate().for_each(|(i, e)| e.own_names().for_each(|own| as_written(own).for_each(|text| name(text.into_owned(), i)))),
+            Shape::Map(entries) => entries.iter().enumerate().for_each(|(i, (_, key, _))| name(key.clone(), i)),
+        }
+    }
+
+    /// The step of that name, which [`Node::names`] has at `position`.
+    pub fn step_to(&self, step: &Step, position: Option<usize>) -> Option<(Place, &Self)> {
+        match (&self.shape, step) {
+            (Shape::Map(entries), Step::Key(_)) => entries.get(position?).map(|(place, _, node)| (*place, node)),
+            (Shape::List(list), Step::Named(name)) => list.get(position.or_else(|| name.parse().ok())?).map(|e| (e.place, e)),
+            _ => None,
+        }
+    }
+
+    fn is_named(&self, name: &str) -> bool {
+        self.own_names().any(|own| as_written(own).any(|text| text == name))
+    }
+
+    fn own_names(&self) -> impl Iterator<Item = &str> {
+        let own = [self.get("name"), self.get("host"), self.get("control"), self.get("metadata").and_then(|m| m.get("name"))];
+        own.into_iter().flatten().filter_map(Self::text)
+    }
+}
+
+/// Paths hold names as they are shown.
+fn as_written(name: &str) -> impl Iterator<Item = Cow<'_, str>> {
+    [None, Some(63), Some(253)].into_iter().map(move |most| most.map_or(Cow::Borrowed(name), |most| shown(name, most).into()))
 }
 
 /// One step of a path.

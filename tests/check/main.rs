@@ -7,6 +7,7 @@
 #[path = "../../examples/docs.rs"]
 mod docs;
 mod examples;
+mod large;
 mod pipelines;
 mod shells;
 

@@ -6,4 +6,5 @@
 mod entry;
 mod expressions;
 mod grammar;
+mod large;
 mod reviews;
