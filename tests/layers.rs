@@ -81,7 +81,8 @@ fn imports_run_one_way() {
 
 #[test]
 fn the_still_house_is_still() {
-    let pure = ["answer.rs", "adopted.rs", "ratchet.rs", "denial.rs", "probe.rs", "review.rs", "declarations.rs", "guard.rs"].map(|f| Path::new("src/admission").join(f));
+    let pure =
+        ["answer.rs", "adopted.rs", "ratchet.rs", "denial.rs", "probe.rs", "review.rs", "declarations.rs", "guard.rs", "house.rs"].map(|f| Path::new("src/admission").join(f));
     let still = ["api", "model", "controls", "policy"].iter().flat_map(|room| files(&Path::new("src").join(room))).chain(pure);
     // A module of tests alone is not the house.
     for file in still.filter(|file| file.file_name().is_none_or(|name| name != "tests.rs")) {

@@ -18,7 +18,7 @@ use crate::{
 };
 
 const MIB: usize = 1 << 20;
-/// Below the webhook's own bound on connections.
+/// Below what four peers may have of the webhook's connections.
 const FLOOD: usize = 200;
 
 /// What came of asking for a while.

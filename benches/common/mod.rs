@@ -4,7 +4,13 @@
 // Each bench takes what it needs.
 #![allow(dead_code, clippy::unwrap_used, clippy::cast_precision_loss)]
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::{Router, body::Bytes};
 use demarc::admission::{
@@ -16,7 +22,7 @@ use hyper::{Method, StatusCode, client::conn::http1::SendRequest};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
 use serde_json::{Value, json};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket};
 
 const IMAGE: &str = "ghcr.io/acme/payments:1@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 const BUILT: &str = "2026-01-01T00:00:00Z";
@@ -102,6 +108,9 @@ pub struct Client {
 }
 
 /// A request that was not answered: the connection was, or became, closed.
+/// How often somebody connected.
+static ASKED: AtomicU8 = AtomicU8::new(0);
+
 pub type Unanswered = Box<dyn std::error::Error + Send + Sync>;
 
 impl Client {
@@ -114,7 +123,10 @@ impl Client {
         roots.add(CertificateDer::from_pem_slice(&server.ca)?)?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?.with_root_certificates(roots).with_no_client_auth();
-        let stream = TcpStream::connect(("127.0.0.1", server.port)).await?;
+        // One peer has half of the server's connections at most: ask as four do.
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(([127, 0, 0, 2 + ASKED.fetch_add(1, Ordering::Relaxed) % 4], 0).into())?;
+        let stream = socket.connect(([127, 0, 0, 1], server.port).into()).await?;
         stream.set_nodelay(true)?;
         let stream = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(ServerName::try_from("localhost")?, stream).await?;
         let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;

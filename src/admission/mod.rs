@@ -7,6 +7,7 @@ pub mod assign;
 pub mod declarations;
 pub mod denial;
 pub mod guard;
+mod house;
 pub mod probe;
 mod ratchet;
 pub mod review;

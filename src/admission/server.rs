@@ -2,6 +2,7 @@
 //! Decisions are made in `answer`; here is what surrounds them: sizes, timeouts, the connection cap, panics and the drain.
 
 use std::{
+    net::IpAddr,
     panic::AssertUnwindSafe,
     sync::Arc,
     task::Poll,
@@ -20,19 +21,22 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body as _, Incoming};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto, graceful::GracefulShutdown},
+    server::{
+        conn::auto,
+        graceful::{GracefulShutdown, Watcher},
+    },
     service::TowerToHyperService,
 };
 use jiff::Timestamp;
 use tokio::{
-    net::TcpListener,
-    sync::{Notify, Semaphore, SemaphorePermit},
+    net::{TcpListener, TcpStream},
+    sync::{Notify, Semaphore, SemaphorePermit, mpsc},
     time::error::Elapsed,
 };
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
-use super::{answer::Answer, assign::Assigns, denial::Cause, guard::Appeal, review};
+use super::{answer::Answer, assign::Assigns, denial::Cause, guard::Appeal, house::House, review};
 use crate::{
     model::proof,
     policy::{
@@ -44,15 +48,20 @@ use crate::{
 
 /// The API server takes objects of up to 3 MiB as JSON; a review carries the object and the old object, and an envelope below 1 MiB.
 pub const MAX_BODY: usize = 7 * 1024 * 1024;
-/// All bodies at once: thousands of usual reviews of 4 to 25 KB, and no more than a few of the largest, whoever sends them.
-const BODIES: usize = 48 * 1024 * 1024;
+/// The large bodies at once, whoever sends them: no more than a few of the largest.
+const BODIES: usize = 32 * 1024 * 1024;
+/// What is no larger is a usual review, of 4 to 25 KB: it takes none of that room, so whoever fills that keeps none waiting. [`MAX_CONNECTIONS`] bound
+/// them, to 16 MiB.
+const USUAL: usize = 64 * 1024;
 /// Handshake, first headers and body each: the API server itself gives up after `timeoutSeconds: 5`.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Between the requests of one connection. Go's client closes an idle one after 90 s; were this side the first to close, a request could cross
 /// with the close, and a POST that may have been read is not sent again: a refusal for nothing.
 const IDLE: Duration = Duration::from_secs(100);
-/// An API server keeps few connections open; this is room for many of them, and bounds memory to this times [`MAX_BODY`] at worst.
+/// An API server keeps at most 25 connections open between requests; this is room for several of them and for a burst (`house` says whose).
 const MAX_CONNECTIONS: usize = 256;
+/// Connections that wait for one of those, unread: a burst of one API server, and with the others below the 1,024 file descriptors that a process may have.
+const MAX_WAITING: usize = 512;
 
 /// What the routes need.
 #[derive(Clone)]
@@ -186,10 +195,10 @@ async fn heard(refusal: Answer, appeal: Appeal, assigns: &Assigns) -> Answer {
     }
 }
 
-/// A body, and the room that it takes until it is answered.
+/// A body, and the room that it takes until it is answered, where it is large.
 struct Received<'d> {
     bytes: Bytes,
-    _room: SemaphorePermit<'d>,
+    _room: Option<SemaphorePermit<'d>>,
 }
 
 async fn receive(request: HttpRequest, bodies: &Semaphore) -> Result<Received<'_>, Response> {
@@ -200,9 +209,14 @@ async fn receive(request: HttpRequest, bodies: &Semaphore) -> Result<Received<'_
     if announced > MAX_BODY {
         return Err((StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 7 MiB\n").into_response());
     }
-    let room = u32::try_from(announced.div_ceil(1024)).unwrap_or(u32::MAX);
-    let Ok(Ok(room)) = promptly(bodies.acquire_many(room)).await else {
-        return Err((StatusCode::SERVICE_UNAVAILABLE, "too many large bodies at once\n").into_response());
+    let room = if announced <= USUAL {
+        None
+    } else {
+        let room = u32::try_from(announced.div_ceil(1024)).unwrap_or(u32::MAX);
+        let Ok(Ok(room)) = promptly(bodies.acquire_many(room)).await else {
+            return Err((StatusCode::SERVICE_UNAVAILABLE, "too many large bodies at once\n").into_response());
+        };
+        Some(room)
     };
     match promptly(Limited::new(request.into_body(), MAX_BODY).collect()).await {
         Ok(Ok(collected)) => Ok(Received { bytes: collected.to_bytes(), _room: room }),
@@ -284,51 +298,67 @@ pub async fn serve(listener: TcpListener, tls: TlsAcceptor, routes: Router, shut
     http.http1().timer(TokioTimer::new()).header_read_timeout(IDLE).max_buf_size(64 * 1024);
     let http = Arc::new(http);
     let graceful = GracefulShutdown::new();
-    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut house = House::new(MAX_CONNECTIONS, MAX_WAITING, PATIENCE);
+    let (leave, mut left) = mpsc::unbounded_channel();
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
-        // Both under the same select: a full house must hear the shutdown as well.
-        let next = async { (slots.clone().acquire_owned().await, listener.accept().await) };
-        let (slot, accepted) = tokio::select! {
+        // All under the same select: a full house must hear the shutdown as well.
+        tokio::select! {
             () = &mut shutdown => break,
-            next = next => next,
-        };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                // Out of file descriptors, or the peer is gone already: neither ends the server.
-                tracing::warn!(%error, "accept failed");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                continue;
-            }
-        };
-        let (tls, http, routes, watcher) = (tls.clone(), http.clone(), routes.clone(), graceful.watcher());
-        tokio::spawn(async move {
-            let _slot = slot;
-            let _ = stream.set_nodelay(true);
-            let Ok(Ok(stream)) = tokio::time::timeout(PATIENCE, tls.accept(stream)).await else { return };
-            let asked = Arc::new(Notify::new());
-            let seen = asked.clone();
-            let service = routes.map_request(move |request: hyper::Request<Incoming>| {
-                seen.notify_one();
-                request
-            });
-            let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)).into_owned();
-            let mut connection = std::pin::pin!(watcher.watch(connection));
-            tokio::select! {
-                _ = &mut connection => return,
-                () = asked.notified() => {}
-                // Connected, and no request: a stranger.
-                () = tokio::time::sleep(PATIENCE) => return,
-            }
-            let _ = connection.await;
-        });
+            Some(peer) = left.recv() => house.leave(peer),
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => house.arrive(peer.ip().to_canonical(), stream, Instant::now()),
+                Err(error) => {
+                    // Out of file descriptors, or the peer is gone already: neither ends the server.
+                    tracing::warn!(%error, "accept failed");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            },
+        }
+        while let Some((peer, stream)) = house.next(Instant::now()) {
+            let slot = Slot { peer, leave: leave.clone() };
+            tokio::spawn(attend(stream, slot, tls.clone(), http.clone(), routes.clone(), graceful.watcher()));
+        }
     }
-    drop(listener);
+    drop((listener, house));
     if tokio::time::timeout(drain, graceful.shutdown()).await.is_err() {
         tracing::warn!("some connections did not finish within the drain");
     }
     Ok(())
+}
+
+/// The slot of one connection, given back however that ends.
+struct Slot {
+    peer: IpAddr,
+    leave: mpsc::UnboundedSender<IpAddr>,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        // After the shutdown nobody counts.
+        let _ = self.leave.send(self.peer);
+    }
+}
+
+/// One connection, to its end.
+async fn attend(stream: TcpStream, _slot: Slot, tls: TlsAcceptor, http: Arc<auto::Builder<TokioExecutor>>, routes: Router, watcher: Watcher) {
+    let _ = stream.set_nodelay(true);
+    let Ok(Ok(stream)) = tokio::time::timeout(PATIENCE, tls.accept(stream)).await else { return };
+    let asked = Arc::new(Notify::new());
+    let seen = asked.clone();
+    let service = routes.map_request(move |request: hyper::Request<Incoming>| {
+        seen.notify_one();
+        request
+    });
+    let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)).into_owned();
+    let mut connection = std::pin::pin!(watcher.watch(connection));
+    tokio::select! {
+        _ = &mut connection => return,
+        () = asked.notified() => {}
+        // Connected, and no request: a stranger.
+        () = tokio::time::sleep(PATIENCE) => return,
+    }
+    let _ = connection.await;
 }
 
 /// Serves the admin routes until `shutdown` ends.

@@ -29,7 +29,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-use super::tls::{Answer, LONG, Tls, ask, connect, connector, read, request, rest, send};
+use super::tls::{Answer, LONG, Tls, ask, connect, connect_from, connector, read, request, rest, send};
 
 const JSON: &str = "application/json";
 const DRAIN: Duration = Duration::from_secs(6);
@@ -84,6 +84,11 @@ impl Server {
 
     async fn connect(&self) -> Tls {
         timeout(LONG, connect(&self.connector, self.address)).await.expect("no handshake").unwrap()
+    }
+
+    /// As another peer; an error where it is turned away or closed.
+    async fn connect_from(&self, peer: [u8; 4]) -> std::io::Result<Tls> {
+        timeout(LONG, connect_from(peer, &self.connector, self.address)).await.expect("neither a handshake nor an end")
     }
 
     async fn ask(&self, request: &str) -> Answer {
@@ -369,15 +374,18 @@ async fn the_identical_review_a_thousand_times_at_once_has_the_identical_answer(
     }
 }
 
+/// As the server has it.
+const SLOTS: usize = 256;
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_house_keeps_others_waiting_answers_on_the_admin_port_and_hears_the_shutdown() {
-    /// As the server has it.
-    const CAP: usize = 256;
     let server = Server::start().await;
     let admin = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let admin_address = admin.local_addr().unwrap();
     tokio::spawn(serve_admin(admin, server.index.shared.clone(), Arc::new(|| None), std::future::pending()));
-    let mut idle = join_all((0..CAP).map(|_| server.connect())).await;
+    // Nobody fills it alone: so many peers of one connection each.
+    let peers = (0..SLOTS).map(|n| [127, 0, 1 + u8::try_from(n / 128).unwrap(), u8::try_from(n % 128).unwrap() + 1]);
+    let mut idle: Vec<Tls> = join_all(peers.map(|peer| server.connect_from(peer))).await.into_iter().map(Result::unwrap).collect();
     let mut late = Box::pin(server.connect());
     assert!(timeout(Duration::from_millis(500), &mut late).await.is_err(), "one more than the cap");
     let mut health = TcpStream::connect(admin_address).await.unwrap();
@@ -388,6 +396,56 @@ async fn a_full_house_keeps_others_waiting_answers_on_the_admin_port_and_hears_t
     assert_eq!(ask(&mut late, &good()).await.unwrap().status, 200, "room again");
     // Full as before: the server waits for room, and must hear the shutdown all the same.
     server.stops_within(Duration::from_secs(3)).await;
+}
+
+/// So many connections of this peer at once, each of which asks once and is kept; those that are still waiting after a moment are given up.
+async fn hog(server: &Server, peer: [u8; 4], n: usize) -> Vec<Tls> {
+    let one = async || {
+        let mut stream = server.connect_from(peer).await.ok()?;
+        ask(&mut stream, &good()).await.map(|_| stream)
+    };
+    join_all((0..n).map(|_| async { timeout(Duration::from_secs(3), one()).await.ok().flatten() })).await.into_iter().flatten().collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_that_takes_all_the_connections_it_can_get_keeps_out_itself_and_nobody_else() {
+    let server = Server::start().await;
+    let mut held = hog(&server, [127, 0, 0, 2], SLOTS + 20).await;
+    assert_eq!(held.len(), SLOTS / 2, "each of which was answered, and is kept");
+    let began = Instant::now();
+    server.serves().await;
+    assert!(began.elapsed() < Duration::from_secs(2), "another peer waited {:?}", began.elapsed());
+    // What came beyond it waits, and comes in when one of its own goes.
+    let (slots, mut waiting) = (held.len(), Box::pin(server.connect_from([127, 0, 0, 2])));
+    assert!(timeout(Duration::from_millis(300), &mut waiting).await.is_err(), "one more than its part");
+    held.truncate(slots - 1);
+    assert_eq!(ask(&mut waiting.await.unwrap(), &good()).await.unwrap().status, 200);
+    // Several of the kind leave as much as each of them has.
+    drop(held);
+    let mut all = Vec::new();
+    for peer in 2..8 {
+        all.push(hog(&server, [127, 0, 0, peer], SLOTS).await);
+    }
+    let began = Instant::now();
+    server.serves().await;
+    assert!(began.elapsed() < Duration::from_secs(2), "another peer waited {:?}", began.elapsed());
+    assert!(all.iter().map(Vec::len).sum::<usize>() < SLOTS);
+}
+
+#[tokio::test]
+async fn a_peer_whose_large_bodies_never_come_keeps_no_usual_review_waiting() {
+    let server = Server::start().await;
+    let mut announced = Vec::new();
+    for _ in 0..20 {
+        let mut stream = server.connect_from([127, 0, 0, 2]).await.unwrap();
+        send(&mut stream, head(&format!("content-length: {MAX_BODY}")).as_bytes()).await.unwrap();
+        announced.push(stream);
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let began = Instant::now();
+    server.serves().await;
+    assert!(began.elapsed() < Duration::from_secs(2), "it waited {:?}", began.elapsed());
+    assert_eq!(read(&mut announced[0]).await.unwrap().status, 408);
 }
 
 /// Sends the head and half of a body, and waits until the server asks for the body: from then on the request is in flight.

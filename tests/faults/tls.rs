@@ -6,7 +6,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
@@ -43,7 +43,14 @@ pub fn connector(certificate: &[u8]) -> TlsConnector {
 }
 
 pub async fn connect(connector: &TlsConnector, address: SocketAddr) -> std::io::Result<Tls> {
-    let stream = TcpStream::connect(address).await?;
+    connect_from([127, 0, 0, 1], connector, address).await
+}
+
+/// As another peer: any address of 127.0.0.0/8 is this machine's own.
+pub async fn connect_from(peer: [u8; 4], connector: &TlsConnector, address: SocketAddr) -> std::io::Result<Tls> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((peer, 0).into())?;
+    let stream = socket.connect(address).await?;
     stream.set_nodelay(true)?;
     connector.connect(ServerName::try_from("localhost").unwrap(), stream).await
 }
