@@ -117,6 +117,12 @@ impl Collector for Metrics {
             let labels = [("control", control), ("owner", owner.as_str()), ("verdict", verdict.as_str())];
             family.encode_family(&labels)?.encode_gauge(&i64::try_from(count).unwrap_or(i64::MAX))?;
         }
+        let mut family =
+            encoder.encode_descriptor("enforcing", "Namespaces and Baselines by what their condition Enforcing says, as the leader last judged it", None, MetricType::Gauge)?;
+        for ((of, (status, reason)), count) in tally.standing() {
+            let labels = [("kind", of.as_str()), ("status", status), ("reason", reason)];
+            family.encode_family(&labels)?.encode_gauge(&i64::try_from(count).unwrap_or(i64::MAX))?;
+        }
         Ok(())
     }
 }

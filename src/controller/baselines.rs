@@ -14,15 +14,15 @@ use serde_json::{Value, json};
 use super::{audit, install, lease::leading, reconcile::Reconciler, writes::WriteError};
 use crate::{
     api::{
-        API_VERSION, ENROLLED_LABEL, ENROLLED_VALUE,
+        API_VERSION, ENROLLED_LABEL,
         baseline::{Baseline, Undeclared},
     },
     policy::{
-        book::{Book, Promise},
+        book::Book,
         cluster,
-        enforcing::{Said, enforcing, fold, no_gate},
+        enforcing::{fold, no_gate},
         objects::CLUSTER,
-        status::{Members, Observed, plan_baseline},
+        status::{Members, plan_baseline},
     },
 };
 
@@ -34,6 +34,7 @@ impl Reconciler {
         let baselines = self.index.baselines();
         let gate = self.index.gate();
         if baselines.is_empty() && gate.as_ref().is_none_or(|(_, stored)| stored.is_empty()) {
+            self.index.shared.tally.baselines_stand(HashMap::new());
             return Ok(());
         }
         let book = self.index.shared.book.load_full();
@@ -49,7 +50,7 @@ impl Reconciler {
             None => BTreeMap::new(),
         };
         // What cannot be written of one Baseline keeps nothing from the others.
-        let mut failed = None;
+        let (mut failed, mut standing) = (None, HashMap::new());
         for baseline in &baselines {
             let name = baseline.metadata.name.as_deref().unwrap_or_default();
             let members = members_of(name);
@@ -67,6 +68,7 @@ impl Reconciler {
                 unseen: self.unseen(baseline),
                 enforcing: gateless.map_or_else(proven, |why| no_gate(&why.to_string())),
             };
+            standing.insert(name.to_owned(), (counts.enforcing.0, counts.enforcing.1));
             let matrix = cluster::matrix(baseline);
             let standing = cluster::report(name, &matrix, &of_cluster, &book.facts, now);
             if let Some(status) = plan_baseline(baseline, &counts, &matrix, &standing, now) {
@@ -74,6 +76,7 @@ impl Reconciler {
                 failed = self.write_status(&Api::<Baseline>::all(self.client.clone()), name, version, &status).await.err().or(failed);
             }
         }
+        self.index.shared.tally.baselines_stand(standing);
         ungated.into_values().next().or(failed).map_or(Ok(()), Err)
     }
 
@@ -82,38 +85,6 @@ impl Reconciler {
         let kinds: BTreeSet<&String> = baseline.spec.controllers.iter().flat_map(|c| &c.kinds).collect();
         let objects = self.index.shared.objects();
         kinds.into_iter().filter_map(|kind| Some(format!("{kind}: {}", objects.unseen(kind)?))).collect()
-    }
-
-    /// What is proven of each namespace under a Baseline that asks for admission.
-    fn enforced<'b>(&self, book: &'b Book) -> HashMap<&'b str, Said> {
-        let tried = self.index.tried();
-        let told = |name: &'b str| {
-            let (enrolls, unreadable) = match book.promises.get(name)? {
-                Promise::Declared(matrix) | Promise::Broken { last_good: Some(matrix), .. } => (matrix.mode.enrolled(), false),
-                Promise::Broken { last_good: None, .. } => (true, true),
-            };
-            let namespace = book.namespaces.get(name).filter(|_| enrolls)?;
-            let labelled = namespace.labels.get(ENROLLED_LABEL).is_some_and(|v| v == ENROLLED_VALUE);
-            let (critical, standing) = (self.spared(book, name, labelled), self.index.standing(namespace));
-            let stood = match self.index.stored(name) {
-                Some(stored) => stored.proven,
-                // Nothing else tells of it, and a new leader tries at once.
-                None => !tried && self.index.told_of(name),
-            };
-            let observed = Observed {
-                generation: 0,
-                enrolled: labelled,
-                broken: None,
-                critical: critical.as_deref(),
-                fault: standing.fault.as_ref(),
-                proof: &standing.proof,
-                ending: standing.ending,
-                note: standing.note.as_deref(),
-                written: None,
-            };
-            Some((name, enforcing(&observed, enrolls, unreadable, stood)))
-        };
-        book.floors.keys().filter_map(|name| told(name)).collect()
     }
 
     /// The binding of the gate for one Baseline. What is never enrolled would wait at it for ever.

@@ -18,6 +18,7 @@ pub mod probe;
 pub mod publish;
 pub mod reconcile;
 pub mod rival;
+mod standing;
 pub mod start;
 pub mod watch;
 mod writes;

@@ -317,7 +317,7 @@ impl Prober {
             if !leading(&self.mandate) || !self.index.shared.ready() {
                 ledger = None;
                 // Whoever leads tells it.
-                self.index.shared.tally.forget_findings();
+                self.index.shared.tally.forget();
                 continue;
             }
             let first = ledger.is_none();

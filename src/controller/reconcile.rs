@@ -219,6 +219,7 @@ impl Reconciler {
         let nothing = || self.index.shared.tally.found(name, &[], |_| OwnerClass::NotApplicable);
         let Some(namespace) = book.namespaces.get(name) else {
             nothing();
+            self.count(&book, name);
             drifts(false);
             return Ok(Next::Change);
         };
@@ -255,6 +256,7 @@ impl Reconciler {
         if self.index.holds(Instant::now()).is_some() {
             return enrolment.map(|()| Next::Pause);
         }
+        self.count(&book, name);
         // A copy of the references: what is judged for long holds up no decision.
         let room = self.index.shared.objects().room(name).cloned().unwrap_or_default();
         let report = matrix.as_ref().map(|matrix| drift::report(namespace, matrix, &room, &book.facts, now));

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use super::drift::Drift;
+use super::{drift::Drift, enforcing::Word};
 use crate::{
     api::ownership::{Enforcement, OwnerClass, Verdict},
     controls::CATALOG,
@@ -20,7 +20,7 @@ use crate::{
 macro_rules! labels {
     ($(#[$m:meta])* $name:ident { $($variant:ident: $doc:literal),+ $(,)? }) => {
         $(#[$m])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum $name { $(#[doc = $doc] $variant),+ }
         impl $name {
             const ALL: &[Self] = &[$(Self::$variant),+];
@@ -67,6 +67,11 @@ labels! {
     }
 }
 
+labels! {
+    /// Who has a condition `Enforcing`.
+    Of { Namespace: "One that is declared, or that holds what a Baseline asks by itself.", Baseline: "Of the namespaces under it, and of its gate." }
+}
+
 const OWNERS: [OwnerClass; 6] =
     [OwnerClass::Provider, OwnerClass::Customer, OwnerClass::SharedIndependent, OwnerClass::SharedDependent, OwnerClass::ThirdParty, OwnerClass::NotApplicable];
 const ENFORCEMENTS: [Enforcement; 4] = [Enforcement::Off, Enforcement::Audit, Enforcement::Warn, Enforcement::Deny];
@@ -111,6 +116,8 @@ pub struct Tally {
     proven: AtomicI64,
     /// Of each namespace as it was last judged; touched by the reconciler and by whoever asks, never by a review.
     findings: Mutex<HashMap<String, Findings>>,
+    /// How each stands, by name; touched by the same.
+    standing: Mutex<[HashMap<String, Word>; Of::ALL.len()]>,
 }
 
 impl Default for Tally {
@@ -127,6 +134,7 @@ impl Default for Tally {
             tries: Default::default(),
             proven: AtomicI64::new(0),
             findings: Mutex::default(),
+            standing: Mutex::default(),
         }
     }
 }
@@ -188,9 +196,24 @@ impl Tally {
         }
     }
 
-    /// Another replica leads, and it tells what is found.
-    pub fn forget_findings(&self) {
+    /// How a namespace stands by now; `None` forgets one.
+    pub fn stands(&self, namespace: &str, word: Option<Word>) {
+        let all = &mut self.standing.lock().unwrap_or_else(PoisonError::into_inner)[Of::Namespace as usize];
+        match word {
+            Some(word) => drop(all.insert(namespace.to_owned(), word)),
+            None => drop(all.remove(namespace)),
+        }
+    }
+
+    /// How the Baselines stand by now, all of them.
+    pub fn baselines_stand(&self, all: HashMap<String, Word>) {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)[Of::Baseline as usize] = all;
+    }
+
+    /// Another replica leads, and it tells what is found and how it stands.
+    pub fn forget(&self) {
         self.findings.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        *self.standing.lock().unwrap_or_else(PoisonError::into_inner) = Default::default();
     }
 
     /// Reviews by route and answer.
@@ -237,6 +260,17 @@ impl Tally {
         }
         sums
     }
+
+    /// How many stand how.
+    pub fn standing(&self) -> HashMap<(Of, Word), u64> {
+        let mut sums = HashMap::new();
+        for (of, all) in Of::ALL.iter().zip(&*self.standing.lock().unwrap_or_else(PoisonError::into_inner)) {
+            for word in all.values() {
+                *sums.entry((*of, *word)).or_insert(0) += 1;
+            }
+        }
+        sums
+    }
 }
 
 #[cfg(test)]
@@ -272,6 +306,20 @@ mod tests {
             tally.tried(*tried, 40 + i64::try_from(i).unwrap());
         }
         assert_eq!(tally.tries(), (Tried::ALL.iter().map(|t| (*t, 1)).collect(), 40), "the time is that of the proof");
+    }
+
+    #[test]
+    fn who_stands_how_is_counted_by_word_and_forgotten_with_the_lead() {
+        let tally = Tally::default();
+        let (bare, proven) = (("False", "NotEnrolled"), ("True", "Proven"));
+        for (namespace, word) in [("a", Some(bare)), ("b", Some(bare)), ("c", Some(proven)), ("a", Some(proven)), ("c", None), ("never", None)] {
+            tally.stands(namespace, word);
+        }
+        tally.baselines_stand([("gone".to_owned(), bare)].into());
+        tally.baselines_stand([("gold".to_owned(), proven)].into());
+        assert_eq!(tally.standing(), [((Of::Namespace, bare), 1), ((Of::Namespace, proven), 1), ((Of::Baseline, proven), 1)].into());
+        tally.forget();
+        assert!(tally.standing().is_empty());
     }
 
     #[test]

@@ -159,6 +159,7 @@ fn enforcement_is_proven_by_a_dry_run_and_an_old_proof_is_none() {
         "demarc_namespaces_enrolled 1",
         "demarc_watch_age_seconds{resource=\"deployments.apps\"}",
         "demarc_findings{control=\"",
+        "demarc_enforcing{kind=\"Namespace\",status=\"True\",reason=\"Proven\"} 1",
         "# EOF",
     ] {
         eventually(line, SOON, || if metrics().contains(line) { Ok(()) } else { Err(metrics()) });

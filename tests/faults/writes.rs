@@ -10,7 +10,9 @@ use demarc::{
     controller::{
         index::{Index, Source},
         reconcile::Reconciler,
+        watch::Change,
     },
+    policy::tally::Of,
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -113,6 +115,32 @@ async fn a_write_whose_answer_is_lost_is_not_written_twice() {
     let calls = reconcile(|_| Fate::Unanswered);
     sleep(Duration::from_secs(300)).await;
     assert_eq!(writes(&calls).len(), 1, "the watch showed that it was taken");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_not_be_enrolled_is_counted_as_declared_and_not_enforced_as_long_as_that_is_so() {
+    let index = Arc::<Index>::default();
+    for (namespace, mode) in [("shop", "Enforce"), ("quiet", "Audit")] {
+        feed(&index, Source::Namespaces, json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "uid": namespace}}));
+        let mut declared = ownership(namespace, 1, &Value::Null);
+        declared["spec"]["mode"] = json!(mode);
+        feed(&index, Source::Declared(Declaration::Ownership), declared);
+    }
+    index.shared.set_ready(true);
+    let (client, _) = client(|call: &Call| if call.path.starts_with("/api/v1/namespaces/") { error(403) } else { object(&call.body) });
+    lead(index.clone(), client);
+    sleep(Duration::from_secs(30)).await;
+    let of = |status, reason| ((Of::Namespace, (status, reason)), 1);
+    assert_eq!(index.shared.tally.standing(), [of("False", "NotEnrolled"), of("False", "ModeAudit")].into());
+    // Somebody who may has set the label: that it is asked about is yet to be proven.
+    let labels = json!({ENROLLED_LABEL: ENROLLED_VALUE});
+    feed(&index, Source::Namespaces, json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop", "uid": "shop", "labels": labels}}));
+    sleep(Duration::from_secs(30)).await;
+    assert_eq!(index.shared.tally.standing(), [of("Unknown", "NotProvenYet"), of("False", "ModeAudit")].into());
+    let gone = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop", "uid": "shop"}});
+    index.take(Source::Namespaces, &Change::Deleted(Box::new(serde_json::from_value(gone).unwrap())));
+    sleep(Duration::from_secs(30)).await;
+    assert_eq!(index.shared.tally.standing(), [of("False", "ModeAudit")].into());
 }
 
 /// Five are due, of which four are written at once. While they are, the fifth is declared anew, and no book shows that yet.
