@@ -11,10 +11,17 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use super::{audit, install, lease::leading, reconcile::Reconciler, writes::WriteError};
+use super::{
+    audit,
+    events::{Teller, about},
+    install,
+    lease::leading,
+    reconcile::Reconciler,
+    writes::WriteError,
+};
 use crate::{
     api::{
-        API_VERSION, ENROLLED_LABEL,
+        API_VERSION, Declaration, ENROLLED_LABEL,
         baseline::{Baseline, Undeclared},
     },
     policy::{
@@ -29,8 +36,8 @@ use crate::{
 const GROUP: &str = "admissionregistration.k8s.io";
 
 impl Reconciler {
-    /// Writes what is new about every Baseline. `drifting` are the namespaces in which something is violated.
-    pub(super) async fn baselines(&self, drifting: &BTreeSet<String>) -> Result<(), WriteError> {
+    /// Writes what is new about every Baseline, and tells of it. `drifting` are the namespaces in which something is violated.
+    pub(super) async fn baselines(&self, drifting: &BTreeSet<String>, teller: &Teller) -> Result<(), WriteError> {
         let baselines = self.index.baselines();
         let gate = self.index.gate();
         if baselines.is_empty() && gate.as_ref().is_none_or(|(_, stored)| stored.is_empty()) {
@@ -66,15 +73,23 @@ impl Reconciler {
                 undeclared: i32::try_from(members.len()).unwrap_or(i32::MAX) - declared,
                 drifting: count(&|n| drifting.contains(n)),
                 unseen: self.unseen(baseline),
-                enforcing: gateless.map_or_else(proven, |why| no_gate(&why.to_string())),
+                enforcing: gateless.map_or_else(proven, |why| no_gate(&why.told())),
             };
             standing.insert(name.to_owned(), (counts.enforcing.0, counts.enforcing.1));
             let matrix = cluster::matrix(baseline);
-            let standing = cluster::report(name, &matrix, &of_cluster, &book.facts, now);
-            if let Some(status) = plan_baseline(baseline, &counts, &matrix, &standing, now) {
+            let found = cluster::report(name, &matrix, &of_cluster, &book.facts, now);
+            let new = plan_baseline(baseline, &counts, &matrix, &found, now);
+            if let Some(status) = &new {
                 let version = baseline.metadata.resource_version.as_deref().unwrap_or_default();
-                failed = self.write_status(&Api::<Baseline>::all(self.client.clone()), name, version, &status).await.err().or(failed);
+                if let Err(error) = self.write_status(&Api::<Baseline>::all(self.client.clone()), name, version, status).await {
+                    failed = Some(error);
+                    continue;
+                }
             }
+            // What is still owed is told by one of the next passes: the clock alone brings one.
+            let place = about(Declaration::Baseline, "", name, baseline.metadata.uid.as_deref().unwrap_or_default());
+            let stood = baseline.status.as_ref().map(|old| old.conditions.as_slice()).unwrap_or_default();
+            teller.tell(&place, stood, new.is_some(), new.as_ref().map_or(stood, |new| &new.conditions), self.patience()).await;
         }
         self.index.shared.tally.baselines_stand(standing);
         ungated.into_values().next().or(failed).map_or(Ok(()), Err)

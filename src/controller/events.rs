@@ -1,4 +1,4 @@
-//! Events on transitions of an Ownership's conditions: at most one a minute for each condition, however it flaps, and never without the last word.
+//! Events on transitions of the conditions of Ownerships and Baselines: at most one a minute for each condition, however it flaps, and never without the last word.
 //! What may be told, and when, is decided without a client; `Teller` writes it.
 
 use std::{
@@ -15,7 +15,7 @@ use kube::{
 };
 
 use crate::{
-    api::{API_VERSION, Declaration, ownership::OwnershipStatus},
+    api::{API_VERSION, Declaration},
     model::text::shown,
     policy::enforcing::ENFORCING,
 };
@@ -23,7 +23,7 @@ use crate::{
 /// Between two Events about one condition of one object (H92).
 const DISTANCE: SignedDuration = SignedDuration::from_mins(1);
 /// The conditions whose transitions people want to hear of.
-const TOLD: [&str; 4] = ["Ready", "Compliant", ENFORCING, "ReviewDue"];
+const TOLD: [&str; 5] = ["Ready", "Compliant", "ClusterCompliant", ENFORCING, "ReviewDue"];
 
 /// What was told of one condition.
 #[derive(Clone, Debug)]
@@ -48,19 +48,19 @@ struct Tidings {
 struct Memory(HashMap<(String, String), Said>);
 
 impl Memory {
-    /// `before` is the status that was replaced just now; `None` when nothing was written.
-    fn tidings(&mut self, uid: &str, before: Option<&OwnershipStatus>, wrote: bool, status: &OwnershipStatus, now: Timestamp) -> Tidings {
+    /// `wrote` says that `stands` was written just now, and `before` what it replaced.
+    fn tidings(&mut self, uid: &str, before: &[Condition], wrote: bool, stands: &[Condition], now: Timestamp) -> Tidings {
         // What is long told, and owes nothing, is forgotten.
         self.0.retain(|_, said| said.owes || now < said.at + DISTANCE);
         let mut tidings = Tidings::default();
-        for condition in status.conditions.iter().filter(|c| TOLD.contains(&c.type_.as_str())) {
+        for condition in stands.iter().filter(|c| TOLD.contains(&c.type_.as_str())) {
             let key = (uid.to_owned(), condition.type_.clone());
             let state = (condition.status.clone(), condition.reason.clone());
             let known = self.0.get(&key);
             let was = match known {
                 Some(said) => Some(said.state.clone()),
                 None if !wrote => continue,
-                None => before.and_then(|b| b.conditions.iter().find(|c| c.type_ == condition.type_)).map(|c| (c.status.clone(), c.reason.clone())),
+                None => before.iter().find(|c| c.type_ == condition.type_).map(|c| (c.status.clone(), c.reason.clone())),
             };
             if !is_transition(&condition.type_, was.as_ref(), &state) {
                 if let Some(said) = self.0.get_mut(&key) {
@@ -108,10 +108,11 @@ impl Teller {
         Self { recorder, memory: Mutex::default() }
     }
 
-    /// Tells what became of the Ownership of `namespace`; when there may be more to tell. An Event that cannot be written is not tried again:
+    /// Tells what became of the conditions of one of ours; when there may be more to tell. An Event that cannot be written is not tried again:
     /// the status says it all.
-    pub async fn tell(&self, namespace: &str, uid: &str, before: Option<&OwnershipStatus>, wrote: bool, status: &OwnershipStatus, patience: Duration) -> Option<Timestamp> {
-        let tidings = self.memory.lock().unwrap_or_else(PoisonError::into_inner).tidings(uid, before, wrote, status, Timestamp::now());
+    pub async fn tell(&self, about: &ObjectReference, before: &[Condition], wrote: bool, stands: &[Condition], patience: Duration) -> Option<Timestamp> {
+        let uid = about.uid.as_deref().unwrap_or_default();
+        let tidings = self.memory.lock().unwrap_or_else(PoisonError::into_inner).tidings(uid, before, wrote, stands, Timestamp::now());
         for condition in &tidings.now {
             let event = Event {
                 // Of all conditions this one alone is good news while it is False.
@@ -121,7 +122,7 @@ impl Teller {
                 action: "Judge".to_owned(),
                 secondary: None,
             };
-            self.publish(&event, &about(Declaration::Ownership, namespace, "default", uid), patience).await;
+            self.publish(&event, about, patience).await;
         }
         tidings.then
     }
@@ -152,7 +153,7 @@ mod tests {
 
     use super::*;
 
-    fn status(states: &[(&str, &str, &str)]) -> OwnershipStatus {
+    fn conditions(states: &[(&str, &str, &str)]) -> Vec<Condition> {
         let condition = |(kind, status, reason): &(&str, &str, &str)| Condition {
             type_: (*kind).to_owned(),
             status: (*status).to_owned(),
@@ -161,15 +162,15 @@ mod tests {
             observed_generation: None,
             last_transition_time: Time(Timestamp::UNIX_EPOCH),
         };
-        OwnershipStatus { conditions: states.iter().map(condition).collect(), ..OwnershipStatus::default() }
+        states.iter().map(condition).collect()
     }
 
     #[test]
     fn a_transition_is_told_once_and_the_last_word_of_a_flapping_one_a_minute_later() {
-        let (holds, drifts) = (status(&[("Compliant", "True", "AllHold")]), status(&[("Compliant", "False", "Drift")]));
+        let (holds, drifts) = (conditions(&[("Compliant", "True", "AllHold")]), conditions(&[("Compliant", "False", "Drift")]));
         let mut memory = Memory::default();
-        let mut at = |second: i64, before: Option<&OwnershipStatus>, status: &OwnershipStatus| {
-            let tidings = memory.tidings("o", before, before.is_some(), status, Timestamp::from_second(second).unwrap());
+        let mut at = |second: i64, before: Option<&Vec<Condition>>, stands: &[Condition]| {
+            let tidings = memory.tidings("o", before.map_or(&[], Vec::as_slice), before.is_some(), stands, Timestamp::from_second(second).unwrap());
             (tidings.now.len(), tidings.then.map(Timestamp::as_second))
         };
         assert_eq!(at(0, None, &holds), (0, None), "nothing was written");
@@ -186,15 +187,15 @@ mod tests {
 
     #[test]
     fn what_is_told_is_news() {
-        let news = |before: Option<&OwnershipStatus>, states: &[(&str, &str, &str)]| {
-            Memory::default().tidings("o", before, true, &status(states), Timestamp::UNIX_EPOCH).now.iter().map(|c| c.type_.clone()).collect::<Vec<_>>()
+        let news = |before: &[Condition], states: &[(&str, &str, &str)]| {
+            Memory::default().tidings("o", before, true, &conditions(states), Timestamp::UNIX_EPOCH).now.iter().map(|c| c.type_.clone()).collect::<Vec<_>>()
         };
         let first = [("Ready", "True", "Resolved"), ("Compliant", "Unknown", "NotVisible"), ("ReviewDue", "False", "NothingDue"), ("OwnersMoved", "True", "Redeclared")];
-        assert_eq!(news(None, &first), ["Ready", "Compliant"]);
-        let off = status(&[("Enforcing", "False", "WebhookMissing")]);
-        assert_eq!(news(Some(&off), &[("Enforcing", "False", "FailingOpen")]), ["Enforcing"]);
-        assert!(news(Some(&off), &[("Enforcing", "False", "WebhookMissing")]).is_empty());
-        let on = status(&[("Enforcing", "True", "Proven"), ("Compliant", "False", "Drift")]);
-        assert!(news(Some(&on), &[("Enforcing", "True", "Enrolled"), ("Compliant", "False", "Other")]).is_empty());
+        assert_eq!(news(&[], &first), ["Ready", "Compliant"]);
+        let off = conditions(&[("Enforcing", "False", "WebhookMissing")]);
+        assert_eq!(news(&off, &[("Enforcing", "False", "FailingOpen")]), ["Enforcing"]);
+        assert!(news(&off, &[("Enforcing", "False", "WebhookMissing")]).is_empty());
+        let on = conditions(&[("Enforcing", "True", "Proven"), ("Compliant", "False", "Drift")]);
+        assert!(news(&on, &[("Enforcing", "True", "Enrolled"), ("Compliant", "False", "Other")]).is_empty());
     }
 }

@@ -21,7 +21,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::{
-    events::Teller,
+    events::{Teller, about},
     index::Index,
     install::SYSTEM_NAMESPACES,
     lease::{Mandate, leading},
@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     api::{
-        ENROLLED_LABEL, ENROLLED_VALUE, MEMBER_PREFIX,
+        Declaration, ENROLLED_LABEL, ENROLLED_VALUE, MEMBER_PREFIX,
         ownership::{OwnerClass, Ownership, OwnershipStatus, Verdict},
     },
     model::facts::Namespace,
@@ -156,7 +156,7 @@ impl Reconciler {
                 }
             }
             let drifts = drifting.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            let failed = self.baselines(&drifts).await.err();
+            let failed = self.baselines(&drifts, teller).await.err();
             let why = failed.as_ref().filter(|error| !error.passing()).map(ToString::to_string).unwrap_or_default();
             if why != told {
                 if !why.is_empty() {
@@ -297,7 +297,11 @@ impl Reconciler {
             self.write_status(&Api::<Ownership>::namespaced(self.client.clone(), name), "default", &stored.version, new).await?;
         }
         let more = match new.as_ref().or(old.as_ref()) {
-            Some(status) => teller.tell(name, &stored.uid, old.as_ref(), new.is_some(), status, self.patience()).await,
+            Some(status) => {
+                let place = about(Declaration::Ownership, name, "default", &stored.uid);
+                let before = old.as_ref().map(|old| old.conditions.as_slice()).unwrap_or_default();
+                teller.tell(&place, before, new.is_some(), &status.conditions, self.patience()).await
+            }
             None => None,
         };
         // An enrolment that failed is tried again, and its Ownership has said so.

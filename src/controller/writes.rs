@@ -27,6 +27,14 @@ impl WriteError {
         }
     }
 
+    /// In a sentence for a status and an Event. Where something may not be written, the API server's own names who asked: a person, with `--local`.
+    pub(super) fn told(&self) -> String {
+        match self {
+            Self::Api(kube::Error::Api(status)) if status.code == 403 => "the API server forbids it; the log of the replica that leads says why".to_owned(),
+            error => error.to_string(),
+        }
+    }
+
     /// In a word.
     pub(super) fn sort(&self) -> &'static str {
         match self {
@@ -57,5 +65,15 @@ mod tests {
             assert_eq!((error.passing(), error.sort()), (passing, if passing { "conflict" } else { "api" }), "{status}");
         }
         assert!(WriteError::Unled.passing());
+    }
+
+    #[test]
+    fn what_is_told_of_a_write_that_is_forbidden_names_nobody() {
+        let of = |code: u16| {
+            let status = json!({"message": "User \"kim@acme.example\" cannot create it: not a label!", "reason": "x", "code": code});
+            WriteError::Api(kube::Error::Api(serde_json::from_value(status).unwrap())).told()
+        };
+        assert!(!of(403).contains("kim") && of(403).contains("forbids"), "{}", of(403));
+        assert!(of(422).contains("not a label!"), "what is wrong with it helps");
     }
 }

@@ -143,6 +143,52 @@ async fn what_may_not_be_enrolled_is_counted_as_declared_and_not_enforced_as_lon
     assert_eq!(index.shared.tally.standing(), [of("False", "ModeAudit")].into());
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_turns_at_a_baseline_is_told_once_when_its_status_is_written_and_not_again_by_who_leads_next() {
+    const STATUS: &str = "/apis/demarc.dev/v1alpha1/baselines/gold/status";
+    let index = Arc::<Index>::default();
+    let baseline = |version: u32, status: &Value| {
+        json!({"apiVersion": "demarc.dev/v1alpha1", "kind": "Baseline", "metadata": {"name": "gold", "uid": "b", "resourceVersion": version.to_string(), "generation": 1},
+            "spec": {"namespaceSelector": {"matchLabels": {"tier": "gold"}}, "undeclared": "Warn"}, "status": status})
+    };
+    // As an earlier leader left it; what became of the label by now, nobody has told yet.
+    let proven = json!({"type": "Enforcing", "status": "True", "reason": "Proven", "message": "", "observedGeneration": 1, "lastTransitionTime": "2026-01-01T00:00:00Z"});
+    feed(&index, Source::Namespaces, json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "bare", "uid": "n", "labels": {"tier": "gold"}}}));
+    feed(&index, Source::Declared(Declaration::Baseline), baseline(1, &json!({"conditions": [proven]})));
+    index.shared.set_ready(true);
+    let (mut version, mut tries) = (1, 0);
+    let seen = index.clone();
+    let (client, calls) = client(move |call: &Call| {
+        if call.path != STATUS {
+            return if call.path == "/api/v1/namespaces/bare" { error(403) } else { object(&call.body) };
+        }
+        tries += 1;
+        version += 1;
+        let status = if tries == 1 { json!({"conditions": [proven]}) } else { call.body[1]["value"].clone() };
+        feed(&seen, Source::Declared(Declaration::Baseline), baseline(version, &status));
+        if tries == 1 { error(422) } else { object(&call.body) }
+    });
+    let told = || {
+        let of = |c: &&Call| c.path.contains("/events") && c.body["regarding"]["kind"] == "Baseline" && c.body["note"].as_str().is_some_and(|n| n.starts_with("Enforcing: "));
+        calls.lock().unwrap().iter().filter(of).cloned().collect::<Vec<_>>()
+    };
+    let written = || calls.lock().unwrap().iter().filter(|c| c.path == STATUS).cloned().collect::<Vec<_>>();
+    lead(index.clone(), client.clone());
+    sleep(Duration::from_secs(30)).await;
+    let (events, writes) = (told(), written());
+    assert_eq!((events.len(), writes.len()), (1, 2), "one that was refused tells nothing: {events:#?}");
+    let event = &events[0].body;
+    assert_eq!(
+        (&event["reason"], &event["type"], &event["regarding"]["name"], &event["regarding"]["uid"]),
+        (&json!("NotEnrolled"), &json!("Warning"), &json!("gold"), &json!("b"))
+    );
+    assert!(events[0].at >= writes[1].at);
+    lead(index.clone(), client);
+    index.mark_all();
+    sleep(Duration::from_secs(600)).await;
+    assert_eq!((told().len(), written().len()), (1, 2));
+}
+
 /// Five are due, of which four are written at once. While they are, the fifth is declared anew, and no book shows that yet.
 #[tokio::test(start_paused = true)]
 async fn a_declaration_that_came_since_the_book_was_made_is_judged_by_one_that_shows_it() {
