@@ -18,7 +18,7 @@ use crate::{
         control::{Control, ControlSpec},
         ownership::{ControlEntry, Ownership, Parties},
         party::{Party, SubjectKind},
-        waiver::Waiver,
+        waiver::{NOT_YET, Waiver},
     },
     controls::{self, custom},
     model::text::shown,
@@ -101,7 +101,7 @@ fn declared(request: &Request<'_>, kind: Declaration, book: &Book, now: Timestam
         Declaration::Waiver => {
             let (new, stored) = read::<Waiver>(request)?;
             let asked = Asked { user: &request.username, days: waiver_days(book, &request.namespace), now };
-            let objections = waiver_objections(&new, stored.as_ref(), Some(&asked), &custom);
+            let objections = waiver_objections(&new, stored.as_ref(), &asked, &custom);
             Found { objections, weaker: approved(book, &request.namespace, &new, stored.as_ref()), ..Found::default() }
         }
         Declaration::Control => {
@@ -255,12 +255,25 @@ fn approved(book: &Book, namespace: &str, new: &Waiver, stored: Option<&Waiver>)
     weaker::waiver(stored, new, matrix, |party| names_somebody(book, party)).into_iter().collect()
 }
 
-/// All that speaks against a Waiver in a file.
-pub fn objections_to_waiver(waiver: &Waiver, custom: &dyn Fn(&str) -> bool) -> Vec<Objection> {
-    waiver_objections(waiver, None, None, custom)
+/// All that speaks against a Waiver in a file, but for how long it lasts. One that is `new`, and was not read from a cluster, nobody has approved.
+pub fn objections_to_waiver(waiver: &Waiver, new: bool, custom: &dyn Fn(&str) -> bool) -> Vec<Objection> {
+    let mut found = unmeant(waiver, None, custom);
+    if new && waiver.spec.approval.is_some() {
+        found.push(Objection::new("spec.approval", NOT_YET));
+    }
+    found
 }
 
-fn waiver_objections(waiver: &Waiver, stored: Option<&Waiver>, asked: Option<&Asked<'_>>, custom: &dyn Fn(&str) -> bool) -> Vec<Objection> {
+/// That a Waiver which was made at `made` ends later than one may that lasts for `days`.
+pub fn too_long(waiver: &Waiver, made: Timestamp, days: u16) -> Option<Objection> {
+    // A minute for the clocks of two machines.
+    let latest = made.checked_add(SignedDuration::from_hours(24 * i64::from(days)) + SignedDuration::from_mins(1)).unwrap_or(Timestamp::MAX);
+    let what = || format!("a Waiver here ends at most {days} days after it was made, by {} at the latest; ask for a new one then", latest.strftime("%FT%TZ"));
+    (waiver.spec.expires.0 > latest).then(|| Objection::new("spec.expires", what()))
+}
+
+/// What could not be meant by it, whoever asks.
+fn unmeant(waiver: &Waiver, stored: Option<&Waiver>, custom: &dyn Fn(&str) -> bool) -> Vec<Objection> {
     let spec = &waiver.spec;
     let mut found = Vec::new();
     if controls::find(&spec.control).is_none() && !custom(&spec.control) && stored.is_none_or(|s| s.spec.control != spec.control) {
@@ -269,12 +282,15 @@ fn waiver_objections(waiver: &Waiver, stored: Option<&Waiver>, asked: Option<&As
     if let Some(kind) = spec.target.kind.as_deref().filter(|kind| !known_kind(kind)) {
         found.push(Objection::new("spec.target.kind", format!("\"{}\" is no kind that controls judge; write one such as Deployment", shown(kind, 63))));
     }
-    let Some(asked) = asked else { return found };
+    found
+}
+
+fn waiver_objections(waiver: &Waiver, stored: Option<&Waiver>, asked: &Asked<'_>, custom: &dyn Fn(&str) -> bool) -> Vec<Objection> {
+    let spec = &waiver.spec;
+    let mut found = unmeant(waiver, stored, custom);
     if stored.is_none() && spec.requested_by != asked.user {
         found.push(Objection::new("spec.requestedBy", format!("whoever creates a Waiver asks for it: write \"{}\"", shown(asked.user, 253))));
     }
-    // A minute for the clocks of two machines.
-    let minute = SignedDuration::from_mins(1);
     let made = waiver.metadata.creation_timestamp.as_ref().map_or(asked.now, |t| t.0);
     if let Some(approval) = spec.approval.as_ref().filter(|approval| stored.is_none_or(|s| s.spec.approval.as_ref() != Some(*approval))) {
         // Whoever reads later who allowed it, and when, has nothing else to go by. The clock is that of somebody's own machine.
@@ -285,13 +301,8 @@ fn waiver_objections(waiver: &Waiver, stored: Option<&Waiver>, asked: Option<&As
         }
     }
     if stored.is_none_or(|s| s.spec.expires != spec.expires) {
-        let latest = made.checked_add(SignedDuration::from_hours(24 * i64::from(asked.days)) + minute).unwrap_or(Timestamp::MAX);
-        if spec.expires.0 <= asked.now {
-            found.push(Objection::new("spec.expires", "is in the past"));
-        } else if spec.expires.0 > latest {
-            let what = format!("a Waiver here ends at most {} days after it was made, by {} at the latest; ask for a new one then", asked.days, latest.strftime("%FT%TZ"));
-            found.push(Objection::new("spec.expires", what));
-        }
+        let past = (spec.expires.0 <= asked.now).then(|| Objection::new("spec.expires", "is in the past"));
+        found.extend(past.or_else(|| too_long(waiver, made, asked.days)));
     }
     found
 }

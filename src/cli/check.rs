@@ -58,6 +58,7 @@ default) declares its namespace, -n where it names none; what is declared nowher
 PersistentVolumes, claims, ServiceAccounts, bindings, NetworkPolicies and Gateways are what checks look up, and of a cluster its
 version, nodes, agents and backups; what none of them shows is unknown (--show-unknown), and a cluster admits it. An object is taken
 as the child of another when its controller's uid is among the files.
+A Waiver counts where it was approved: in the cluster of --context, or as --against or a file with its metadata.uid has it from one.
 Without --context nothing asks a cluster; with it no Secret, ConfigMap or pod is read, and of DaemonSets only how many nodes they run on.
 
 Exit codes: 0 nothing would be refused, 1 a cluster would refuse something, 2 the input is bad: the error says where.

@@ -12,12 +12,17 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    declared::{Declared, declaration},
+    declared::{Declared, declaration, refused},
     manifest::{Bad, File, Input, Object},
     tree::{Node, steps},
 };
 use crate::{
-    api::{Declaration, GROUP, baseline::Baseline},
+    admission::declarations,
+    api::{
+        Declaration, GROUP,
+        baseline::Baseline,
+        waiver::{Waiver, WaiverSpec},
+    },
     controls::CATALOG,
     model::{
         estate::{self, Agent, Backup, Estate, Schedule, Snapshot},
@@ -28,7 +33,7 @@ use crate::{
         subject::{Gateway, Kind},
         text::shown,
     },
-    policy::{floor::Floor, matrix::Matrix},
+    policy::{floor::Floor, matrix::Matrix, waiver::MAX_DAYS},
 };
 
 /// What the files say beside what is judged.
@@ -68,6 +73,7 @@ pub fn context(namespace: &str, input: &Input, now: Timestamp) -> Result<Context
     for object in &looked_up {
         around.take(object, namespace);
     }
+    let stored = stored(&looked_up, &anew, namespace);
     for object in looked_up.into_iter().filter(|object| !anew.contains(&identity(object, namespace))).chain(judged) {
         let meta = |key: &str| object.node.get("metadata").and_then(|m| m.get(key)).and_then(Node::text).filter(|t| !t.is_empty());
         let name = meta("name").unwrap_or_default().to_owned();
@@ -123,13 +129,52 @@ pub fn context(namespace: &str, input: &Input, now: Timestamp) -> Result<Context
         estate: around.estate(input),
         unseen: Arc::default(),
     };
-    // What is in a file is about to be made.
-    for waiver in declared.waivers.values_mut().flatten() {
-        waiver.metadata.creation_timestamp.get_or_insert(Time(now));
+    for (namespace, waivers) in &mut declared.waivers {
+        for waiver in waivers {
+            let name = waiver.metadata.name.clone().unwrap_or_default();
+            carry(waiver, stored.get(&[namespace.as_str(), name.as_str()]), now);
+        }
     }
     let matrices = matrices(namespace, input, &declared, &namespaces, &mut bad);
+    bad.extend(too_long(namespace, input, &declared, &matrices));
     bad.extend(declared.bad);
     if bad.is_empty() { Ok(Context { matrices, namespaces, facts, parents: parents(namespace, input) }) } else { Err(bad) }
+}
+
+/// What a cluster has of the Waivers among the files, by namespace and name.
+fn stored<'o>(looked_up: &[&'o Object], anew: &HashSet<[&str; 4]>, namespace: &'o str) -> BTreeMap<[&'o str; 2], Waiver> {
+    let of = |object: &&'o Object| {
+        let id @ [_, _, namespace, name] = identity(object, namespace);
+        let waiver = || serde_json::from_value(value(object)).ok();
+        (declaration(object) == Some(Declaration::Waiver) && anew.contains(&id)).then(waiver).flatten().map(|waiver| ([namespace, name], waiver))
+    };
+    looked_up.iter().filter_map(of).collect()
+}
+
+/// Writes over `stored` what a file asks for, as an apply does: the approval stays where nothing else is another. What is not stored is made now.
+fn carry(waiver: &mut Waiver, stored: Option<&Waiver>, now: Timestamp) {
+    if let Some(stored) = stored.filter(|_| waiver.metadata.uid.is_none()) {
+        waiver.metadata.creation_timestamp.clone_from(&stored.metadata.creation_timestamp);
+        if (WaiverSpec { approval: None, ..stored.spec.clone() }) == waiver.spec {
+            waiver.clone_from(stored);
+        }
+    }
+    waiver.metadata.creation_timestamp.get_or_insert(Time(now));
+}
+
+/// Waivers that are yet to be made, or to be made longer, and would end later than one may there.
+fn too_long(namespace: &str, input: &Input, declared: &Declared, matrices: &BTreeMap<String, Matrix>) -> Vec<Bad> {
+    let mut bad = Vec::new();
+    for object in input.objects.iter().filter(|o| !o.looked_up && declaration(o) == Some(Declaration::Waiver)) {
+        let [_, _, namespace, name] = identity(object, namespace);
+        let days = matrices.get(namespace).map_or(MAX_DAYS, |matrix| matrix.waiver_days);
+        let meant = |w: &&Waiver| w.metadata.name.as_deref() == Some(name) && w.metadata.uid.is_none();
+        let waiver = declared.waivers.get(namespace).into_iter().flatten().find(meant);
+        let made = waiver.and_then(|w| Some((w, w.metadata.creation_timestamp.as_ref()?.0)));
+        let objection = made.and_then(|(waiver, made)| declarations::too_long(waiver, made, days));
+        bad.extend(refused(objection.into_iter().collect(), object, &input.files[object.file]).err().into_iter().flatten());
+    }
+    bad
 }
 
 /// What stands around the workloads.

@@ -119,7 +119,7 @@ impl Declared {
             Declaration::Roster => drop(self.rosters.insert(name.to_owned(), typed(declaration, stored["spec"].clone(), object, file)?)),
             Declaration::Waiver => {
                 let waiver: Waiver = typed(declaration, stored, object, file)?;
-                refused(declarations::objections_to_waiver(&waiver, &|id| self.named.contains(id)), object, file)?;
+                refused(declarations::objections_to_waiver(&waiver, !object.looked_up && waiver.metadata.uid.is_none(), &|id| self.named.contains(id)), object, file)?;
                 self.waivers.entry(namespace.to_owned()).or_default().push(waiver);
             }
         }
@@ -145,7 +145,11 @@ fn stored(declaration: Declaration, schema: &Schema, object: &Object, file: &Fil
     Err(placed.into_iter().map(|(place, sentence)| bad(place, sentence)).collect())
 }
 
-fn refused(objections: Vec<declarations::Objection>, object: &Object, file: &File) -> Result<(), Vec<Bad>> {
+/// What the webhook would say, each at its place.
+///
+/// # Errors
+/// There is something.
+pub fn refused(objections: Vec<declarations::Objection>, object: &Object, file: &File) -> Result<(), Vec<Bad>> {
     let at = |o: declarations::Objection| file.point(Bad::at(&file.name, object.node.at(&steps(&o.path)), format!("{}: {}", o.path, o.what)));
     if objections.is_empty() { Ok(()) } else { Err(objections.into_iter().map(at).collect()) }
 }

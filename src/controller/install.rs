@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 pub use crate::api::SYSTEM_NAMESPACES;
 use crate::{
-    api::{Declaration, ENROLLED_LABEL, ENROLLED_VALUE, GROUP, MEMBER_PREFIX},
+    api::{Declaration, ENROLLED_LABEL, ENROLLED_VALUE, GROUP, MEMBER_PREFIX, waiver::NOT_YET},
     model::{proof::WEBHOOK, subject::Kind},
 };
 
@@ -261,7 +261,7 @@ fn waiver_approval() -> Value {
                 },
                 {
                     "expression": "oldObject != null || !variables.approves",
-                    "message": "a Waiver is approved after it was asked for, and by somebody else: leave spec.approval out",
+                    "message": NOT_YET,
                     "reason": "Forbidden",
                 },
                 {

@@ -185,6 +185,50 @@ fn a_cluster_says_all_that_it_has_and_why_it_does_not() {
     assert!(code == 2 && err.starts_with("error: context staging, Ownership:"), "{err}");
 }
 
+const WAIVER: &str = "---\napiVersion: demarc.dev/v1alpha1\nkind: Waiver\nmetadata: {name: w, namespace: default}\nspec:\n  control: pod-security-standard\n  target: {kind: Pod, name: p}\n  reason: a\n  requestedBy: jo\n  expires: '2026-05-01T00:00:00Z'\n";
+const APPROVAL: &str = "  approval: {by: sam, at: '2026-03-02T00:00:00Z'}\n";
+
+/// In Git a Waiver is asked for; whether it counts the cluster says.
+#[test]
+fn a_waiver_counts_where_a_cluster_approved_it_and_not_by_a_file() {
+    let stored = |waiver: &str| waiver.replace("name: w,", "name: w, uid: u-1, creationTimestamp: '2026-03-01T00:00:00Z',");
+    let (asked, given) = (WAIVER.to_owned(), format!("{WAIVER}{APPROVAL}"));
+    let judged = format!("{OWNERSHIP}---\n{POD}");
+    let checked_with = |waiver: &str, against: &str| {
+        let folder = Folder::with(&[("all.yaml", &format!("{judged}{waiver}")), ("own.yaml", against)]);
+        let all = folder.at("all.yaml");
+        if against.is_empty() { checked(&["-f", &all], b"") } else { checked(&["-f", &all, "--against", &folder.at("own.yaml")], b"") }
+    };
+    for (what, waiver, against, code) in [
+        ("only asked for", asked.clone(), String::new(), 1),
+        ("approved in the file", given.clone(), String::new(), 2),
+        ("approved, and read from a cluster", stored(&given), String::new(), 0),
+        ("approved in what is looked up", String::new(), given.clone(), 0),
+        ("asked for in the file and approved in the cluster", asked.clone(), stored(&given), 0),
+        ("asked for in the file and in the cluster", asked.clone(), stored(&asked), 1),
+        ("asked for anew in the file and approved before", asked.replace("reason: a", "reason: b"), stored(&given), 1),
+        ("approved in the file and in the cluster", given.clone(), stored(&given), 2),
+        ("longer than from now", asked.replace("05-01", "07-01"), String::new(), 2),
+        ("longer than from when it was made", asked.replace("05-01", "06-15"), stored(&given), 2),
+        ("as long as from now", asked.replace("05-01", "06-15"), String::new(), 1),
+        ("over, as it may stand in Git", asked.replace("05-01", "01-01"), String::new(), 1),
+    ] {
+        let (said, out, err) = checked_with(&waiver, &against);
+        assert_eq!(said, code, "{what}: {out}{err}");
+        let because = if what.starts_with("longer") { "spec.expires: a Waiver here ends at most 90 days after it was made" } else { "spec.approval: a Waiver is approved after" };
+        assert_eq!(err.contains(because), code == 2, "{what}: {err}");
+        assert_eq!(out.contains("by waiver w"), code == 0, "{what}: {out}");
+    }
+    let list = |waiver: &str| {
+        let waiver: Value = serde_saphyr::from_str(waiver.trim_start_matches("---\n")).unwrap();
+        Ok(json!({"apiVersion": "v1", "kind": "List", "items": [waiver]}).to_string().into_bytes())
+    };
+    let folder = Folder::with(&[("all.yaml", &format!("{judged}{asked}"))]);
+    let (code, out, err) = beside(&["-f", &folder.at("all.yaml")], |_, _| Ok(Found { lists: vec![Listed { kind: "Waiver", found: list(&stored(&given)) }], ..Found::default() }));
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    assert!(out.contains("by waiver w"), "{out}");
+}
+
 /// The agent's own manifest is judged beside it, which says nothing of how it runs.
 #[test]
 fn nodes_and_agents_of_a_cluster_are_looked_up_and_not_guessed_from_files() {
