@@ -14,7 +14,7 @@ use super::{
 use crate::{
     api::{
         Declaration, GROUP, SYSTEM_NAMESPACES,
-        baseline::Baseline,
+        baseline::{Baseline, LabelSelector},
         control::{Control, ControlSpec},
         ownership::{ControlEntry, Ownership, Parties},
         party::{Party, SubjectKind},
@@ -26,7 +26,7 @@ use crate::{
         book::{Book, Promise},
         floor::Floor,
         matrix::Matrix,
-        waiver::{MAX_DAYS, known_kind},
+        waiver::{MAX_DAYS, known_kind, no_object},
         weaker::{self, Weaker},
     },
 };
@@ -133,9 +133,13 @@ fn deleted(request: &Request<'_>, kind: Declaration, book: &Book) -> Found {
 /// What is wrong with a Baseline: a selector that the API server would not take for the gate's binding.
 pub fn objections_to_baseline(baseline: &Baseline, stored: Option<&Baseline>) -> Vec<Objection> {
     let selector = &baseline.spec.namespace_selector;
-    let bad = selector.no_key().filter(|_| stored.is_none_or(|s| s.spec.namespace_selector != *selector));
-    let what = |key| format!("\"{}\" is no label's key: write one such as team or example.com/team", shown(key, 63));
-    bad.map(|key| Objection::new("spec.namespaceSelector.matchLabels", what(key))).into_iter().collect()
+    let new = stored.is_none_or(|s| s.spec.namespace_selector != *selector);
+    no_key(selector, "spec.namespaceSelector.matchLabels").filter(|_| new).into_iter().collect()
+}
+
+fn no_key(selector: &LabelSelector, path: &str) -> Option<Objection> {
+    let key = selector.no_key()?;
+    Some(Objection::new(path, format!("\"{}\" is no label's key: write one such as team or example.com/team", shown(key, 63))))
 }
 
 /// Whom the API server takes everybody for, or each account of every namespace: were one of these to act for a party, RBAC alone would be left.
@@ -279,6 +283,10 @@ fn unmeant(waiver: &Waiver, stored: Option<&Waiver>, custom: &dyn Fn(&str) -> bo
     if controls::find(&spec.control).is_none() && !custom(&spec.control) && stored.is_none_or(|s| s.spec.control != spec.control) {
         found.push(unknown("spec.control", &spec.control));
     }
+    // What is stored already is void, and may be mended or go.
+    found.extend(no_object(&spec.control).filter(|_| stored.is_none_or(|s| s.spec.control != spec.control)).map(|what| Objection::new("spec.control", what)));
+    let selector = spec.target.selector.as_ref().filter(|_| stored.is_none_or(|s| s.spec.target != spec.target));
+    found.extend(selector.and_then(|selector| no_key(selector, "spec.target.selector.matchLabels")));
     if let Some(kind) = spec.target.kind.as_deref().filter(|kind| !known_kind(kind)) {
         found.push(Objection::new("spec.target.kind", format!("\"{}\" is no kind that controls judge; write one such as Deployment", shown(kind, 63))));
     }

@@ -24,7 +24,7 @@ use crate::{
     },
     controls,
     model::text::shown,
-    policy::waiver::{AFTERWARDS, MAX_DAYS, Permit, known_kind, live},
+    policy::waiver::{AFTERWARDS, MAX_DAYS, Permit, known_kind, live, no_object},
 };
 
 /// When a permission is over.
@@ -154,6 +154,9 @@ pub async fn run(args: Args, out: &mut (dyn Write + Send), now: Timestamp) -> an
 /// The Waiver that is meant, all but who asks.
 fn asked(args: &Request, now: Timestamp) -> anyhow::Result<(String, WaiverSpec)> {
     // Whether there is such a control the cluster knows: some are the users' own.
+    if let Some(why) = no_object(&args.control) {
+        bail!("{why}");
+    }
     let target = match (&args.target, &args.selector) {
         (Some(target), _) => {
             let Some((kind, name)) = target.split_once('/').filter(|(kind, name)| !kind.is_empty() && !name.is_empty()) else {
@@ -165,13 +168,8 @@ fn asked(args: &Request, now: Timestamp) -> anyhow::Result<(String, WaiverSpec)>
             Target { kind: Some(kind.to_owned()), name: Some(name.to_owned()), selector: None }
         }
         (None, Some(selector)) => {
-            let mut labels = LabelSelector::default();
-            for pair in selector.split(',') {
-                let Some((key, value)) = pair.trim().split_once('=').filter(|(key, _)| !key.is_empty()) else {
-                    bail!("--selector {}: write labels and their values, such as app=ledger,tier=db", shown(selector, 320));
-                };
-                labels.match_labels.insert(key.to_owned(), value.trim_start_matches('=').to_owned());
-            }
+            let labels = labels(selector)
+                .with_context(|| format!("--selector {}: it understands labels and their values, such as app=ledger,tier=db, and neither != nor in (...)", shown(selector, 320)))?;
             Target { kind: None, name: None, selector: Some(labels) }
         }
         (None, None) => bail!("say what it is for: --for KIND/NAME or --selector KEY=VALUE"),
@@ -188,6 +186,18 @@ fn asked(args: &Request, now: Timestamp) -> anyhow::Result<(String, WaiverSpec)>
     let name = args.name.clone().unwrap_or_else(|| default_name(&args.control, &target));
     let spec = WaiverSpec { control: args.control.clone(), target, reason: args.reason.clone(), ticket: args.ticket.clone(), requested_by: String::new(), expires, approval: None };
     Ok((name, spec))
+}
+
+/// Labels and their values, as `-l` has them; `None` for anything else, and for a label that must have two values.
+fn labels(selector: &str) -> Option<LabelSelector> {
+    let mut labels = LabelSelector::default();
+    for pair in selector.split(',') {
+        let (key, value) = pair.trim().split_once('=')?;
+        if labels.match_labels.insert(key.to_owned(), value.strip_prefix('=').unwrap_or(value).to_owned()).is_some() {
+            return None;
+        }
+    }
+    labels.no_key().is_none().then_some(labels)
 }
 
 /// Of the control and the target, as Kubernetes lets things be called.
@@ -335,6 +345,32 @@ fn table(rows: &[Row], all: bool, namespace: &str, out: &mut (dyn Write + Send))
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn request(args: &[&str]) -> Result<Target, String> {
+        let args = Request::parse_from(["request", "--reason", "r"].iter().chain(args));
+        asked(&args, "2026-04-01T12:00:00Z".parse().unwrap()).map(|(_, spec)| spec.target).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn a_selector_is_labels_with_one_value_each() {
+        for (selector, labels) in [("app=a", r#"{"app":"a"}"#), ("app==a, tier=b", r#"{"app":"a","tier":"b"}"#), ("x.example/app=", r#"{"x.example/app":""}"#)] {
+            let selected = request(&["encryption-declared", "-l", selector]).unwrap().selector.unwrap();
+            assert_eq!(serde_json::to_string(&selected.match_labels).unwrap(), labels, "{selector}");
+        }
+        for selector in ["", "app", "app!=b", "=b", "app in (a,b)", "app in (a=b)", "app notin (a)", "!app", "app=a,app=b", "app=a,", "not a label=a"] {
+            let said = request(&["encryption-declared", "-l", selector]).unwrap_err();
+            assert!(said.contains("--selector") && said.contains("it understands labels and their values"), "{selector}: {said}");
+        }
+    }
+
+    #[test]
+    fn what_judges_no_object_is_not_asked_for() {
+        for target in [["--for", "ownership/default"], ["--for", "pod/web"], ["-l", "app=a"]] {
+            let said = request(&["escalation-contact-declared", target[0], target[1]]).unwrap_err();
+            assert!(said.starts_with("escalation-contact-declared judges what is declared and no object, so no Waiver can let anything pass: meet it"), "{said}");
+        }
+        assert!(request(&["encryption-declared", "--for", "ownership/default"]).unwrap_err().contains("no control is about kind ownership"));
+    }
 
     #[test]
     fn what_is_over_does_not_show_as_a_last_hour() {

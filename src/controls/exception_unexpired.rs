@@ -18,7 +18,7 @@ pub const CONTROL: Control = Control {
     owners: [OwnerClass::Customer, OwnerClass::Customer, OwnerClass::Customer],
     references: &[("ISO 27001:2022", &["A.5.36"]), ("SOC 2", &["CC4.2"]), ("CCM 4.0.12", &["GRC-04", "CCC-08"]), ("NIST 800-53r5", &["CA-5"])],
     why: "An exception without an end is the new rule, and nobody remembers who agreed to it.",
-    checked: "No Waiver of the namespace is past its end or void: approved by whoever asked for it, for a control that is not known, or without a target. How long a Waiver may \
+    checked: "No Waiver of the namespace is past its end or void: approved by whoever asked for it, for a control that is not known or judges no object, or without a target. How long a Waiver may \
               last, and who may approve it, is checked when it is written.",
     unknown: "Never: Waivers decide whether a replica is ready at all.",
     fix: "mend what it was for and delete the Waiver, or have a new one approved",

@@ -262,6 +262,14 @@ impl Control {
         }
     }
 
+    /// Whether it judges objects, or requests for them: what a Waiver may be for.
+    pub const fn of_objects(&self) -> bool {
+        match self.check {
+            Check::Object(_) | Check::Existing(_) | Check::Requester(..) => true,
+            Check::Namespace(_) | Check::Cluster(..) => false,
+        }
+    }
+
     /// What it judges, in words.
     pub fn judges(&self) -> Vec<&'static str> {
         match self.check {

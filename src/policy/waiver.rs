@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     api::waiver::{Waiver, WaiverState, WaiverStatus},
-    controls::Exemption,
+    controls::{self, CATALOG, Exemption},
     model::{
         selector::Selector,
         subject::{Kind, Subject},
@@ -56,6 +56,8 @@ impl Permit {
             Some(("SelfApproved", "whoever asked for it approved it: it counts for nothing"))
         } else if control.is_none() {
             Some(("UnknownControl", "this version does not know its control"))
+        } else if control.and_then(|i| CATALOG.get(i)).is_some_and(|row| !row.of_objects()) {
+            Some(("NoObject", "its control judges no object, so nothing passes by it: delete it"))
         } else if target == Target::Nothing {
             Some(("NoTarget", "it says nothing that could be meant"))
         } else if meta.deletion_timestamp.is_some() {
@@ -158,6 +160,16 @@ pub fn known_kind(kind: &str) -> bool {
     Kind::ALL.iter().any(|k| k.namespaced() && k.name().eq_ignore_ascii_case(kind))
 }
 
+/// Why no Waiver can be for a control of the catalog, where none can, and what to do instead.
+pub fn no_object(control: &str) -> Option<String> {
+    let row = controls::find(control).map(|i| &CATALOG[i]).filter(|row| !row.of_objects())?;
+    let judges = if row.judges() == ["Cluster"] { "the cluster" } else { "what is declared" };
+    Some(format!(
+        "{} judges {judges} and no object, so no Waiver can let anything pass: meet it, or have whoever answers for it change its owner or its enforcement in the Ownership",
+        row.id
+    ))
+}
+
 /// What the end of a Waiver means, or the loss of its approval: a permission that is over brings nothing back.
 pub const AFTERWARDS: &str = "from then on the pods that it let in are not replaced";
 
@@ -193,7 +205,6 @@ pub fn plan(waiver: &Waiver, permit: &Permit, now: Timestamp) -> Option<WaiverSt
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::controls;
 
     const CONTROL: &str = "encryption-declared";
 
@@ -238,6 +249,9 @@ mod tests {
             ),
             ("control: nobody-knows, target: {kind: Deployment, name: web}", "2026-03-01T00:00:00Z", "2026-01-02T00:00:00Z", Void),
             ("control: encryption-declared, target: {}", "2026-03-01T00:00:00Z", "2026-01-02T00:00:00Z", Void),
+            ("control: penetration-test-current, target: {kind: Deployment, name: web}", "2026-03-01T00:00:00Z", "2026-01-02T00:00:00Z", Void),
+            ("control: audit-logging-attested, target: {kind: Deployment, name: web}", "2026-03-01T00:00:00Z", "2026-01-02T00:00:00Z", Void),
+            ("control: mfa-enforced, target: {kind: Deployment, name: web}", "2026-03-01T00:00:00Z", "2026-01-02T00:00:00Z", Requested),
         ] {
             assert_eq!(live(&permit(&format!("{spec}, expires: '{expires}'")), at(now)), said, "{spec} {expires} {now}");
         }
@@ -278,6 +292,17 @@ mod tests {
         let asked = permit(&format!("control: {CONTROL}, target: {{kind: Deployment, name: web}}, {until}"));
         assert_eq!(passes(std::slice::from_ref(&asked), "2026-01-02T00:00:00Z"), None);
         assert!(passes(&[both[0].clone(), asked], "2026-02-02T00:00:00Z").is_some(), "what was only asked for takes nothing away");
+    }
+
+    #[test]
+    fn what_judges_no_object_takes_no_waiver_and_says_what_to_do() {
+        let refused: Vec<&str> = CATALOG.iter().map(|c| c.id).filter(|id| no_object(id).is_some()).collect();
+        let without: Vec<&str> = CATALOG.iter().filter(|c| c.kinds.is_empty() && c.id != "mfa-enforced").map(|c| c.id).collect();
+        assert_eq!(refused, without, "who asks without a second factor may be let pass, an object at a time");
+        assert_eq!(no_object("two-replicas"), None, "one of one's own");
+        for (control, judges) in [("escalation-contact-declared", "what is declared and no object"), ("node-version-supported", "the cluster and no object")] {
+            assert!(no_object(control).unwrap().contains(&format!("{control} judges {judges}")), "{control}");
+        }
     }
 
     #[test]

@@ -78,6 +78,9 @@ const GIVEN: &str =
 const GIVEN_LATER: &str =
     "{control: pod-security-standard, target: {kind: Pod, name: web}, reason: a, requestedBy: jo, expires: '2999-01-01T00:00:00Z', approval: {by: x, at: '2031-04-01T00:00:00Z'}}";
 const GIVEN_BEFORE: &str = "{control: pod-security-standard, target: {kind: Pod, name: web}, reason: a, requestedBy: jo, expires: '2999-01-01T00:00:00Z', approval: {by: x, at: '1999-04-01T00:00:00+14:00'}}";
+const DUTY: &str = "{control: penetration-test-current, target: {kind: Pod, name: web}, reason: a, requestedBy: jo, expires: '2026-05-01T00:00:00Z'}";
+const NO_LABEL: &str = "{control: pod-security-standard, target: {selector: {matchLabels: {app!: web}}}, reason: a, requestedBy: jo, expires: '2026-05-01T00:00:00Z'}";
+
 #[tokio::test]
 async fn what_weakens_is_for_those_who_answer_or_may_assign() {
     let mut edge = edge(&index(STORED));
@@ -174,6 +177,12 @@ async fn what_weakens_is_for_those_who_answer_or_may_assign() {
         ("UPDATE", WAIVER, GIVEN_BEFORE, GIVEN_BEFORE, "mallory", ""),
         ("UPDATE", WAIVER, GIVEN, GIVEN, "mallory", ""),
         ("UPDATE", WAIVER, GIVEN, ASKED, "mallory", ""),
+        // What can never count is not made; what is stored of it may be written on.
+        ("CREATE", WAIVER, "", DUTY, "jo", "spec.control: penetration-test-current judges what is declared and no object"),
+        ("UPDATE", WAIVER, ASKED, DUTY, "jo", "spec.control: penetration-test-current judges what is declared and no object"),
+        ("UPDATE", WAIVER, DUTY, DUTY, "jo", ""),
+        ("CREATE", WAIVER, "", NO_LABEL, "jo", "spec.target.selector.matchLabels: \"app!\" is no label's key"),
+        ("UPDATE", WAIVER, NO_LABEL, NO_LABEL, "jo", ""),
         // Where nobody has said who acts for the party, the verb approve is for the API server to ask for.
         ("UPDATE", ("Waiver", "quiet", "w"), ASKED, GIVEN, "mallory", ""),
         ("UPDATE", ("Waiver", "absent", "w"), ASKED, GIVEN, "mallory", ""),
