@@ -198,9 +198,7 @@ pub fn decide(request: &Request<'_>, book: &Book, objects: &Objects, trusted: &[
             }
             Consequence::Warn { grandfathered } => {
                 count(judged, if grandfathered { tally::Consequence::Spared } else { tally::Consequence::Warned });
-                let stands = || [matrix.forbidden_since(judged.control), judged.finding.since, stood.as_ref().and_then(|stood| stood.created)];
-                let days = || stands().into_iter().flatten().max().map_or(0, |since| now.duration_since(since).as_hours() / 24);
-                warnings.push(denial::warn(subject, matrix, judged, grandfathered.then(days)));
+                warnings.push(denial::warn(subject, matrix, judged, grandfathered.then(|| grace.days(judged, matrix, now))));
             }
             Consequence::Nothing => count(judged, tally::Consequence::Passed),
         }

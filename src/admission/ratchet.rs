@@ -23,7 +23,7 @@ use crate::{
 
 /// What an UPDATE finds already there: when the object was made, and what it violated.
 pub(super) struct Stood {
-    pub(super) created: Option<Timestamp>,
+    created: Option<Timestamp>,
     /// Nothing but its size changed, beside metadata and status: no new risk, and the way to scale a violator down.
     only_scaled: bool,
     /// The uid of what controlled it.
@@ -114,6 +114,14 @@ pub(super) struct Grace<'g> {
     pub(super) siblings: Option<&'g Siblings>,
     /// What it was before.
     pub(super) stood: Option<&'g Stood>,
+}
+
+impl Grace<'_> {
+    /// For how many days what is spared has been in drift: it was there, and forbidden, and a violation.
+    pub(super) fn days(&self, judged: &Judged, matrix: &Matrix, now: Timestamp) -> i64 {
+        let since = [matrix.forbidden_since(judged.control), judged.finding.since, self.stood.and_then(|stood| stood.created)].into_iter().flatten().max();
+        since.map_or(0, |since| now.duration_since(since).as_hours() / 24)
+    }
 }
 
 /// The ratchet: what follows from one violation.

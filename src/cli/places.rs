@@ -64,7 +64,7 @@ mod tests {
             let places = Places::of(&nodes[0]);
             let last = long - 1;
             for path in [
-                "".to_owned(),
+                String::new(),
                 "list".to_owned(),
                 "list[v0].x".to_owned(),
                 format!("list[v{last}].x"),
