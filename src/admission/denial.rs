@@ -250,7 +250,7 @@ mod tests {
         for (controls, places, long, all) in
             [(0..1, 1, 1, true), (0..1, 40, 253, true), (0..6, 30, 10, true), (0..12, 1, 253, true), (0..12, 40, 253, true), (CATALOG.len()..matrix.entries.len(), 2, 253, false)]
         {
-            let json = serde_json::json!({"metadata": {"name": "n".repeat(long)}, "spec": {"containers": []}}).to_string();
+            let json = serde_json::json!({"metadata": {"name": "n".repeat(long)}, "spec": {"containers": [{"name": "c"}]}}).to_string();
             let subject = Subject::parse(Kind::Pod, &json).unwrap();
             let path = |place: usize| format!("spec.containers[{place}{}].image", "p".repeat(long));
             let violated = |control: usize, place: usize| Judged { control, finding: Finding::violated(path(place), "", "m".repeat(long), "f".repeat(long)) };

@@ -305,11 +305,19 @@ fn declared(args: &Args, input: &Input, object: &Object, context: &Context, know
 }
 
 fn subject<'j>(kind: Kind, object: &Object, json: &'j Json, input: &Input) -> Result<Subject<'j>, Vec<Bad>> {
-    Subject::written(kind, &json.text).map_err(|e| {
-        let (place, what) = json.explain(&e);
+    let bad = |place, what: &str| {
         let file = &input.files[object.file];
-        vec![file.point(Bad::at(&file.name, place, format_args!("this {} cannot be read: {what}; mend it, as the API server would refuse it too", kind.name())))]
-    })
+        vec![file.point(Bad::at(&file.name, place, format_args!("this {} {what}, as the API server would refuse it too", kind.name())))]
+    };
+    let subject = Subject::written(kind, &json.text).map_err(|e| {
+        let (place, what) = json.explain(&e);
+        bad(place, &format!("cannot be read: {what}; mend it"))
+    })?;
+    // Somebody is to be told whose violation it is, and a Waiver to name it.
+    if subject.meta.name.is_empty() && subject.meta.generate_name.is_empty() {
+        return Err(bad(object.node.find("metadata.name"), "has no metadata.name and no generateName; name it"));
+    }
+    Ok(subject)
 }
 
 /// What is told of the parent, and not again of its child, as in drift.

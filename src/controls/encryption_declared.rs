@@ -126,7 +126,7 @@ mod tests {
             ("{demarc.dev/encryption-at-rest: application}", contradicted, "{}", vec![]),
         ] {
             let yaml = format!(
-                "{{apiVersion: apps/v1, kind: Deployment, metadata: {{name: w}}, spec: {{template: {{metadata: {{annotations: {annotations}}}, spec: {{containers: [], volumes: [{volume}]}}}}}}}}"
+                "{{apiVersion: apps/v1, kind: Deployment, metadata: {{name: w}}, spec: {{template: {{metadata: {{annotations: {annotations}}}, spec: {{containers: [{{name: c}}], volumes: [{volume}]}}}}}}}}"
             );
             assert_eq!(judge_in(&CONTROL, &yaml, &shop, &policy(settings), None, &facts()), said, "{annotations} {volume} {settings}");
         }
@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn what_vanishes_with_the_pod_needs_no_word_and_all_else_does() {
         let of = |field: &str| {
-            let yaml = format!("{{apiVersion: v1, kind: Pod, metadata: {{}}, spec: {{containers: [], volumes: [{{name: d, {field}: {{}}}}]}}}}");
+            let yaml = format!("{{apiVersion: v1, kind: Pod, metadata: {{}}, spec: {{containers: [{{name: c}}], volumes: [{{name: d, {field}: {{}}}}]}}}}");
             judge_in(&CONTROL, &yaml, &Namespace::default(), &policy("{}"), None, &facts())
         };
         for field in ["emptyDir", "configMap", "secret", "projected", "downwardAPI", "image"] {
@@ -146,7 +146,7 @@ mod tests {
         for field in in_tree.into_iter().chain(["flexVolume", "nfs", "hostPath", "csi", "ephemeral", "fromTheFuture"]) {
             assert_eq!(of(field), ["Violated spec.volumes[d]"], "{field}");
         }
-        let set = "{apiVersion: apps/v1, kind: StatefulSet, metadata: {}, spec: {template: {spec: {containers: [], volumes: [{name: share, nfs: {}}]}},
+        let set = "{apiVersion: apps/v1, kind: StatefulSet, metadata: {}, spec: {template: {spec: {containers: [{name: c}], volumes: [{name: share, nfs: {}}]}},
             volumeClaimTemplates: [{metadata: {name: a}}, {metadata: {name: b}}]}}";
         let said = ["Violated spec.volumeClaimTemplates[a]", "Violated spec.volumeClaimTemplates[b]", "Violated spec.volumes[share]"];
         assert_eq!(judge_in(&CONTROL, set, &Namespace::default(), &policy("{}"), None, &facts()), said);
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn only_what_the_pods_carry_counts() {
-        let spec = "{containers: [], volumes: [{name: d, persistentVolumeClaim: {claimName: data}}]}";
+        let spec = "{containers: [{name: c}], volumes: [{name: d, persistentVolumeClaim: {claimName: data}}]}";
         let (yes, no) = ("{annotations: {demarc.dev/encryption-at-rest: csi}}", "{}");
         for (own, template, said) in [(yes, no, vec!["Violated spec.volumes[d]"]), (no, yes, vec![])] {
             for yaml in [

@@ -90,7 +90,7 @@ mod tests {
             ("", "patch: {remediationDays: {high: 30}}", vec!["Violated metadata.annotations no policy"]),
         ] {
             let yaml = format!(
-                "{{apiVersion: apps/v1, kind: Deployment, metadata: {{name: d}}, spec: {{template: {{metadata: {{annotations: {{{built}}}}}, spec: {{containers: []}}}}}}}}"
+                "{{apiVersion: apps/v1, kind: Deployment, metadata: {{name: d}}, spec: {{template: {{metadata: {{annotations: {{{built}}}}}, spec: {{containers: [{{name: c}}]}}}}}}}}"
             );
             assert_eq!(judge(&CONTROL, &yaml, &policy(settings), &Facts::empty()), said, "{built} {settings}");
         }

@@ -103,7 +103,7 @@ mod tests {
             (vec!["{podSelector: {}, policyTypes: null}"], "{}", vec![]),
             (vec!["{}"], "{}", vec![]),
         ] {
-            let yaml = "{apiVersion: apps/v1, kind: Deployment, metadata: {name: d}, spec: {template: {metadata: {labels: {app: web}}, spec: {containers: []}}}}";
+            let yaml = "{apiVersion: apps/v1, kind: Deployment, metadata: {name: d}, spec: {template: {metadata: {labels: {app: web}}, spec: {containers: [{name: c}]}}}}";
             let said_in = |namespace: &str| judge_in(&CONTROL, yaml, &Namespace { name: namespace.into(), ..Namespace::default() }, &policy(settings), None, &facts(&policies));
             assert_eq!(said_in("shop"), said, "{policies:?} {settings}");
             assert!(said_in("elsewhere").contains(&ingress.to_owned()), "a policy is its namespace's own");
@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn the_nodes_network_is_beyond_policies_and_what_is_not_seen_is_unknown() {
-        let pod = |spec: &str| format!("{{apiVersion: v1, kind: Pod, metadata: {{name: p}}, spec: {{containers: [], {spec}}}}}");
+        let pod = |spec: &str| format!("{{apiVersion: v1, kind: Pod, metadata: {{name: p}}, spec: {{containers: [{{name: c}}], {spec}}}}}");
         let shop = Namespace { name: "shop".into(), ..Namespace::default() };
         let said = |spec: &str, facts: &Facts| judge_in(&CONTROL, &pod(spec), &shop, &Default::default(), None, facts);
         assert_eq!(said("hostNetwork: true", &facts(&["{podSelector: {}}"])), ["Violated spec.hostNetwork hostNetwork"]);

@@ -66,7 +66,7 @@ mod tests {
             ..Facts::empty()
         };
         let said = |meta: &str, default: Option<&str>, facts: &Facts| {
-            let yaml = format!("{{apiVersion: apps/v1, kind: Deployment, metadata: {{name: d, {meta}}}, spec: {{template: {{spec: {{containers: []}}}}}}}}");
+            let yaml = format!("{{apiVersion: apps/v1, kind: Deployment, metadata: {{name: d, {meta}}}, spec: {{template: {{spec: {{containers: [{{name: c}}]}}}}}}}}");
             judge_in(&CONTROL, &yaml, &Namespace::default(), &Default::default(), default, facts)
         };
         let (gone, unknown) = (vec!["Violated metadata gone"], vec!["Unknown metadata"]);

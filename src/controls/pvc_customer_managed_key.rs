@@ -102,10 +102,10 @@ mod tests {
             assert_eq!(judge_in(&CONTROL, &yaml, &shop, &policy(settings), None, &facts()), said, "{class} {storage} {settings}");
         }
         let shop = Namespace { name: "shop".into(), ..Namespace::default() };
-        let set = "{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: s, labels: {data-classification: restricted}}, spec: {template: {spec: {containers: []}},
+        let set = "{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: s, labels: {data-classification: restricted}}, spec: {template: {spec: {containers: [{name: c}]}},
             volumeClaimTemplates: [{metadata: {name: d}, spec: {storageClassName: sealed}}]}}";
         assert_eq!(judge_in(&CONTROL, set, &shop, &Default::default(), None, &facts()), ["Violated spec.volumeClaimTemplates[d].spec.storageClassName sealed"]);
-        let none = "{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: s, labels: {data-classification: restricted}}, spec: {template: {spec: {containers: []}}}}";
+        let none = "{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: s, labels: {data-classification: restricted}}, spec: {template: {spec: {containers: [{name: c}]}}}}";
         assert_eq!(judge_in(&CONTROL, none, &shop, &Default::default(), None, &facts()), ["-"]);
     }
 }

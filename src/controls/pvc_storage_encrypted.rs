@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn the_older_annotation_wins_over_the_field() {
         let meta = "metadata: {name: c, annotations: {volume.beta.kubernetes.io/storage-class: plain}}, spec: {storageClassName: sealed}";
-        let pod = |volumes: &str| format!("spec: {{template: {{spec: {{containers: [], volumes: [{volumes}]}}}}");
+        let pod = |volumes: &str| format!("spec: {{template: {{spec: {{containers: [{{name: c}}], volumes: [{volumes}]}}}}");
         for (yaml, path) in [
             (format!("{{apiVersion: v1, kind: PersistentVolumeClaim, {meta}}}"), "spec.storageClassName"),
             (
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn templates_ephemeral_volumes_and_mounted_claims_are_judged() {
-        let set = "{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: s}, spec: {template: {spec: {containers: [], volumes: [
+        let set = "{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: s}, spec: {template: {spec: {containers: [{name: c}], volumes: [
             {name: e, ephemeral: {volumeClaimTemplate: {spec: {storageClassName: plain}}}}, {name: m, persistentVolumeClaim: {claimName: data-off}}, {name: t, emptyDir: {}},
             {name: u, persistentVolumeClaim: {claimName: gone}}]}},
             volumeClaimTemplates: [{metadata: {name: d}, spec: {storageClassName: plain}}]}}";
@@ -141,9 +141,9 @@ mod tests {
                 "Unknown spec.volumes[u]",
             ]
         );
-        let mounts = "{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containers: [], volumes: [{name: m, persistentVolumeClaim: {claimName: data-off}}]}}";
+        let mounts = "{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containers: [{name: c}], volumes: [{name: m, persistentVolumeClaim: {claimName: data-off}}]}}";
         assert_eq!(judge_in(&CONTROL, mounts, &shop, &Default::default(), None, &Facts::none("forbidden")), ["Unknown spec.volumes[m]"]);
-        let plain = "{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containers: [], volumes: [{name: t, emptyDir: {}}]}}";
+        let plain = "{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containers: [{name: c}], volumes: [{name: t, emptyDir: {}}]}}";
         assert_eq!(judge(&CONTROL, plain, &Default::default(), &Facts::none("forbidden")), ["-"]);
     }
 }

@@ -132,7 +132,7 @@ mod tests {
     }
 
     fn judged(spec: &str, facts: &Facts) -> Vec<String> {
-        let yaml = format!("{{apiVersion: apps/v1, kind: Deployment, metadata: {{name: d}}, spec: {{template: {{spec: {{containers: [], {spec}}}}}}}}}");
+        let yaml = format!("{{apiVersion: apps/v1, kind: Deployment, metadata: {{name: d}}, spec: {{template: {{spec: {{containers: [{{name: c}}], {spec}}}}}}}}}");
         judge_in(&CONTROL, &yaml, &Namespace { name: "shop".into(), ..Namespace::default() }, &Default::default(), None, facts)
     }
 

@@ -99,8 +99,9 @@ mod tests {
             ("annotations: {a8r.io/owner: '??'}", "", None, false),
             ("annotations: {A8R.io/owner: shop}", "", None, false),
         ] {
-            let yaml =
-                format!("{{apiVersion: apps/v1, kind: Deployment, metadata: {{name: web, {meta}}}, spec: {{template: {{metadata: {{{template}}}, spec: {{containers: []}}}}}}}}");
+            let yaml = format!(
+                "{{apiVersion: apps/v1, kind: Deployment, metadata: {{name: web, {meta}}}, spec: {{template: {{metadata: {{{template}}}, spec: {{containers: [{{name: c}}]}}}}}}}}"
+            );
             let said = judge_in(&CONTROL, &yaml, &Namespace::default(), &Default::default(), default, &Facts::empty());
             assert_eq!(said, if holds { vec![] } else { missing.clone() }, "{yaml} {default:?}");
         }

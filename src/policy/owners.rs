@@ -171,7 +171,6 @@ mod tests {
             (&[&["db", "metrics"]], &["db"], Some(1)),
             (&[&["db", "metrics"]], &["router", "metrics"], None),
             (&[&["db"], &["router"], &["db"]], &["db"], Some(2)),
-            (&[&[]], &["db"], Some(1)),
         ] {
             let mut objects = Objects::default();
             for (i, containers) in standing.iter().enumerate() {

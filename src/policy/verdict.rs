@@ -280,11 +280,12 @@ mod tests {
     #[test]
     fn what_a_set_or_a_pod_makes_of_a_claim_is_told_once() {
         let matrix = Matrix::resolve(&Ownership::new("default", serde_saphyr::from_str("{serviceModel: PaaS}").unwrap()));
-        let set = r#"{"metadata": {"name": "ledger"}, "spec": {"volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": {"storageClassName": "x"}}], "template": {"spec": {"containers": []}}}}"#;
-        let ephemeral =
-            r#"{"metadata": {"name": "p"}, "spec": {"containers": [], "volumes": [{"name": "tmp", "ephemeral": {"volumeClaimTemplate": {"spec": {"storageClassName": "x"}}}}]}}"#;
+        let set = r#"{"metadata": {"name": "ledger"}, "spec": {"volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": {"storageClassName": "x"}}], "template": {"spec": {"containers": [{"name": "c"}]}}}}"#;
+        let ephemeral = r#"{"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c"}], "volumes": [{"name": "tmp", "ephemeral": {"volumeClaimTemplate": {"spec": {"storageClassName": "x"}}}}]}}"#;
         let pod = |volume: &str| {
-            format!(r#"{{"metadata": {{"name": "p"}}, "spec": {{"containers": [], "volumes": [{{"name": "{volume}", "persistentVolumeClaim": {{"claimName": "c"}}}}]}}}}"#)
+            format!(
+                r#"{{"metadata": {{"name": "p"}}, "spec": {{"containers": [{{"name": "c"}}], "volumes": [{{"name": "{volume}", "persistentVolumeClaim": {{"claimName": "c"}}}}]}}}}"#
+            )
         };
         let claim = |name: &str| format!(r#"{{"metadata": {{"name": "{name}"}}, "spec": {{"storageClassName": "x"}}}}"#);
         for (parent, child, json, control, told) in [

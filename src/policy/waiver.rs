@@ -265,8 +265,9 @@ mod tests {
     #[test]
     fn it_is_for_what_it_names_and_each_counts_while_it_is_live() {
         let subject = |json: &'static str| Subject::parse(Kind::Deployment, json).unwrap();
-        let web =
-            subject(r#"{"metadata": {"name": "web", "labels": {"app": "web"}}, "spec": {"template": {"metadata": {"labels": {"tier": "front"}}, "spec": {"containers": []}}}}"#);
+        let web = subject(
+            r#"{"metadata": {"name": "web", "labels": {"app": "web"}}, "spec": {"template": {"metadata": {"labels": {"tier": "front"}}, "spec": {"containers": [{"name": "c"}]}}}}"#,
+        );
         let control = controls::find(CONTROL).unwrap();
         let (until, long) = ("expires: '2026-02-01T00:00:00Z'", "expires: '2026-03-01T00:00:00Z'");
         let approved = |target: &str, until: &str| permit(&format!("control: {CONTROL}, target: {target}, approval: {{by: sam, at: '2026-01-01T00:00:00Z'}}, {until}"));
@@ -307,8 +308,8 @@ mod tests {
 
     #[test]
     fn a_child_passes_by_what_its_root_was_given() {
-        let pod = Subject::parse(Kind::Pod, r#"{"metadata": {"name": "web-1"}, "spec": {"containers": []}}"#).unwrap();
-        let root = || Subject::parse(Kind::Deployment, r#"{"metadata": {"name": "web"}, "spec": {"template": {"spec": {"containers": []}}}}"#).ok();
+        let pod = Subject::parse(Kind::Pod, r#"{"metadata": {"name": "web-1"}, "spec": {"containers": [{"name": "c"}]}}"#).unwrap();
+        let root = || Subject::parse(Kind::Deployment, r#"{"metadata": {"name": "web"}, "spec": {"template": {"spec": {"containers": [{"name": "c"}]}}}}"#).ok();
         let (control, now) = (controls::find(CONTROL).unwrap(), at("2026-01-02T00:00:00Z"));
         let waivers = [permit(&format!("{NAMED}, expires: '2026-03-01T00:00:00Z'"))];
         assert!(waived(&waivers, control, &pod, root, now).is_some() && waived(&waivers, control, &pod, || None, now).is_none());

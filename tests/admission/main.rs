@@ -132,8 +132,8 @@ async fn the_probe_is_refused_whatever_the_namespace_declares() {
         json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
             "uid": "u-1", "kind": {"group": "", "version": "v1", "kind": "PodTemplate"}, "namespace": "shop", "operation": operation,
             "userInfo": {"username": "alice"}, "dryRun": true,
-            "object": {"apiVersion": "v1", "kind": "PodTemplate", "metadata": {"name": name, "namespace": "shop"}, "template": {"spec": {"containers": []}}},
-            "oldObject": {"apiVersion": "v1", "kind": "PodTemplate", "metadata": {"name": name, "namespace": "shop"}, "template": {"spec": {"containers": []}}}}})
+            "object": {"apiVersion": "v1", "kind": "PodTemplate", "metadata": {"name": name, "namespace": "shop"}, "template": {"spec": {"containers": [{"name": "c"}]}}},
+            "oldObject": {"apiVersion": "v1", "kind": "PodTemplate", "metadata": {"name": name, "namespace": "shop"}, "template": {"spec": {"containers": [{"name": "c"}]}}}}})
         .to_string()
     };
     let declared = |spec: &str| {

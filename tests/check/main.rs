@@ -138,6 +138,34 @@ fn nonsense_is_bad_input_with_a_place_and_an_advice() {
         ("broken JSON", b"{\"apiVersion\": \"v1\",\n  \"kind\": }\n".to_vec(), "stdin:", "is not a manifest"),
         ("an item of a list without kind", b"apiVersion: v1\nkind: List\nitems:\n  - {}\n".to_vec(), "stdin:4:5: ", "is not a manifest"),
         ("containers that are a string", POD.replace("[{name: web, image: web}]", "web").into_bytes(), "stdin:4:", "this Pod cannot be read: invalid type: string \"web\""),
+        (
+            "containers that are null",
+            POD.replace("[{name: web, image: web}]", "null").into_bytes(),
+            "stdin:4:35: ",
+            "this Pod cannot be read: invalid type: null, expected a list of at least one container",
+        ),
+        (
+            "no containers",
+            POD.replace("[{name: web, image: web}]", "[]").into_bytes(),
+            "stdin:4:35: ",
+            "this Pod cannot be read: invalid length 0, expected a list of at least one container",
+        ),
+        ("containers left out", POD.replace("containers: [{name: web, image: web}], ", "").into_bytes(), "stdin:4:", "this Pod cannot be read: missing field `containers`"),
+        ("init containers alone", POD.replace("containers: [{", "initContainers: [{").into_bytes(), "stdin:4:", "this Pod cannot be read: missing field `containers`"),
+        (
+            "a workload that runs nothing",
+            b"apiVersion: batch/v1\nkind: CronJob\nmetadata: {name: c}\nspec: {jobTemplate: {spec: {template: {spec: {\n  containers: []}}}}}\n".to_vec(),
+            "stdin:5:15: ",
+            "this CronJob cannot be read: invalid length 0, expected a list of at least one container",
+        ),
+        ("a pod without a name", POD.replace("{name: p}", "{labels: {a: b}}").into_bytes(), "stdin:3:", "this Pod has no metadata.name and no generateName; name it"),
+        ("a pod whose name is empty", POD.replace("{name: p}", "{name: ''}").into_bytes(), "stdin:3:", "this Pod has no metadata.name and no generateName; name it"),
+        (
+            "a ConfigMap without a name",
+            b"apiVersion: v1\nkind: ConfigMap\nmetadata: {}\ndata: {a: b}\n".to_vec(),
+            "stdin:3:",
+            "this ConfigMap has no metadata.name and no generateName; name it",
+        ),
         ("a pod without a spec", b"apiVersion: v1\nkind: Pod\nmetadata: {name: p}\n".to_vec(), "stdin:1:1: ", "missing field `spec`"),
         ("a workload without a template", b"apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: p}\nspec:\n  replicas: 1\n".to_vec(), "stdin:", "missing field `template`"),
         (
@@ -478,7 +506,10 @@ fn folders_are_searched_and_stand_together() {
     std::fs::create_dir_all(dir.path().join("b/c")).unwrap();
     write("b/c/pod.yml", POD);
     write("z-own.yaml", &format!("\u{feff}{}", OWNERSHIP.replace('\n', "\r\n")));
-    write("a.json", "{\n\t\"apiVersion\": \"v1\", \"kind\": \"Pod\",\n\t\"metadata\": {\"name\": \"j\\u0061\"},\n\t\"spec\": {\"hostPID\": true, \"containers\": []}\n}\n");
+    write(
+        "a.json",
+        "{\n\t\"apiVersion\": \"v1\", \"kind\": \"Pod\",\n\t\"metadata\": {\"name\": \"j\\u0061\"},\n\t\"spec\": {\"hostPID\": true, \"containers\": [{\"name\": \"c\"}]}\n}\n",
+    );
     write("notes.txt", "not: [yaml");
     std::os::unix::fs::symlink(dir.path(), dir.path().join("b/loop")).unwrap();
     let root = dir.path().to_str().unwrap();
@@ -486,7 +517,10 @@ fn folders_are_searched_and_stand_together() {
     let places: Vec<&str> = out.lines().filter_map(|l| l.split_once("--> ")).map(|(_, place)| place.strip_prefix(root).unwrap()).collect();
     assert_eq!((code, err.as_str(), places), (1, "", vec!["/a.json:4:22", "/b/c/pod.yml:4:17"]), "{out}");
     assert!(out.contains("3 objects in 3 files: 1 clean, 2 denied, 0 warned, "), "{out}");
-    assert!(out.contains("\n  | ") && out.contains("\n4 |  \"spec\": {\"hostPID\": true, \"containers\": []}\n  |                      ^^^^ spec.hostPID\n"), "{out}");
+    assert!(
+        out.contains("\n  | ") && out.contains("\n4 |  \"spec\": {\"hostPID\": true, \"containers\": [{\"name\": \"c\"}]}\n  |                      ^^^^ spec.hostPID\n"),
+        "{out}"
+    );
 }
 
 #[test]

@@ -234,7 +234,7 @@ fn a_waiver_counts_where_a_cluster_approved_it_and_not_by_a_file() {
 fn nodes_and_agents_of_a_cluster_are_looked_up_and_not_guessed_from_files() {
     let own = json!({"apiVersion": "demarc.dev/v1alpha1", "kind": "Ownership", "metadata": {"name": "default", "namespace": "shop"}, "spec": {"serviceModel": "PaaS",
         "policy": {"platform": {"minKubelet": "1.36"}, "tooling": {"runtimeDetection": "shop/watcher"}}}});
-    let manifest = json!({"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "watcher", "namespace": "shop"}, "spec": {"template": {"spec": {"containers": []}}}});
+    let manifest = json!({"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "watcher", "namespace": "shop"}, "spec": {"template": {"spec": {"containers": [{"name": "c"}]}}}});
     let folder = tempfile::tempdir().unwrap();
     for (name, object) in [("own.json", &own), ("watcher.json", &manifest)] {
         std::fs::write(folder.path().join(name), object.to_string()).unwrap();

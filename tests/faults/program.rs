@@ -141,7 +141,7 @@ fn arguments_that_cannot_be_used_are_named() {
 fn a_reader_that_hangs_up_is_no_error_and_no_verdict() {
     let (dir, denied) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let manifests = "{apiVersion: demarc.dev/v1alpha1, kind: Ownership, metadata: {name: default, namespace: shop}, spec: {serviceModel: PaaS}}\n---\n\
-        {apiVersion: apps/v1, kind: Deployment, metadata: {name: web, namespace: shop}, spec: {template: {spec: {containers: []}}}}\n";
+        {apiVersion: apps/v1, kind: Deployment, metadata: {name: web, namespace: shop}, spec: {template: {spec: {containers: [{name: c}]}}}}\n";
     std::fs::write(denied.path().join("n.yaml"), manifests).unwrap();
     let denied = denied.path().display().to_string();
     std::fs::write(dir.path().join("n.yaml"), "{apiVersion: v1, kind: Namespace, metadata: {name: shop}}\n").unwrap();

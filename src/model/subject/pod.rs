@@ -77,6 +77,26 @@ impl<'a> PodSpec<'a> {
     }
 }
 
+/// What a pod runs. One that runs nothing is malformed: the API server takes none, and every check of containers would call it clean.
+struct Running<'a>(Vec<Container<'a>>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Running<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = Running<'de>;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a list of at least one container")
+            }
+            fn visit_seq<A: de::SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
+                let containers = Vec::deserialize(de::value::SeqAccessDeserializer::new(seq))?;
+                if containers.is_empty() { Err(de::Error::invalid_length(0, &self)) } else { Ok(Running(containers)) }
+            }
+        }
+        deserializer.deserialize_seq(Visitor)
+    }
+}
+
 impl<'de: 'a, 'a> Deserialize<'de> for PodSpec<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Visitor;
@@ -116,6 +136,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for PodSpec<'a> {
                         }
                     }
                 }
+                let Running(containers) = containers.ok_or_else(|| de::Error::missing_field("containers"))?;
                 Ok(PodSpec {
                     host_network: network.flatten().unwrap_or_default(),
                     host_pid: pid.flatten().unwrap_or_default(),
@@ -126,7 +147,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for PodSpec<'a> {
                     automount_token: automount.flatten(),
                     os: os.flatten(),
                     security_context: security.flatten(),
-                    containers: containers.flatten().unwrap_or_default(),
+                    containers,
                     init_containers: init.flatten().unwrap_or_default(),
                     ephemeral_containers: ephemeral.flatten().unwrap_or_default(),
                     other_containers,
