@@ -158,13 +158,23 @@ fn unless_hung_up<T>(written: std::io::Result<T>, otherwise: T) -> std::io::Resu
     }
 }
 
+/// What is logged, by `DEMARC_LOG` where it says something.
+fn log_filter(said: Option<std::ffi::OsString>) -> anyhow::Result<tracing_subscriber::EnvFilter> {
+    use tracing_subscriber::{EnvFilter, filter::LevelFilter};
+    // kube's client logs every failed call; here each is told once, by whoever made it.
+    let Some(said) = said.filter(|said| !said.is_empty()) else { return Ok("info,kube_client::client::builder=off".into()) };
+    let said = said.to_string_lossy();
+    // The library takes a misspelt level for the name of a target, and would log nothing else.
+    let misspelt = said.split(',').any(|part| !part.contains(['=', '[']) && part.parse::<LevelFilter>().is_err());
+    let filter = EnvFilter::try_new(&said).ok().filter(|_| !misspelt);
+    filter.ok_or_else(|| anyhow::anyhow!("DEMARC_LOG \"{}\" is no filter; write off, error, warn, info, debug or trace, or TARGET=LEVEL, separated by commas", shown(&said, 100)))
+}
+
 #[tokio::main]
 async fn controller(args: run::Args) -> anyhow::Result<u8> {
     use anyhow::Context;
     use tokio::signal::unix::{SignalKind, signal};
-    // kube's client logs every failed call; here each is told once, by whoever made it.
-    let filter = tracing_subscriber::EnvFilter::try_from_env("DEMARC_LOG").unwrap_or_else(|_| "info,kube_client::client::builder=off".into());
-    tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(stderr).init();
+    tracing_subscriber::fmt().json().with_env_filter(log_filter(std::env::var_os("DEMARC_LOG"))?).with_writer(stderr).init();
     let mut config = kube::Config::infer().await.map_err(|error| cli::no_cluster(&error))?;
     config.connect_timeout = Some(std::time::Duration::from_secs(5));
     let client = kube::Client::try_from(config).context("the certificates or credentials in KUBECONFIG cannot be used")?;

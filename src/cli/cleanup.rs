@@ -59,7 +59,7 @@ pub struct Args {
 /// # Errors
 /// A call failed; what was removed before stays removed.
 pub async fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<u8> {
-    let client = Where { namespace: None, context: None }.connect().await?.client;
+    let client = Where { namespace: Some(args.namespace.clone()), context: None }.connect().await?.client;
     let leases: Api<Lease> = Api::namespaced(client.clone(), &args.namespace);
     if hold(&leases).await? {
         writeln!(out, "the Lease is held: waiting {} s for the last writes of the replica that led", lease::DEADLINE.as_secs())?;
@@ -139,6 +139,7 @@ async fn hold(leases: &Api<Lease>) -> anyhow::Result<bool> {
     match asked(leases.patch(lease::NAME, &PatchParams::default(), &Patch::Merge(&spec))).await {
         Ok(_) => Ok(true),
         Err(Unanswered::Missing(_)) => Ok(false),
+        Err(error @ (Unanswered::Unreached(_) | Unanswered::Silent)) => Err(error.for_good()),
         Err(error) => Err(error).context("the Lease cannot be taken, and the replica that leads would put labels back"),
     }
 }

@@ -69,6 +69,8 @@ pub async fn list(context: &str, namespaces: &BTreeSet<String>) -> anyhow::Resul
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
         let mut items: Vec<DynamicObject> = Vec::new();
         let mut failed = None;
+        // Without them what the cluster would refuse is anybody's guess; parties and people only inform.
+        let needed = matches!(Declaration::find(kind), Some(Declaration::Ownership | Declaration::Baseline | Declaration::Control | Declaration::Waiver));
         let apis: Vec<Api<DynamicObject>> =
             if namespaced { namespaces.iter().map(|n| Api::namespaced_with(client.clone(), n, &resource)).collect() } else { vec![Api::all_with(client.clone(), &resource)] };
         for api in apis {
@@ -76,11 +78,11 @@ pub async fn list(context: &str, namespaces: &BTreeSet<String>) -> anyhow::Resul
                 Ok(found) => items.extend(found),
                 Err(Unanswered::Missing(_)) if group == GATEWAYS => {}
                 Err(Unanswered::Missing(_)) if kept.is_some_and(Kept::optional) => failed = Some(NOT_SERVED.to_owned()),
+                Err(gone @ (Unanswered::Unreached(_) | Unanswered::Silent)) if needed => return Err(gone.for_good()),
                 Err(reason) => failed = Some(format!("{} cannot be listed: {reason}", resource.plural)),
             }
         }
-        // Without them what the cluster would refuse is anybody's guess; parties and people only inform.
-        if let (Some(reason), Some(Declaration::Ownership | Declaration::Baseline | Declaration::Control | Declaration::Waiver)) = (&failed, Declaration::find(kind)) {
+        if let Some(reason) = failed.as_ref().filter(|_| needed) {
             anyhow::bail!("{reason}; check that Demarc is installed there, and kubectl auth can-i list {}.{GROUP}", resource.plural);
         }
         let kind = if kind == "ClusterRoleBinding" { "RoleBinding" } else { kind };

@@ -11,6 +11,7 @@ use kube::{
     config::{InferConfigError, KubeConfigOptions, Kubeconfig},
 };
 
+use super::context::{LABEL, is_label};
 use crate::model::text::shown;
 
 /// A call that is not answered by then is not waited for.
@@ -41,8 +42,11 @@ impl Where {
     /// Reaches it.
     ///
     /// # Errors
-    /// There is no such context, or its credentials cannot be used.
+    /// `-n` can be no namespace, there is no such context, or its credentials cannot be used.
     pub async fn connect(&self) -> anyhow::Result<Cluster> {
+        if let Some(namespace) = self.namespace.as_deref().filter(|name| !is_label(name)) {
+            bail!("-n \"{}\" {LABEL}", shown(namespace, 100));
+        }
         let mut config = match &self.context {
             None => Config::infer().await.map_err(|error| no_cluster(&error))?,
             Some(context) => {
@@ -74,12 +78,26 @@ pub enum Unanswered {
     /// What was asked for is not there, in the API server's words.
     #[error("{0}")]
     Missing(String),
-    /// What the API server says otherwise, or why it cannot be asked.
+    /// What the API server says otherwise, or why there was nothing to ask it.
     #[error("{0}")]
     Refused(String),
+    /// It cannot be asked at all.
+    #[error("{0}")]
+    Unreached(String),
     /// Nothing came in time.
     #[error("no answer within {} s", CALL.as_secs())]
     Silent,
+}
+
+impl Unanswered {
+    /// For whoever cannot go on: what to do about it, too.
+    pub fn for_good(self) -> anyhow::Error {
+        match self {
+            Self::Missing(said) | Self::Refused(said) => anyhow::anyhow!("{said}"),
+            Self::Unreached(why) => anyhow::anyhow!("the cluster cannot be reached, {why}: check KUBECONFIG and the network"),
+            Self::Silent => anyhow::anyhow!("the API server gives {self}: check KUBECONFIG and the network"),
+        }
+    }
 }
 
 /// The innermost cause: those around it say the same in the words of the libraries.
@@ -87,18 +105,24 @@ fn innermost(error: kube::Error) -> String {
     anyhow::Error::new(error).root_cause().to_string()
 }
 
+async fn in_time<T>(call: impl Future<Output = Result<T, kube::Error>>, most: usize) -> Result<T, Unanswered> {
+    match tokio::time::timeout(CALL, call).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(kube::Error::Api(status))) if status.code == 404 => Err(Unanswered::Missing(shown(&status.message, most))),
+        Ok(Err(kube::Error::Api(status))) => Err(Unanswered::Refused(shown(&status.message, most))),
+        // Nothing was sent, or something came that is no answer.
+        Ok(Err(error @ (kube::Error::BuildRequest(_) | kube::Error::SerdeError(_)))) => Err(Unanswered::Refused(shown(&innermost(error), most))),
+        Ok(Err(error)) => Err(Unanswered::Unreached(shown(&innermost(error), most))),
+        Err(_) => Err(Unanswered::Silent),
+    }
+}
+
 /// The answer to one call, in time, for whoever goes on without one.
 ///
 /// # Errors
 /// Why there is none; no library's words are told again behind the API server's own.
 pub async fn asked<T>(call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Unanswered> {
-    match tokio::time::timeout(CALL, call).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(kube::Error::Api(status))) if status.code == 404 => Err(Unanswered::Missing(shown(&status.message, 300))),
-        Ok(Err(kube::Error::Api(status))) => Err(Unanswered::Refused(shown(&status.message, 300))),
-        Ok(Err(error)) => Err(Unanswered::Refused(shown(&innermost(error), 300))),
-        Err(_) => Err(Unanswered::Silent),
-    }
+    in_time(call, 300).await
 }
 
 /// A whole list, page by page.
@@ -122,12 +146,8 @@ pub async fn pages(api: &Api<DynamicObject>, params: &ListParams) -> Result<Vec<
 /// # Errors
 /// What the API server says, in its own words, or that it says nothing.
 pub async fn answer<T>(call: impl Future<Output = Result<T, kube::Error>>) -> anyhow::Result<T> {
-    match tokio::time::timeout(CALL, call).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(kube::Error::Api(status))) => bail!("{}", shown(&status.message, 1200)),
-        Ok(Err(error)) => bail!("the cluster cannot be reached, {}: check KUBECONFIG and the network", innermost(error)),
-        Err(_) => bail!("the API server gives no answer within {} s: check KUBECONFIG and the network", CALL.as_secs()),
-    }
+    // A policy's refusal may be long, and is all that is said.
+    in_time(call, 1200).await.map_err(Unanswered::for_good)
 }
 
 /// As whom the cluster knows the caller.

@@ -267,3 +267,28 @@ fn the_examples_of_the_docs_are_commands_that_work() {
     }
     assert!(Path::new("docs/check.md").is_file() && PathBuf::from("README.md").is_file());
 }
+
+#[test]
+fn every_key_of_the_json_is_named_in_the_docs() {
+    fn keys(value: &Value, all: &mut BTreeSet<String>) {
+        match value {
+            Value::Object(map) => map.iter().for_each(|(key, value)| {
+                all.insert(key.clone());
+                keys(value, all);
+            }),
+            Value::Array(list) => list.iter().for_each(|value| keys(value, all)),
+            _ => {}
+        }
+    }
+    let waiver = "apiVersion: demarc.dev/v1alpha1\nkind: Waiver\nmetadata: {name: known}\nspec: {control: pod-security-standard, target: {kind: Pod, name: p}, reason: known to all of us,\
+        ticket: T-1, requestedBy: ann, expires: '2026-05-01T00:00:00Z', approval: {by: bea, at: '2026-03-01T00:00:00Z'}}\n";
+    let (code, out, err) = checked(&["-f", "-", "-o", "json"], format!("{}---\n{waiver}", violators()).as_bytes());
+    assert_eq!((code, err.as_str()), (1, ""), "{out}");
+    let mut all = BTreeSet::new();
+    keys(&serde_json::from_str(&out).unwrap(), &mut all);
+    assert!(all.contains("lastDay") && all.contains("gone"), "the report shows all that there is: {out}");
+    let docs = std::fs::read_to_string("docs/check.md").unwrap();
+    let (_, section) = docs.split_once("## The keys of -o json").unwrap();
+    let unnamed: Vec<&String> = all.iter().filter(|key| !section.contains(&format!("`{key}`")) && !section.contains(&format!("`{key}[]`"))).collect();
+    assert!(unnamed.is_empty(), "docs/check.md does not name {unnamed:?}");
+}

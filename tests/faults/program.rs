@@ -92,15 +92,32 @@ fn without_a_cluster_one_sentence_says_what_to_do() {
         (closed, "Connection refused", "check KUBECONFIG and the network"),
         (missing.display().to_string(), "No such file", "set KUBECONFIG"),
         (malformed.display().to_string(), "YAML", "set KUBECONFIG"),
-        (empty.display().to_string(), "current context", "set KUBECONFIG"),
+        (empty.display().to_string(), "determine current context", "set KUBECONFIG"),
     ] {
-        for args in [LOCAL, &["doctor"], &["waiver", "list"]] {
+        let manifest = "tests/data/check/a control of one's own is denied and leads to itself/input.yaml";
+        for args in [LOCAL, &["doctor"], &["waiver", "list"], &["cleanup"], &["check", "-f", manifest, "--context"]] {
             let said = refusal(demarc(args).env("KUBECONFIG", &path));
             println!("{said}");
             assert_eq!(said.lines().count(), 1, "{said}");
-            assert!(said.contains(cause) && said.contains(advice), "{said}");
-            assert!(said.len() < 300 && said.matches(cause).count() == 1, "said once, and short: {said}");
+            assert!(said.contains(cause) && said.contains(advice) && !said.contains("Lease") && !said.contains("installed"), "{said}");
+            assert!(said.len() < 300 && said.matches(cause).count() == 1 && said.matches("the network").count() < 2, "said once, and short: {said}");
         }
+    }
+}
+
+#[test]
+fn what_is_to_be_logged_is_a_filter_or_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let closed = kubeconfig(dir.path(), "http://127.0.0.1:1");
+    let said = |log: &str| refusal(demarc(LOCAL).env("KUBECONFIG", &closed).env("DEMARC_LOG", log));
+    for bad in ["verbose", "inof", "info,loud", "demarc=loud", "demarc=debug=info", "info;warn", "\u{1b}[2J"] {
+        let said = said(bad);
+        assert!(said.starts_with("error: DEMARC_LOG \"") && said.contains("write off, error, warn"), "{bad}: {said}");
+        assert!(said.lines().count() == 1 && !said.contains('\u{1b}'), "{bad}: {said}");
+    }
+    for good in ["", "off", "WARN,kube_client=OFF", "demarc=debug,hyper=INFO", "info,kube_client::client::builder=off"] {
+        let said = said(good);
+        assert!(said.contains("the network") && !said.contains("DEMARC_LOG"), "{good}: {said}");
     }
 }
 
@@ -127,6 +144,8 @@ fn arguments_that_cannot_be_used_are_named() {
         (&["controller", "--local", "--otlp-endpoint", "http://a:4318", "--traces-sampler", "some"], "--traces-sampler", "traceidratio"),
         (&["controller", "--local", "--otlp-endpoint", "http://a:4318", "--traces-sampler", "traceidratio", "--traces-sampler-arg", "2"], "--traces-sampler-arg", "0 to 1"),
         (&["controller", "--local", "--otlp-endpoint", "https://a:4318", "--otlp-certificate", &folder], "--otlp-certificate", "PEM"),
+        (&["cleanup", "-n", "Bad NS"], "-n \"Bad NS\"", "names no namespace"),
+        (&["waiver", "list", "-n", "Bad NS"], "-n \"Bad NS\"", "names no namespace"),
         (&["explain", "--nonsense"], "--nonsense", "unexpected"),
         (&["nonsense"], "nonsense", "unrecognized"),
     ] {
