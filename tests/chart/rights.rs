@@ -32,7 +32,7 @@ const BEYOND_READING: &[(&str, &str, &str, &str, &str)] = &[
     ("ClusterRole", "events.k8s.io", "events", "", "create"),                      // reconcile: tell
     ("ClusterRole", "events.k8s.io", "events", "", "patch"),                       // the same Event again: kube counts it up
     ("Role", "coordination.k8s.io", "leases", "", "create"),                       // lease: turn
-    ("Role", "coordination.k8s.io", "leases", "demarc", "get"),
+    ("Role", "coordination.k8s.io", "leases", "demarc", "get"),                    // and doctor, by helm test
     ("Role", "coordination.k8s.io", "leases", "demarc", "patch"),
     ("Role", "coordination.k8s.io", "leases", "demarc-proof", "get"),   // doctor, by helm test
     ("Role", "coordination.k8s.io", "leases", "demarc-proof", "patch"), // probe: note

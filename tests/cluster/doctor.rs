@@ -32,12 +32,29 @@ fn tells(plane: &ControlPlane, args: &[&str], code: i32, expected: &[&str]) {
 }
 
 #[test]
+fn where_nothing_is_enrolled_it_is_told_all_the_same_that_nobody_leads() {
+    let mut world = World::start();
+    world.declare("quiet", &json!({"mode": "Audit"}));
+    tells(&world.plane, &[], 0, &["ok    leader: replica one", "0 namespaces enrolled, 0 problems"]);
+    world.demarc.take().unwrap().kill();
+    // A minute and more later.
+    let then = (jiff::Timestamp::now() - jiff::SignedDuration::from_mins(3)).strftime("%FT%T.000000Z").to_string();
+    let kubectl = |args: &[&str]| world.plane.kubectl(args, None).result().unwrap();
+    kubectl(&["patch", "lease", "demarc", "-n", "kube-system", "--type=merge", "-p", &json!({"spec": {"renewTime": then}}).to_string()]);
+    let nobody = "FAIL  nobody leads, so no namespace is enrolled and nothing is told of any: lease demarc in namespace kube-system";
+    tells(&world.plane, &[], 1, &[&format!("{nobody} was last renewed 3 min ago"), "do: kubectl -n kube-system get pods", "0 namespaces enrolled, 1 problem"]);
+    // As after an install whose pods never came up.
+    kubectl(&["delete", "lease", "demarc", "-n", "kube-system"]);
+    tells(&world.plane, &[], 1, &[&format!("{nobody} is not there")]);
+}
+
+#[test]
 fn the_doctor_names_each_illness_and_what_to_do() {
     let plane = ControlPlane::start();
     tells(&plane, &[], 1, &["FAIL  Demarc is not installed in this cluster", "do: helm upgrade --install", "0 namespaces enrolled, 1 problem"]);
     let demarc = Some(plane.demarc_with(binary(), "one", &plane.kubeconfig(), &["--probe-every", "1"]));
     let mut world = World { demarc, plane };
-    tells(&world.plane, &[], 0, &["ok    webhook \"demarc\": Fail, 5 s, enrolment selector, CA until", "no namespace is enrolled", "0 problems"]);
+    tells(&world.plane, &[], 0, &["ok    webhook \"demarc\": Fail, 5 s, enrolment selector, CA until", "ok    leader: replica one", "no namespace is enrolled", "0 problems"]);
     world.declare("shop", &json!({}));
     tells(
         &world.plane,

@@ -8,12 +8,12 @@ use kube::api::DynamicObject;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::look::{Found, home, proven, read};
+use super::look::{Found, HOME, home, proven, read};
 use crate::{
     api::{Declaration, GROUP, baseline::Baseline, ownership::Ownership},
     controller::{
         audit::{self, Expected, Reached},
-        authority,
+        authority, lease,
         probe::Outcome,
         start,
     },
@@ -74,6 +74,7 @@ pub fn lines(found: &Found, now: Timestamp) -> Vec<Line> {
     }
     lines.push(definitions(found));
     lines.extend(webhook(found, now));
+    lines.push(leader(found, now));
     lines.push(proof(found, now));
     lines.extend(tried(found));
     lines.extend(namespaces(found, now));
@@ -204,17 +205,48 @@ fn bundle_until(bundle: &Value) -> Option<Timestamp> {
     Timestamp::from_second(until).ok()
 }
 
+/// Where to look why nobody does what a leader does.
+fn logs(found: &Found) -> String {
+    let place = shown(home(&found.webhooks).unwrap_or(HOME), 63);
+    format!("kubectl -n {place} get pods, and kubectl -n {place} logs -l app.kubernetes.io/name=demarc: somebody must lead (lease demarc), and may not be refused")
+}
+
+/// The leader renews its Lease every 2 s, and another takes it over within 15 s; the rest of a minute is for the clock of this machine.
+const LED: i64 = 60;
+
+fn leader(found: &Found, now: Timestamp) -> Line {
+    const ABOUT: &str = "leader";
+    let what = format!("lease {}", lease::NAME);
+    let nobody = |why: &str| {
+        let place = shown(home(&found.webhooks).unwrap_or(HOME), 63);
+        Line::fail(ABOUT, format!("nobody leads, so no namespace is enrolled and nothing is told of any: {what} in namespace {place} {why}"), logs(found))
+    };
+    let spec = match &found.lead {
+        Err(why) => return Line::unseen(ABOUT, &what, why),
+        Ok(None) if home(&found.webhooks).is_none() => return Line::unseen(ABOUT, &what, "the webhook configuration would say in which namespace it is"),
+        Ok(None) => return nobody("is not there"),
+        Ok(Some(lease)) => lease.spec.as_ref(),
+    };
+    let Some(renewed) = spec.and_then(|s| s.renew_time.as_ref()) else { return nobody("does not say when it was renewed") };
+    let age = now.as_second().saturating_sub(renewed.0.as_second());
+    if age > LED {
+        return nobody(&format!("was last renewed {} ago", span(age)));
+    }
+    match spec.and_then(|s| s.holder_identity.as_deref()).unwrap_or_default() {
+        "" => nobody("names no replica"),
+        replica => Line::ok(ABOUT, format!("leader: replica {}, as of {} ago", shown(replica, 63), span(age.max(0)))),
+    }
+}
+
 fn proof(found: &Found, now: Timestamp) -> Line {
     const ABOUT: &str = "proof";
     if found.enrolled.as_ref().is_ok_and(Vec::is_empty) {
         return Line::ok(ABOUT, "proof: no namespace is enrolled, so there is nothing to prove");
     }
-    let place = home(&found.webhooks);
-    let logs =
-        format!("kubectl -n {0} get pods, and kubectl -n {0} logs -l app.kubernetes.io/name=demarc: somebody must lead (lease demarc), and may not be refused", shown(&place, 63));
+    let (place, logs) = (home(&found.webhooks).unwrap_or(HOME), logs(found));
     let lease = match &found.proof {
         Err(why) => return Line::unseen(ABOUT, &format!("lease {LEASE}"), why),
-        Ok(None) => return Line::fail(ABOUT, format!("enforcement has never been proven: there is no lease {LEASE} in namespace {}", shown(&place, 63)), logs),
+        Ok(None) => return Line::fail(ABOUT, format!("enforcement has never been proven: there is no lease {LEASE} in namespace {}", shown(place, 63)), logs),
         Ok(Some(lease)) => lease,
     };
     let Some((at, good_for)) = proven(lease.spec.as_ref()) else {
@@ -348,68 +380,4 @@ fn span(seconds: i64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn found() -> Found {
-        let definitions = Declaration::ALL.iter().map(|d| (d.kind(), Ok(serde_json::to_value(d.crd()).ok()))).collect();
-        let none = || Ok(BTreeMap::new());
-        Found {
-            version: ("v1.37.2".into(), 37),
-            user: "sam".into(),
-            definitions,
-            webhooks: Ok(Vec::new()),
-            policies: none(),
-            bindings: none(),
-            ownerships: Ok(Vec::new()),
-            baselines: Ok(Vec::new()),
-            enrolled: Ok(Vec::new()),
-            proof: Ok(None),
-            tried: None,
-        }
-    }
-
-    #[test]
-    fn an_old_cluster_and_a_cluster_without_a_webhook_are_ill() {
-        let now = "2026-04-01T00:00:00Z".parse().unwrap();
-        let told = |found: &Found, about: &str| lines(found, now).into_iter().find(|l| l.about == about).map(|l| (l.level, l.message));
-        let old = Found { version: ("v1.29.3".into(), 29), ..found() };
-        assert!(matches!(told(&old, "api-server"), Some((Level::Fail, message)) if message.contains("older than 1.30")));
-        assert_eq!(told(&found(), "api-server").unwrap(), (Level::Ok, "API server v1.37.2, as sam".to_owned()));
-        assert_eq!(told(&found(), "definitions").unwrap().0, Level::Ok);
-        assert_eq!(told(&found(), "webhook").unwrap().0, Level::Fail);
-        let blind = Found { webhooks: Err("forbidden".into()), ..found() };
-        assert_eq!(told(&blind, "webhook").unwrap().0, Level::Unseen, "not seen is not missing");
-        let hostile = Found { user: "\u{1b}[31mroot".into(), ..found() };
-        assert!(!told(&hostile, "api-server").unwrap().1.contains('\u{1b}'));
-    }
-
-    #[test]
-    fn a_baseline_is_told_that_is_not_enforced_everywhere() {
-        let now = "2026-04-01T00:10:00Z".parse().unwrap();
-        let baseline = |status: &str, reason: &str| {
-            let conditions =
-                serde_json::json!([{"type": "Enforcing", "status": status, "reason": reason, "message": "1 of 2 namespaces: x", "lastTransitionTime": "2026-04-01T00:00:00Z"}]);
-            let object = serde_json::json!({"apiVersion": "demarc.dev/v1alpha1", "kind": "Baseline", "metadata": {"name": "gold", "creationTimestamp": "2026-04-01T00:05:00Z"},
-                "spec": {"namespaceSelector": {}}, "status": if status.is_empty() { serde_json::json!(null) } else { serde_json::json!({"conditions": conditions}) }});
-            serde_json::from_value::<DynamicObject>(object).unwrap()
-        };
-        for (status, reason, expected) in [
-            ("True", "Proven", None),
-            ("False", "NothingAsked", None),
-            ("False", "NotEnrolled", Some("baseline gold: 1 of 2 namespaces: x (for 10 min)")),
-            ("Unknown", "ProofOld", Some("baseline gold: 1 of 2 namespaces: x (for 10 min)")),
-            ("", "", Some("nobody has written the status of baseline gold for 5 min")),
-        ] {
-            let told = super::baselines(&Found { baselines: Ok(vec![baseline(status, reason)]), ..found() }, now);
-            assert_eq!(told.first().map(|l| l.message.as_str()), expected, "{status} {reason}");
-            assert!(told.iter().all(|l| l.level == Level::Fail));
-        }
-        assert_eq!(super::baselines(&Found { baselines: Err("forbidden".into()), ..found() }, now)[0].level, Level::Unseen);
-    }
-
-    #[test]
-    fn a_span_is_read_at_a_glance() {
-        assert_eq!([0, 119, 120, 7_200, 200_000].map(span), ["0 s", "119 s", "2 min", "2 h", "2 d"]);
-    }
-}
+mod tests;

@@ -20,6 +20,7 @@ use crate::{
     cli::connect::{asked, pages},
     controller::{
         install::SYSTEM_NAMESPACES,
+        lease,
         probe::{self, Outcome},
     },
     model::proof::{LEASE, WEBHOOK},
@@ -49,6 +50,8 @@ pub struct Found {
     pub baselines: Seen<Vec<DynamicObject>>,
     /// Namespaces that carry the label.
     pub enrolled: Seen<Vec<String>>,
+    /// The Lease of who leads; `None` is missing.
+    pub lead: Seen<Option<Lease>>,
     /// The Lease of the last proof; `None` is missing.
     pub proof: Seen<Option<Lease>>,
     /// What one question by dry run came to, and where it was asked.
@@ -72,11 +75,13 @@ fn by_name(objects: Vec<DynamicObject>) -> BTreeMap<String, Value> {
     objects.into_iter().map(|object| (object.metadata.name.unwrap_or_default(), object.data)).collect()
 }
 
-/// Where Demarc runs: the namespace of the webhook's Service; by URL, where `--local` keeps its Leases; unseen, where the chart says to install it.
-pub fn home(webhooks: &Seen<Vec<Value>>) -> String {
-    let entry = webhooks.as_ref().ok().and_then(|all| all.first()?["webhooks"].as_array()?.iter().find(|w| w["name"] == WEBHOOK));
-    let Some(entry) = entry else { return "demarc-system".to_owned() };
-    entry["clientConfig"]["service"]["namespace"].as_str().unwrap_or(SYSTEM_NAMESPACES[0]).to_owned()
+/// Where the chart says to install it.
+pub const HOME: &str = "demarc-system";
+
+/// Where Demarc runs: the namespace of the webhook's Service; by URL, where `--local` keeps its Leases; `None` while that cannot be seen.
+pub fn home(webhooks: &Seen<Vec<Value>>) -> Option<&str> {
+    let entry = webhooks.as_ref().ok()?.first()?["webhooks"].as_array()?.iter().find(|w| w["name"] == WEBHOOK)?;
+    Some(entry["clientConfig"]["service"]["namespace"].as_str().unwrap_or(SYSTEM_NAMESPACES[0]))
 }
 
 /// Looks at everything; `step` hears what is looked at.
@@ -116,14 +121,15 @@ pub async fn look(client: &Client, step: &mut dyn FnMut(&str)) -> anyhow::Result
     let labelled = ListParams::default().labels(&format!("{ENROLLED_LABEL}={ENROLLED_VALUE}"));
     let enrolled = list(client, "", "v1", "Namespace", &labelled).await.map(|found| found.into_iter().filter_map(|o| o.metadata.name).collect::<Vec<_>>());
 
-    step("the proof of enforcement");
-    let leases: Api<Lease> = Api::namespaced(client.clone(), &home(&webhooks));
+    step("who leads, and the proof of enforcement");
+    let leases: Api<Lease> = Api::namespaced(client.clone(), home(&webhooks).unwrap_or(HOME));
+    let lead = call(leases.get_opt(lease::NAME)).await;
     let proof = call(leases.get_opt(LEASE)).await;
     let tried = match enrolled.as_ref().ok().and_then(|e| e.first()) {
         Some(namespace) => Some((namespace.clone(), probe::ask(client, namespace, 0).await)),
         None => None,
     };
-    Ok(Found { version: (version.git_version, minor), user, definitions, webhooks, policies, bindings, ownerships, baselines, enrolled, proof, tried })
+    Ok(Found { version: (version.git_version, minor), user, definitions, webhooks, policies, bindings, ownerships, baselines, enrolled, lead, proof, tried })
 }
 
 /// An object of ours as this version reads it.

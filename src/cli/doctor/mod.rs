@@ -17,7 +17,7 @@ Examples:
   demarc doctor
   demarc doctor --context production -o json | jq '.lines[] | select(.level != \"ok\")'
 
-What it needs: to read webhook configurations, policies, custom resource definitions, namespaces, Ownerships, Baselines and one Lease. What may not
+What it needs: to read webhook configurations, policies, custom resource definitions, namespaces, Ownerships, Baselines and two Leases. What may not
 be read is told with ?. One PodTemplate is asked for by dry run, in one enrolled namespace, which Demarc must refuse. In a pod it asks as the pod's
 service account: helm test runs it so.
 
