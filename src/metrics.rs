@@ -119,9 +119,18 @@ impl Collector for Metrics {
         }
         let mut family =
             encoder.encode_descriptor("enforcing", "Namespaces and Baselines by what their condition Enforcing says, as the leader last judged it", None, MetricType::Gauge)?;
-        for ((of, (status, reason)), count) in tally.standing() {
+        for ((of, (status, reason)), count) in tally.enforcing() {
             let labels = [("kind", of.as_str()), ("status", status), ("reason", reason)];
             family.encode_family(&labels)?.encode_gauge(&i64::try_from(count).unwrap_or(i64::MAX))?;
+        }
+        let mut family = encoder.encode_descriptor(
+            "reviews_due",
+            "Namespaces and Baselines where something that was recorded lapses or has, as the leader last judged it",
+            None,
+            MetricType::Gauge,
+        )?;
+        for ((of, reason), count) in tally.due() {
+            family.encode_family(&[("kind", of.as_str()), ("reason", reason)])?.encode_gauge(&i64::try_from(count).unwrap_or(i64::MAX))?;
         }
         Ok(())
     }

@@ -29,7 +29,8 @@ use crate::{
         cluster,
         enforcing::{fold, no_gate},
         objects::CLUSTER,
-        status::{Members, plan_baseline},
+        status::{Members, due, plan_baseline},
+        tally::Stands,
     },
 };
 
@@ -75,9 +76,9 @@ impl Reconciler {
                 unseen: self.unseen(baseline),
                 enforcing: gateless.map_or_else(proven, |why| no_gate(&why.told())),
             };
-            standing.insert(name.to_owned(), (counts.enforcing.0, counts.enforcing.1));
             let matrix = cluster::matrix(baseline);
             let found = cluster::report(name, &matrix, &of_cluster, &book.facts, now);
+            standing.insert(name.to_owned(), Stands { enforcing: (counts.enforcing.0, counts.enforcing.1), due: due(&found.dates, now) });
             let new = plan_baseline(baseline, &counts, &matrix, &found, now);
             if let Some(status) = &new {
                 let version = baseline.metadata.resource_version.as_deref().unwrap_or_default();

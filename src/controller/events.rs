@@ -89,8 +89,8 @@ fn is_transition(kind: &str, was: Option<&(String, String)>, (status, reason): &
     match was {
         // That nothing is due yet is no transition.
         None => reason != "NothingDue",
-        // What is wrong with enforcement may become another thing.
-        Some((old, why)) => old != status || kind == ENFORCING && status != "True" && why != reason,
+        // What is wrong with enforcement may become another thing, and what is due soon overdue.
+        Some((old, why)) => old != status || why != reason && (kind == ENFORCING && status != "True" || kind == "ReviewDue" && status == "True"),
     }
 }
 
@@ -195,6 +195,10 @@ mod tests {
         let off = conditions(&[("Enforcing", "False", "WebhookMissing")]);
         assert_eq!(news(&off, &[("Enforcing", "False", "FailingOpen")]), ["Enforcing"]);
         assert!(news(&off, &[("Enforcing", "False", "WebhookMissing")]).is_empty());
+        let soon = conditions(&[("ReviewDue", "True", "DueSoon")]);
+        assert_eq!(news(&[], &[("ReviewDue", "True", "DueSoon")]), ["ReviewDue"]);
+        assert!(news(&soon, &[("ReviewDue", "True", "DueSoon")]).is_empty());
+        assert_eq!(news(&soon, &[("ReviewDue", "True", "Overdue")]), ["ReviewDue"], "once that it is due soon, and once that it is overdue");
         let on = conditions(&[("Enforcing", "True", "Proven"), ("Compliant", "False", "Drift")]);
         assert!(news(&on, &[("Enforcing", "True", "Enrolled"), ("Compliant", "False", "Other")]).is_empty());
     }

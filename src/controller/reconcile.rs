@@ -40,7 +40,7 @@ use crate::{
         mark,
         matrix::Matrix,
         objects::Room,
-        status::{Observed, plan, plan_unreadable, whole_second},
+        status::{Observed, due, plan, plan_unreadable, whole_second},
     },
     traces::{self, Traces},
 };
@@ -219,7 +219,7 @@ impl Reconciler {
         let nothing = || self.index.shared.tally.found(name, &[], |_| OwnerClass::NotApplicable);
         let Some(namespace) = book.namespaces.get(name) else {
             nothing();
-            self.count(&book, name);
+            self.count(&book, name, None);
             drifts(false);
             return Ok(Next::Change);
         };
@@ -256,10 +256,10 @@ impl Reconciler {
         if self.index.holds(Instant::now()).is_some() {
             return enrolment.map(|()| Next::Pause);
         }
-        self.count(&book, name);
         // A copy of the references: what is judged for long holds up no decision.
         let room = self.index.shared.objects().room(name).cloned().unwrap_or_default();
         let report = matrix.as_ref().map(|matrix| drift::report(namespace, matrix, &room, &book.facts, now));
+        self.count(&book, name, report.as_ref().and_then(|report| due(&report.dates, now)));
         match matrix.as_ref().zip(report.as_ref()) {
             Some((matrix, report)) => self.index.shared.tally.found(name, &report.drift, |control| matrix.entries[control].owner),
             None if broken.is_none() => nothing(),

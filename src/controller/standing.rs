@@ -10,6 +10,7 @@ use crate::{
         book::{Book, Promise},
         enforcing::{Said, enforcing},
         status::Observed,
+        tally::Stands,
     },
 };
 
@@ -22,10 +23,10 @@ fn promise(book: &Book, name: &str) -> Option<(bool, bool)> {
 }
 
 impl Reconciler {
-    /// Counts how a namespace stands; one that promises nothing is not counted.
-    pub(super) fn count(&self, book: &Book, name: &str) {
+    /// Counts how a namespace stands, and how far what it recorded is; one that promises nothing is not counted.
+    pub(super) fn count(&self, book: &Book, name: &str, due: Option<&'static str>) {
         let said = promise(book, name).and_then(|(enrolls, unreadable)| self.said(book, name, enrolls, unreadable));
-        self.index.shared.tally.stands(name, said.map(|(status, reason, _)| (status, reason)));
+        self.index.shared.tally.stands(name, said.map(|(status, reason, _)| Stands { enforcing: (status, reason), due }));
     }
 
     /// What is proven of each namespace under a Baseline that asks for admission.

@@ -57,7 +57,7 @@ pub fn stands(conditions: &[Condition]) -> bool {
 /// A condition's status, reason and message.
 pub type Said = (&'static str, &'static str, String);
 
-/// What of it is counted. Each is a word of ours, so there are but a few.
+/// What of it is counted: status and reason.
 pub type Word = (&'static str, &'static str);
 
 /// Why a namespace is left out, whatever is declared.

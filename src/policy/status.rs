@@ -327,13 +327,18 @@ fn owners_unseen(unseen: &[String]) -> Option<(&'static str, &'static str, Strin
     (!unseen.is_empty()).then(|| ("True", "NotRead", shown(&message(), 1000)))
 }
 
+/// How far what lapses first is, in a word; `None` while nothing is worth saying.
+pub fn due(dates: &[Due], now: Timestamp) -> Option<&'static str> {
+    let first = dates.iter().find(|due| due.notice <= now)?;
+    Some(if first.at <= now { "Overdue" } else { "DueSoon" })
+}
+
 /// What has lapsed, or will before long. Days and no countdown: the same state is written once.
 fn review_due(dates: &[Due], now: Timestamp) -> (&'static str, &'static str, String) {
+    let Some(reason) = due(dates, now) else { return ("False", "NothingDue", "nothing that was recorded lapses soon".to_owned()) };
     let due: Vec<_> = dates.iter().filter(|due| due.notice <= now).collect();
-    let Some(first) = due.first() else { return ("False", "NothingDue", "nothing that was recorded lapses soon".to_owned()) };
-    let reason = if first.at <= now { "Overdue" } else { "DueSoon" };
     // One reason for all of them: what is only due soon says so.
-    let soon = |due: &Due| if first.at <= now && due.at > now { " (due soon)" } else { "" };
+    let soon = |due: &Due| if reason == "Overdue" && due.at > now { " (due soon)" } else { "" };
     let list: Vec<String> = due.iter().take(10).map(|due| format!("{} {}{}", due.at.strftime("%F"), due.what, soon(due))).collect();
     let more = due.len() - list.len();
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };

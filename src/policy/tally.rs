@@ -3,6 +3,7 @@
 
 use std::{
     collections::HashMap,
+    hash::Hash,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
@@ -68,7 +69,7 @@ labels! {
 }
 
 labels! {
-    /// Who has a condition `Enforcing`.
+    /// Who has the conditions `Enforcing` and `ReviewDue`.
     Of { Namespace: "One that is declared, or that holds what a Baseline asks by itself.", Baseline: "Of the namespaces under it, and of its gate." }
 }
 
@@ -95,6 +96,15 @@ pub struct Decided {
     pub times: u64,
 }
 
+/// How one namespace or Baseline stands, in words of which there are but a few.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stands {
+    /// What `Enforcing` says.
+    pub enforcing: Word,
+    /// What `ReviewDue` says, while anything that was recorded lapses.
+    pub due: Option<&'static str>,
+}
+
 /// By control, owner and verdict.
 pub type Findings = Vec<(usize, OwnerClass, Verdict)>;
 
@@ -117,7 +127,7 @@ pub struct Tally {
     /// Of each namespace as it was last judged; touched by the reconciler and by whoever asks, never by a review.
     findings: Mutex<HashMap<String, Findings>>,
     /// How each stands, by name; touched by the same.
-    standing: Mutex<[HashMap<String, Word>; Of::ALL.len()]>,
+    standing: Mutex<[HashMap<String, Stands>; Of::ALL.len()]>,
 }
 
 impl Default for Tally {
@@ -197,16 +207,16 @@ impl Tally {
     }
 
     /// How a namespace stands by now; `None` forgets one.
-    pub fn stands(&self, namespace: &str, word: Option<Word>) {
+    pub fn stands(&self, namespace: &str, stands: Option<Stands>) {
         let all = &mut self.standing.lock().unwrap_or_else(PoisonError::into_inner)[Of::Namespace as usize];
-        match word {
-            Some(word) => drop(all.insert(namespace.to_owned(), word)),
+        match stands {
+            Some(stands) => drop(all.insert(namespace.to_owned(), stands)),
             None => drop(all.remove(namespace)),
         }
     }
 
     /// How the Baselines stand by now, all of them.
-    pub fn baselines_stand(&self, all: HashMap<String, Word>) {
+    pub fn baselines_stand(&self, all: HashMap<String, Stands>) {
         self.standing.lock().unwrap_or_else(PoisonError::into_inner)[Of::Baseline as usize] = all;
     }
 
@@ -261,12 +271,21 @@ impl Tally {
         sums
     }
 
-    /// How many stand how.
-    pub fn standing(&self) -> HashMap<(Of, Word), u64> {
+    /// Of how many `Enforcing` says what.
+    pub fn enforcing(&self) -> HashMap<(Of, Word), u64> {
+        self.standing(|stands| Some(stands.enforcing))
+    }
+
+    /// Of how many something that was recorded lapses, and how far it is.
+    pub fn due(&self) -> HashMap<(Of, &'static str), u64> {
+        self.standing(|stands| stands.due)
+    }
+
+    fn standing<W: Eq + Hash>(&self, word: impl Fn(&Stands) -> Option<W>) -> HashMap<(Of, W), u64> {
         let mut sums = HashMap::new();
         for (of, all) in Of::ALL.iter().zip(&*self.standing.lock().unwrap_or_else(PoisonError::into_inner)) {
-            for word in all.values() {
-                *sums.entry((*of, *word)).or_insert(0) += 1;
+            for word in all.values().filter_map(&word) {
+                *sums.entry((*of, word)).or_insert(0) += 1;
             }
         }
         sums
@@ -312,14 +331,16 @@ mod tests {
     fn who_stands_how_is_counted_by_word_and_forgotten_with_the_lead() {
         let tally = Tally::default();
         let (bare, proven) = (("False", "NotEnrolled"), ("True", "Proven"));
+        let stands = |enforcing, due| Stands { enforcing, due };
         for (namespace, word) in [("a", Some(bare)), ("b", Some(bare)), ("c", Some(proven)), ("a", Some(proven)), ("c", None), ("never", None)] {
-            tally.stands(namespace, word);
+            tally.stands(namespace, word.map(|word| stands(word, Some("Overdue").filter(|_| word == bare))));
         }
-        tally.baselines_stand([("gone".to_owned(), bare)].into());
-        tally.baselines_stand([("gold".to_owned(), proven)].into());
-        assert_eq!(tally.standing(), [((Of::Namespace, bare), 1), ((Of::Namespace, proven), 1), ((Of::Baseline, proven), 1)].into());
+        tally.baselines_stand([("gone".to_owned(), stands(bare, Some("Overdue")))].into());
+        tally.baselines_stand([("gold".to_owned(), stands(proven, Some("DueSoon")))].into());
+        assert_eq!(tally.enforcing(), [((Of::Namespace, bare), 1), ((Of::Namespace, proven), 1), ((Of::Baseline, proven), 1)].into());
+        assert_eq!(tally.due(), [((Of::Namespace, "Overdue"), 1), ((Of::Baseline, "DueSoon"), 1)].into());
         tally.forget();
-        assert!(tally.standing().is_empty());
+        assert!(tally.enforcing().is_empty() && tally.due().is_empty());
     }
 
     #[test]

@@ -65,14 +65,20 @@ fn a_date_that_falls_due_turns_the_verdict_by_itself() {
             if (risk.as_str(), etcd.as_str()) == wanted && said == reason { Ok(()) } else { Err(format!("{risk} {etcd} {said}")) }
         });
     };
+    let counted = |reason: &str| world.demarc.as_ref().unwrap().get("/metrics").contains(&format!("\ndemarc_reviews_due{{kind=\"Namespace\",reason=\"{reason}\"}} 1\n"));
     expect("both hold", ("Satisfied", "Inherited"), "DueSoon");
+    assert!(counted("DueSoon") && !counted("Overdue"));
     let before = world.field("shop", "ownership/default", ".metadata.resourceVersion");
     expect("both have lapsed", ("Violated", "Violated"), "Overdue");
     assert_ne!(before, world.field("shop", "ownership/default", ".metadata.resourceVersion"));
     let owed = world.field("shop", "ownership/default", ".status.findings[?(@.control==\"etcd-encryption-attested\")].owedBy");
     assert_eq!(owed, "azure (provider)");
-    let events = world.plane.kubectl(&["get", "events", "-n", "shop", "-o", "jsonpath={range .items[*]}{.note}{.message}{\"\\n\"}{end}"], None).result().unwrap();
-    assert_eq!(events.lines().filter(|line| line.starts_with("ReviewDue: ")).count(), 1, "{events}");
+    assert!(counted("Overdue") && !counted("DueSoon"));
+    // Once that it is due soon, and once that it is overdue; a minute lies between two Events about one condition.
+    let events = || world.plane.kubectl(&["get", "events", "-n", "shop", "-o", "jsonpath={range .items[*]}{.reason} {.message}{\"\\n\"}{end}"], None).result().unwrap();
+    let said = |reason: &str| events().lines().filter(|line| line.starts_with(&format!("{reason} ReviewDue: "))).count();
+    eventually("it is told", Duration::from_secs(90), || if said("Overdue") == 1 { Ok(()) } else { Err(events()) });
+    assert_eq!((said("DueSoon"), events().matches(" ReviewDue: ").count()), (1, 2), "{}", events());
     let wide = world.plane.kubectl(&["get", "ownerships", "-A", "-o", "wide"], None).result().unwrap();
     assert!(wide.lines().next().unwrap().contains("REVIEW DUE"), "{wide}");
 }

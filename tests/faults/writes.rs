@@ -131,16 +131,16 @@ async fn what_may_not_be_enrolled_is_counted_as_declared_and_not_enforced_as_lon
     lead(index.clone(), client);
     sleep(Duration::from_secs(30)).await;
     let of = |status, reason| ((Of::Namespace, (status, reason)), 1);
-    assert_eq!(index.shared.tally.standing(), [of("False", "NotEnrolled"), of("False", "ModeAudit")].into());
+    assert_eq!(index.shared.tally.enforcing(), [of("False", "NotEnrolled"), of("False", "ModeAudit")].into());
     // Somebody who may has set the label: that it is asked about is yet to be proven.
     let labels = json!({ENROLLED_LABEL: ENROLLED_VALUE});
     feed(&index, Source::Namespaces, json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop", "uid": "shop", "labels": labels}}));
     sleep(Duration::from_secs(30)).await;
-    assert_eq!(index.shared.tally.standing(), [of("Unknown", "NotProvenYet"), of("False", "ModeAudit")].into());
+    assert_eq!(index.shared.tally.enforcing(), [of("Unknown", "NotProvenYet"), of("False", "ModeAudit")].into());
     let gone = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop", "uid": "shop"}});
     index.take(Source::Namespaces, &Change::Deleted(Box::new(serde_json::from_value(gone).unwrap())));
     sleep(Duration::from_secs(30)).await;
-    assert_eq!(index.shared.tally.standing(), [of("False", "ModeAudit")].into());
+    assert_eq!(index.shared.tally.enforcing(), [of("False", "ModeAudit")].into());
 }
 
 #[tokio::test(start_paused = true)]
