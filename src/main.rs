@@ -68,7 +68,10 @@ fn dispatch(command: Command) -> anyhow::Result<u8> {
             Out(stdout()).write_all(install::crds_yaml()?.as_bytes())?;
             Ok(0)
         }
-        Command::Waiver(args) => wait(cli::waiver::run(args, &mut Out(stdout()), jiff::Timestamp::now())),
+        Command::Waiver(args) => {
+            let person = cli::waiver::approve::Person { sees: &mut stderr(), answers: &mut agreed };
+            wait(cli::waiver::run(args, &mut Out(stdout()), person, jiff::Timestamp::now()))
+        }
         Command::Cleanup(args) => wait(cli::cleanup::run(&args, &mut Out(stdout()))),
         Command::Doctor(args) => doctor(&args),
         Command::Explain(args) => cli::explain::run(&args, &mut Out(stdout()), &mut stderr()),
@@ -106,6 +109,18 @@ fn man(names: &[String]) -> anyhow::Result<u8> {
     let title = command.get_bin_name().unwrap_or("demarc").replace(' ', "-");
     clap_mangen::Man::new(command.clone()).title(title).render(&mut Out(stdout()))?;
     Ok(0)
+}
+
+/// What somebody at a terminal says to a question; `None` where nobody sits at one.
+fn agreed(question: &str) -> std::io::Result<Option<bool>> {
+    use std::io::{BufRead, Read};
+    if !stdin().is_terminal() || !stderr().is_terminal() {
+        return Ok(None);
+    }
+    write!(stderr(), "{question} [y/N] ")?;
+    let mut said = Vec::new();
+    stdin().lock().take(64).read_until(b'\n', &mut said)?;
+    Ok(Some(matches!(said.trim_ascii(), b"y" | b"Y" | b"yes")))
 }
 
 /// For a command that asks a few things and ends.

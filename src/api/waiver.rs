@@ -103,6 +103,9 @@ pub struct WaiverStatus {
     /// Where it stands.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<WaiverState>,
+    /// Until when it may last here at most, by the Baselines and from its creation, whatever spec.expires says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latest: Option<Time>,
     /// What it is for, in short: statefulset/ledger.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 320))]

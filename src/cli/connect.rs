@@ -23,7 +23,7 @@ const PAGE: u32 = 500;
 #[derive(clap::Args, Clone, Debug)]
 pub struct Where {
     /// The namespace; that of the context unless said
-    #[arg(short, long, value_name = "NAMESPACE")]
+    #[arg(short, long, value_name = "NAMESPACE", value_parser = namespace_name)]
     pub namespace: Option<String>,
     /// The context of KUBECONFIG to use; its current one unless said
     #[arg(long, value_name = "NAME")]
@@ -59,6 +59,24 @@ impl Where {
         let namespace = self.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
         Ok(Cluster { client: Client::try_from(config).context("the certificates or credentials in KUBECONFIG cannot be used")?, namespace })
     }
+}
+
+fn namespace_name(text: &str) -> Result<String, String> {
+    if is_label(text) { Ok(text.to_owned()) } else { Err(format!("it {LABEL}")) }
+}
+
+/// An object's name, as an argument: another one would ask the cluster for something else than is meant.
+///
+/// # Errors
+/// No object can have it.
+pub fn object_name(text: &str) -> Result<String, String> {
+    if is_name(text) { Ok(text.to_owned()) } else { Err("no object can have that name; it is at most 253 of a-z, 0-9, - and ., with a letter or digit at both ends".to_owned()) }
+}
+
+/// An RFC 1123 subdomain, as most objects are named.
+pub fn is_name(text: &str) -> bool {
+    let part = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') && !part.starts_with('-') && !part.ends_with('-');
+    text.len() <= 253 && text.split('.').all(part)
 }
 
 /// Why there is no cluster to talk to. The library tells both places where it looked, and the causes twice; the kubeconfig's half is the one that a person

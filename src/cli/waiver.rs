@@ -7,24 +7,26 @@ use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
 use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::{
-    Api, Client,
-    api::{ListParams, Patch, PatchParams, PostParams},
-};
-use serde_json::json;
+use kube::{Api, Client, api::PostParams};
 
+pub mod approve;
+pub mod list;
+
+use self::{
+    approve::{Approve, Person, approve},
+    list::list,
+};
 use super::{
     Output,
-    connect::{Where, answer, whoami},
+    connect::{Where, answer, is_name, object_name, whoami},
 };
 use crate::{
     api::{
         baseline::LabelSelector,
         waiver::{Target, Waiver, WaiverSpec},
     },
-    controls,
     model::text::shown,
-    policy::waiver::{AFTERWARDS, MAX_DAYS, Permit, known_kind, live, no_object},
+    policy::waiver::{AFTERWARDS, known_kind, no_object, told_last_day},
 };
 
 /// When a permission is over.
@@ -42,8 +44,11 @@ Examples:
 
 A Waiver lets one control be violated by what it names, for at most 90 days unless a Baseline says otherwise. It counts once somebody
 who holds the verb approve on waivers.demarc.dev, and did not ask for it, has approved it. Whatever else of it changes then needs a new
-approval. Where two are for the same violation, it passes only while both are live. When it is over, or loses its approval, the pods that
-it let in are not replaced from then on: mend what they violate before, or ask for another one in time.
+approval. A violation passes while any one is live that is for it: a new one may be approved before the old one is over, and what is over
+takes nothing from the new one. When none is left, the pods that it let in are not replaced from then on: mend what they violate before,
+or ask for another one in time.
+
+approve shows what it is about to approve and asks at a terminal. Without one it takes --resource-version, the version that you have seen.
 
 Exit codes: 0 done, 2 it could not be: the error says why.";
 
@@ -89,23 +94,8 @@ struct Request {
     #[arg(long, value_name = "DATE", conflicts_with = "days")]
     until: Option<Date>,
     /// Its name; made of the control and the target unless said
-    #[arg(long)]
+    #[arg(long, value_parser = object_name)]
     name: Option<String>,
-    /// Ask the API server whether it would take it, and store nothing
-    #[arg(long)]
-    dry_run: bool,
-    #[command(flatten)]
-    cluster: Where,
-    /// How to say it
-    #[arg(short, long, value_enum, default_value_t)]
-    output: Output,
-}
-
-#[derive(Debug, Parser)]
-#[command(after_help = AFTER)]
-struct Approve {
-    /// Its name; demarc waiver list shows them
-    name: String,
     /// Ask the API server whether it would take it, and store nothing
     #[arg(long)]
     dry_run: bool,
@@ -132,7 +122,7 @@ struct List {
 ///
 /// # Errors
 /// In one sentence, what could not be done and why.
-pub async fn run(args: Args, out: &mut (dyn Write + Send), now: Timestamp) -> anyhow::Result<u8> {
+pub async fn run(args: Args, out: &mut (dyn Write + Send), person: Person<'_>, now: Timestamp) -> anyhow::Result<u8> {
     match args.command {
         Command::Request(args) => {
             let (name, spec) = asked(&args, now)?;
@@ -141,7 +131,7 @@ pub async fn run(args: Args, out: &mut (dyn Write + Send), now: Timestamp) -> an
         }
         Command::Approve(args) => {
             let cluster = args.cluster.connect().await?;
-            approve(&args, &cluster.client, &cluster.namespace, out, now).await?;
+            approve(&args, &cluster.client, &cluster.namespace, out, person, now).await?;
         }
         Command::List(args) => {
             let cluster = args.cluster.connect().await?;
@@ -184,6 +174,9 @@ fn asked(args: &Request, now: Timestamp) -> anyhow::Result<(String, WaiverSpec)>
         bail!("--until {}: that day is over", args.until.map_or_else(String::new, |d| d.to_string()));
     }
     let name = args.name.clone().unwrap_or_else(|| default_name(&args.control, &target));
+    if !is_name(&name) {
+        bail!("no name can be made of that control and target: say --name");
+    }
     let spec = WaiverSpec { control: args.control.clone(), target, reason: args.reason.clone(), ticket: args.ticket.clone(), requested_by: String::new(), expires, approval: None };
     Ok((name, spec))
 }
@@ -211,7 +204,7 @@ async fn request(args: &Request, name: &str, spec: WaiverSpec, client: &Client, 
     let waiver = Waiver::new(name, WaiverSpec { requested_by: whoami(client).await?, ..spec });
     let api: Api<Waiver> = Api::namespaced(client.clone(), namespace);
     let made = answer(api.create(&PostParams { dry_run: args.dry_run, ..PostParams::default() }, &waiver)).await?;
-    let (what, until) = (target(&made), Permit::read(&made, MAX_DAYS, None).last_day());
+    let (what, until) = (target(&made, 320), told_last_day(&made));
     match args.output {
         Output::Json => json(&made, out),
         Output::Text => {
@@ -224,122 +217,23 @@ async fn request(args: &Request, name: &str, spec: WaiverSpec, client: &Client, 
     }
 }
 
-async fn approve(args: &Approve, client: &Client, namespace: &str, out: &mut (dyn Write + Send), now: Timestamp) -> anyhow::Result<()> {
-    let api: Api<Waiver> = Api::namespaced(client.clone(), namespace);
-    let stored = answer(api.get(&args.name)).await?;
-    let me = whoami(client).await?;
-    if stored.spec.requested_by == me {
-        bail!("waiver {namespace}/{} was asked for by you ({}): somebody else has to approve it", args.name, shown(&me, 253));
-    }
-    let at = Time(Timestamp::from_second(now.as_second())?);
-    // With the version that was read: what is approved is what was seen.
-    let patch = json!({"metadata": {"resourceVersion": stored.metadata.resource_version}, "spec": {"approval": {"by": me, "at": at}}});
-    let made = answer(api.patch(&args.name, &PatchParams { dry_run: args.dry_run, ..PatchParams::default() }, &Patch::Merge(&patch))).await?;
-    match args.output {
-        Output::Json => json(&made, out),
-        Output::Text => {
-            let dry = if args.dry_run { " (dry run)" } else { "" };
-            let name = &args.name;
-            writeln!(
-                out,
-                "waiver {namespace}/{name} approved{dry}: {} for {}, until {} at the longest",
-                made.spec.control,
-                target(&made),
-                Permit::read(&made, MAX_DAYS, None).last_day()
-            )?;
-            writeln!(out, "reason: {}", shown(&made.spec.reason, 400))?;
-            writeln!(out, "{ENDS}: {AFTERWARDS}")?;
-            Ok(())
-        }
-    }
-}
-
-async fn list(args: &List, client: &Client, namespace: &str, out: &mut (dyn Write + Send), now: Timestamp) -> anyhow::Result<()> {
-    let api: Api<Waiver> = if args.all_namespaces { Api::all(client.clone()) } else { Api::namespaced(client.clone(), namespace) };
-    let mut waivers = answer(api.list(&ListParams::default())).await?.items;
-    waivers.sort_by_key(|w| (w.metadata.namespace.clone(), w.metadata.name.clone()));
-    let rows: Vec<Row> = waivers.iter().map(|w| Row::of(w, now)).collect();
-    match args.output {
-        Output::Json => json(&json!({"waivers": rows}), out),
-        Output::Text => table(&rows, args.all_namespaces, namespace, out),
-    }
-}
-
-/// What `list -o json` says of each; the keys are stable.
-#[derive(serde::Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Row {
-    namespace: String,
-    name: String,
-    control: String,
-    target: String,
-    requested_by: String,
-    approved_by: Option<String>,
-    expires: Timestamp,
-    state: &'static str,
-    #[serde(skip)]
-    left: String,
-}
-
-impl Row {
-    fn of(waiver: &Waiver, now: Timestamp) -> Self {
-        let (meta, spec) = (&waiver.metadata, &waiver.spec);
-        // A Baseline may have lengthened it, which the leader knows; where it has not spoken yet the rule does.
-        let state = waiver.status.as_ref().and_then(|s| s.state).unwrap_or_else(|| live(&Permit::read(waiver, MAX_DAYS, controls::find(&spec.control)), now));
-        let hours = spec.expires.0.duration_since(now).as_hours();
-        Self {
-            namespace: shown(meta.namespace.as_deref().unwrap_or_default(), 63),
-            name: shown(meta.name.as_deref().unwrap_or_default(), 253),
-            control: shown(&spec.control, 63),
-            target: target(waiver),
-            requested_by: shown(&spec.requested_by, 253),
-            approved_by: spec.approval.as_ref().map(|a| shown(&a.by, 253)),
-            expires: spec.expires.0,
-            state: state.as_str(),
-            left: match hours {
-                _ if spec.expires.0 <= now => "over".to_owned(),
-                ..48 => format!("{hours}h"),
-                48.. => format!("{}d", hours / 24),
-            },
-        }
-    }
-}
-
-/// Kind and name, or the labels.
-fn target(waiver: &Waiver) -> String {
+/// Kind and name, or all that the selector asks for.
+fn target(waiver: &Waiver, max: usize) -> String {
     let target = &waiver.spec.target;
-    let labels = target.selector.iter().flat_map(|s| &s.match_labels).map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",");
-    let what = match (&target.name, labels.as_str()) {
-        (Some(name), _) => name.clone(),
-        (None, "") => "(expressions)".to_owned(),
-        (None, labels) => format!("({labels})"),
-    };
-    shown(&format!("{}/{what}", target.kind.as_deref().map_or_else(|| "*".to_owned(), str::to_lowercase)), 80)
+    let selected = target.selector.iter().flat_map(|selector| {
+        let labels = selector.match_labels.iter().map(|(key, value)| format!("{key}={value}"));
+        labels.chain(selector.match_expressions.iter().map(|r| match r.values.as_slice() {
+            [] => format!("{} {}", r.key, r.operator),
+            values => format!("{} {} ({})", r.key, r.operator, values.join(",")),
+        }))
+    });
+    let what = target.name.clone().unwrap_or_else(|| format!("({})", selected.collect::<Vec<_>>().join(",")));
+    shown(&format!("{}/{what}", target.kind.as_deref().map_or_else(|| "*".to_owned(), str::to_lowercase)), max)
 }
 
 fn json(value: &impl serde::Serialize, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
     serde_json::to_writer_pretty(&mut *out, value)?;
     Ok(writeln!(out)?)
-}
-
-fn table(rows: &[Row], all: bool, namespace: &str, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
-    if rows.is_empty() {
-        let place = if all { "any namespace".to_owned() } else { format!("namespace {}", shown(namespace, 63)) };
-        return Ok(writeln!(out, "no waivers in {place}")?);
-    }
-    let mut lines = vec![["NAMESPACE", "NAME", "CONTROL", "TARGET", "REQUESTED", "APPROVED", "EXPIRES", "STATE"].map(str::to_owned)];
-    lines.extend(rows.iter().map(|r| {
-        let approved = r.approved_by.clone().unwrap_or_else(|| "-".to_owned());
-        [r.namespace.clone(), r.name.clone(), r.control.clone(), r.target.clone(), r.requested_by.clone(), approved, r.left.clone(), r.state.to_owned()]
-    }));
-    let skip = usize::from(!all);
-    let width = |i: usize| lines.iter().map(|l| l[i].chars().count()).max().unwrap_or_default();
-    let widths: Vec<usize> = (0..8).map(width).collect();
-    for line in &lines {
-        let cells: Vec<String> = line.iter().zip(&widths).skip(skip).map(|(cell, width)| format!("{cell:width$}")).collect();
-        writeln!(out, "{}", cells.join("   ").trim_end())?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -370,21 +264,5 @@ mod tests {
             assert!(said.starts_with("escalation-contact-declared judges what is declared and no object, so no Waiver can let anything pass: meet it"), "{said}");
         }
         assert!(request(&["encryption-declared", "--for", "ownership/default"]).unwrap_err().contains("no control is about kind ownership"));
-    }
-
-    #[test]
-    fn what_is_over_does_not_show_as_a_last_hour() {
-        let now: Timestamp = "2026-04-01T12:00:00Z".parse().unwrap();
-        for (expires, left) in [
-            ("2026-03-01T00:00:00Z", "over"),
-            ("2026-04-01T11:59:59Z", "over"),
-            ("2026-04-01T12:00:00Z", "over"),
-            ("2026-04-01T12:00:01Z", "0h"),
-            ("2026-04-02T12:00:00Z", "24h"),
-            ("2026-04-04T12:00:00Z", "3d"),
-        ] {
-            let spec = json!({"control": "a", "target": {"kind": "Pod", "name": "web"}, "reason": "r", "requestedBy": "sam", "expires": expires});
-            assert_eq!(Row::of(&Waiver::new("w", serde_json::from_value(spec).unwrap()), now).left, left, "{expires}");
-        }
     }
 }

@@ -2,6 +2,7 @@
 //! Each counts while it is live, whatever else was asked for or is over: a renewal takes over where the old one ends.
 
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::{
     api::waiver::{Waiver, WaiverState, WaiverStatus},
@@ -31,6 +32,8 @@ pub struct Permit {
     approved: bool,
     void: Option<(&'static str, &'static str)>,
     made: Option<Timestamp>,
+    /// Until when it may last at most.
+    latest: Option<Timestamp>,
     /// Whichever comes first, what it says or what may be.
     ends: Timestamp,
 }
@@ -75,8 +78,33 @@ impl Permit {
             approved: spec.approval.is_some(),
             void,
             made: meta.creation_timestamp.as_ref().map(|t| t.0),
+            latest,
             ends: latest.map_or(Timestamp::MIN, |latest| latest.min(spec.expires.0)),
         }
+    }
+
+    /// The same for whoever knows neither the Baselines of its namespace nor the Controls of its cluster: of these the leader says what they mean to it.
+    /// That it is for no Control the webhook would have said.
+    pub fn told(waiver: &Waiver) -> Self {
+        let mut permit = Self::read(waiver, MAX_DAYS, Some(controls::find(&waiver.spec.control).unwrap_or(usize::MAX)));
+        let Some(said) = &waiver.status else { return permit };
+        if let Some(latest) = &said.latest {
+            permit.ends = latest.0.min(waiver.spec.expires.0);
+        }
+        if permit.void.is_none() && said.state == Some(WaiverState::Void) && said.observed_generation == waiver.metadata.generation {
+            permit.void = Some(("Void", "its condition Live says why"));
+        }
+        permit
+    }
+
+    /// Why it can never count.
+    pub fn void(&self) -> Option<&'static str> {
+        self.void.map(|(_, why)| why)
+    }
+
+    /// When it ends.
+    pub fn ends(&self) -> Timestamp {
+        self.ends
     }
 
     /// Whether it is for this violation; a `root` above the object counts as well.
@@ -100,8 +128,18 @@ impl Permit {
 
     /// Its last day, as a date.
     pub fn last_day(&self) -> String {
-        self.ends.checked_sub(SignedDuration::from_nanos(1)).unwrap_or(self.ends).strftime("%F").to_string()
+        last_day(self.ends)
     }
+}
+
+fn last_day(ends: Timestamp) -> String {
+    ends.checked_sub(SignedDuration::from_nanos(1)).unwrap_or(ends).strftime("%F").to_string()
+}
+
+/// The last day of a Waiver as far as anybody has said: what it says itself, which the webhook held to the longest there, or what the leader says since.
+pub fn told_last_day(waiver: &Waiver) -> String {
+    let expires = waiver.spec.expires.0;
+    last_day(waiver.status.as_ref().and_then(|s| s.latest.as_ref()).map_or(expires, |latest| latest.0.min(expires)))
 }
 
 /// Where a Waiver stands at `now`: the one rule.
@@ -196,6 +234,7 @@ pub fn plan(waiver: &Waiver, permit: &Permit, now: Timestamp) -> Option<WaiverSt
     let new = WaiverStatus {
         observed_generation: Some(generation),
         state: Some(state),
+        latest: permit.latest.map(Time),
         target: Some(target(waiver)),
         conditions: merged(&old.conditions, [("Live", Some((status, reason, message))), ("Expiring", Some(expiring))], generation, now),
     };

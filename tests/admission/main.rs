@@ -167,6 +167,16 @@ async fn the_probe_is_refused_whatever_the_namespace_declares() {
     }
 }
 
+/// Each Waiver among the declarations stands in the list as the webhook and drift take it, whatever a leader that is gone has said of it.
+fn listed(declarations: &str, matrix: &demarc::policy::matrix::Matrix, name: &str) {
+    for mut document in serde_saphyr::from_multiple::<Value>(declarations).unwrap().into_iter().filter(|d| d["kind"] == "Waiver") {
+        document["status"] = json!({"state": "Live", "conditions": []});
+        let waiver: demarc::api::waiver::Waiver = serde_json::from_value(document).unwrap();
+        let permit = matrix.waivers.iter().find(|permit| Some(&permit.name) == waiver.metadata.name.as_ref()).unwrap();
+        assert_eq!(demarc::cli::waiver::list::Row::of(&waiver, now()).state, demarc::policy::waiver::live(permit, now()).as_str(), "list: {name}: {}", permit.name);
+    }
+}
+
 /// A new object of nobody's, denied or not: the three doors must agree on which controls it violates.
 #[tokio::test]
 async fn webhook_drift_and_check_agree() {
@@ -194,6 +204,7 @@ async fn webhook_drift_and_check_agree() {
         let book = index.shared.book.load_full();
         let denied: Vec<String> = match book.promises.get("shop") {
             Some(Promise::Declared(matrix)) => {
+                listed(&declarations, matrix, &name);
                 let report = drift::report(&book.namespaces["shop"], matrix, index.shared.objects().room("shop").unwrap(), &book.facts, now());
                 let denies = |d: &&drift::Drift| {
                     matrix.entries[d.control].enforcement == demarc::api::ownership::Enforcement::Deny && d.verdict() == demarc::api::ownership::Verdict::Violated

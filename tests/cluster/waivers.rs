@@ -167,8 +167,28 @@ fn by_command(world: &World) {
     let name = "pod-security-standard-tool";
     refused(&demarc(world, "alice", &["waiver", "approve", name, "-n", "shop"]), "somebody else has to approve it");
     refused(&demarc(world, "bob", &["waiver", "approve", "nothing", "-n", "shop"]), "not found");
+    // What was seen is approved, and nothing that its requester made of it since.
     let said = demarc(world, "bob", &["waiver", "approve", name, "-n", "shop"]);
-    assert!(said.ok && said.out.contains("approved: pod-security-standard for pod/tool") && said.out.contains("reason: vendor's"), "{said:?}");
+    refused(&said, "there is no terminal to ask at: --resource-version ");
+    assert!(said.err.contains("reason:       vendor's\n"), "{said:?}");
+    let version = || world.field("shop", &format!("waiver/{name}"), ".metadata.resourceVersion");
+    let seen = version();
+    let edit = json!({"spec": {"target": {"name": "another"}}}).to_string();
+    world.plane.kubectl_as("alice", &["patch", "waiver", name, "-n", "shop", "--type=merge", "-p", &edit], None).result().unwrap();
+    let approve = |version: &str| demarc(world, "bob", &["waiver", "approve", name, "-n", "shop", "--resource-version", version]);
+    refused(&approve(&seen), &format!("has changed since version {seen}: look at it again"));
+    assert_eq!(world.field("shop", &format!("waiver/{name}"), ".spec.approval.by"), "");
+    let edit = json!({"spec": {"target": {"name": "tool"}}}).to_string();
+    world.plane.kubectl_as("alice", &["patch", "waiver", name, "-n", "shop", "--type=merge", "-p", &edit], None).result().unwrap();
+    // The leader's status is a change as well.
+    eventually("it is approved as it is seen", SOON, || {
+        let said = approve(&version());
+        if said.ok && said.out.contains("approved: pod-security-standard for pod/tool") && said.err.contains("for:          pod/tool\n") {
+            Ok(())
+        } else {
+            Err(format!("{said:?}"))
+        }
+    });
     eventually("the list", SOON, || {
         let said = demarc(world, "admin", &["waiver", "list", "-A"]);
         let row = said.out.lines().find(|l| l.contains(name)).map(|l| l.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
@@ -178,5 +198,9 @@ fn by_command(world: &World) {
     let said = demarc(world, "bob", &["waiver", "list", "-n", "shop", "-o", "json"]);
     let json: Value = serde_json::from_str(&said.out).unwrap();
     assert_eq!(json["waivers"].as_array().unwrap().len(), 3, "{json}");
+    let listed = json["waivers"].as_array().unwrap().iter().find(|w| w["name"] == name).unwrap();
+    assert_eq!(listed["resourceVersion"], version(), "{listed}");
+    let duty = ["waiver", "request", "escalation-contact-declared", "-n", "shop", "--for", "ownership/default", "--reason", "a"];
+    refused(&demarc(world, "alice", &duty), "escalation-contact-declared judges what is declared and no object, so no Waiver can let anything pass");
     refused(&demarc(world, "bob", &["waiver", "list", "-n", "default"]), "cannot list resource");
 }

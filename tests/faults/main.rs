@@ -15,5 +15,6 @@ mod receiver;
 mod tide;
 mod tls;
 mod traces;
+mod waivers;
 mod watches;
 mod writes;

@@ -147,6 +147,12 @@ fn arguments_that_cannot_be_used_are_named() {
         (&["cleanup", "-n", "Bad NS"], "-n \"Bad NS\"", "names no namespace"),
         (&["waiver", "list", "-n", "Bad NS"], "-n \"Bad NS\"", "names no namespace"),
         (&["explain", "--nonsense"], "--nonsense", "unexpected"),
+        (&["waiver", "approve", ""], "<NAME>", "no object can have that name"),
+        (&["waiver", "approve", "a/b"], "'a/b'", "no object can have that name"),
+        (&["waiver", "approve", "w", "-n", ""], "--namespace", "names no namespace"),
+        (&["waiver", "list", "-n", "../b"], "--namespace", "names no namespace"),
+        (&["waiver", "request", "encryption-declared", "--for", "pod/a", "--reason", "a", "--name", "A"], "--name", "no object can have that name"),
+        (&["waiver", "request", "é", "--for", "pod/é", "--reason", "a"], "--name", "no name can be made"),
         (&["nonsense"], "nonsense", "unrecognized"),
     ] {
         let said = refusal(demarc(args).env("KUBECONFIG", &nowhere));
