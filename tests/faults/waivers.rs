@@ -46,6 +46,7 @@ async fn what_is_approved_is_the_version_that_was_shown() {
         ("nobody there", &[], control, lasting, None, Err("there is no terminal to ask at: --resource-version 7 approves what is shown here")),
         ("seen before", &known, control, lasting, None, Ok("waiver shop/w approved: ")),
         ("seen before, by somebody at a terminal", &known, control, lasting, Some(false), Ok("waiver shop/w approved: ")),
+        ("only tried", &["--dry-run"], control, lasting, None, Ok("waiver shop/w approved (dry run): ")),
         ("changed since", &["--resource-version", "6"], control, lasting, None, Err("waiver shop/w has changed since version 6: look at it again")),
         ("changed since, whatever is said", &["--resource-version", "6"], control, lasting, Some(true), Err("has changed since version 6")),
         ("no version", &["--resource-version", ""], control, lasting, Some(true), Err("has changed since version : look at it again")),
