@@ -18,7 +18,7 @@ use kube::{
 use serde_json::json;
 use tokio::time::sleep;
 
-use super::connect::{Unanswered, Where, asked};
+use super::connect::{Unanswered, Where, asked, namespace_name};
 use crate::{
     api::{Declaration, ENROLLED_LABEL, GROUP, MEMBER_PREFIX},
     controller::{
@@ -47,7 +47,7 @@ Exit codes: 0 nothing is left, 2 something could not be removed: the error says 
 #[command(after_help = HELP)]
 pub struct Args {
     /// The namespace of the Lease and of --tls-secret
-    #[arg(short, long, env = "POD_NAMESPACE", value_name = "NAMESPACE", default_value = "demarc-system")]
+    #[arg(short, long, env = "POD_NAMESPACE", value_name = "NAMESPACE", default_value = "demarc-system", value_parser = namespace_name)]
     pub namespace: String,
     /// The Secret with the certificate authority that Demarc made; it is deleted too
     #[arg(long, value_name = "NAME")]

@@ -3,7 +3,7 @@
 
 use std::{error::Error, time::Duration};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use kube::{
     Api, Client, Config,
@@ -42,11 +42,8 @@ impl Where {
     /// Reaches it.
     ///
     /// # Errors
-    /// `-n` can be no namespace, there is no such context, or its credentials cannot be used.
+    /// There is no such context, or its credentials cannot be used.
     pub async fn connect(&self) -> anyhow::Result<Cluster> {
-        if let Some(namespace) = self.namespace.as_deref().filter(|name| !is_label(name)) {
-            bail!("-n \"{}\" {LABEL}", shown(namespace, 100));
-        }
         let mut config = match &self.context {
             None => Config::infer().await.map_err(|error| no_cluster(&error))?,
             Some(context) => {
@@ -61,7 +58,11 @@ impl Where {
     }
 }
 
-fn namespace_name(text: &str) -> Result<String, String> {
+/// A namespace, as an argument.
+///
+/// # Errors
+/// None can have that name.
+pub fn namespace_name(text: &str) -> Result<String, String> {
     if is_label(text) { Ok(text.to_owned()) } else { Err(format!("it {LABEL}")) }
 }
 

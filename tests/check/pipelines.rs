@@ -280,7 +280,7 @@ fn every_key_of_the_json_is_named_in_the_docs() {
             _ => {}
         }
     }
-    let waiver = "apiVersion: demarc.dev/v1alpha1\nkind: Waiver\nmetadata: {name: known}\nspec: {control: pod-security-standard, target: {kind: Pod, name: p}, reason: known to all of us,\
+    let waiver = "apiVersion: demarc.dev/v1alpha1\nkind: Waiver\nmetadata: {name: known, uid: w-1, creationTimestamp: '2026-02-25T00:00:00Z'}\nspec: {control: pod-security-standard, target: {kind: Pod, name: p}, reason: known to all of us,\
         ticket: T-1, requestedBy: ann, expires: '2026-05-01T00:00:00Z', approval: {by: bea, at: '2026-03-01T00:00:00Z'}}\n";
     let (code, out, err) = checked(&["-f", "-", "-o", "json"], format!("{}---\n{waiver}", violators()).as_bytes());
     assert_eq!((code, err.as_str()), (1, ""), "{out}");
