@@ -11,7 +11,7 @@ use demarc::{cli, controller::install, model::text::shown, run};
 
 /// Who owes a security control, in each namespace, and whether it holds
 #[derive(Parser)]
-#[command(name = "demarc", version, after_help = "Start with: demarc explain; demarc check -f manifests/")]
+#[command(name = "demarc", version, max_term_width = 120, after_help = "Start with: demarc explain; demarc check -f manifests/")]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -53,10 +53,10 @@ Examples:
   demarc check -f manifests/ --write-baseline demarc-baseline.json
   demarc check -f manifests/ --baseline demarc-baseline.json
 
-Where context comes from: the same files, files of --against, and with --context a cluster, in this order. An Ownership (named
-default) declares its namespace, -n where it names none; what is declared nowhere is not judged. Namespaces, StorageClasses,
-PersistentVolumes, claims, ServiceAccounts, bindings, NetworkPolicies and Gateways are what checks look up, and of a cluster its
-version, nodes, agents and backups; what none of them shows is unknown (--show-unknown), and a cluster admits it. An object is taken
+Where context comes from: the same files, files of --against, and with --context a cluster, in this order. An Ownership (named \
+default) declares its namespace, -n where it names none; what is declared nowhere is not judged. Namespaces, StorageClasses, \
+PersistentVolumes, claims, ServiceAccounts, bindings, NetworkPolicies and Gateways are what checks look up, and of a cluster its \
+version, nodes, agents and backups; what none of them shows is unknown (--show-unknown), and a cluster admits it. An object is taken \
 as the child of another when its controller's uid is among the files.
 A Waiver counts where it was approved: in the cluster of --context, or as --against or a file with its metadata.uid has it from one.
 Without --context nothing asks a cluster; with it no Secret, ConfigMap or pod is read, and of DaemonSets only how many nodes they run on.

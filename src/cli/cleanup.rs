@@ -35,8 +35,8 @@ const HELP: &str = "\
 helm uninstall runs this as a hook. By hand, where the release was removed without hooks:
   demarc cleanup -n demarc-system
 
-It takes away Demarc's labels on namespaces, the gate's bindings and the Controls of the catalog. Controls of your own, and all else that
-people declared, stay. It needs the rights of Demarc's own service account, or the verbs unenrol on namespaces.demarc.dev and release on
+It takes away Demarc's labels on namespaces, the gate's bindings and the Controls of the catalog. Controls of your own, and all else that \
+people declared, stay. It needs the rights of Demarc's own service account, or the verbs unenrol on namespaces.demarc.dev and release on \
 baselines.demarc.dev; anybody else can delete the Controls of the catalog once the release's policies are gone. Running it twice does no harm.
 A controller that still runs takes over again about ten seconds later.
 

@@ -88,7 +88,7 @@ fn as_json(c: &Control) -> Value {
 }
 
 fn table(out: &mut dyn Write) -> std::io::Result<()> {
-    let header = ["CONTROL", "GROUP", "SEVERITY", "IAAS", "PAAS", "SAAS", "ENFORCEMENT"];
+    let header = ["CONTROL", "GROUP", "SEVERITY", "IAAS", "PAAS", "SAAS", "ENFORCED"];
     let rows: Vec<[&str; 7]> = std::iter::once(header)
         .chain(CATALOG.iter().map(|c| {
             let [iaas, paas, saas] = c.owners.map(OwnerClass::as_str);
@@ -98,7 +98,7 @@ fn table(out: &mut dyn Write) -> std::io::Result<()> {
     let widths: [usize; 7] = std::array::from_fn(|i| rows.iter().map(|r| r[i].len()).max().unwrap_or_default());
     for row in rows {
         let line: Vec<String> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        writeln!(out, "{}", line.join("   ").trim_end())?;
+        writeln!(out, "{}", line.join("  ").trim_end())?;
     }
     writeln!(out, "\n{} controls; one of them: demarc explain <control>", CATALOG.len())
 }

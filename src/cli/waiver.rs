@@ -37,15 +37,17 @@ When a Waiver is over, or loses its approval, the pods that it let in are not re
 
 const HELP: &str = "\
 Examples:
-  demarc waiver request encryption-declared -n shop --for statefulset/ledger --reason 'migration in March' --days 30
-  demarc waiver request image-pinned-by-digest -n shop --selector app=legacy --reason 'vendor images' --until 2026-12-31
+  demarc waiver request encryption-declared -n shop --for statefulset/ledger \\
+    --reason 'migration in March' --days 30
+  demarc waiver request image-pinned-by-digest -n shop --selector app=legacy \\
+    --reason 'vendor images' --until 2026-12-31
   demarc waiver approve encryption-declared-ledger -n shop
   demarc waiver list -A
 
-A Waiver lets one control be violated by what it names, for at most 90 days unless a Baseline says otherwise. It counts once somebody
-who holds the verb approve on waivers.demarc.dev, and did not ask for it, has approved it. Whatever else of it changes then needs a new
-approval. A violation passes while any one is live that is for it: a new one may be approved before the old one is over, and what is over
-takes nothing from the new one. When none is left, the pods that it let in are not replaced from then on: mend what they violate before,
+A Waiver lets one control be violated by what it names, for at most 90 days unless a Baseline says otherwise. It counts once somebody \
+who holds the verb approve on waivers.demarc.dev, and did not ask for it, has approved it. Whatever else of it changes then needs a new \
+approval. A violation passes while any one is live that is for it: a new one may be approved before the old one is over, and what is over \
+takes nothing from the new one. When none is left, the pods that it let in are not replaced from then on: mend what they violate before, \
 or ask for another one in time.
 
 approve shows what it is about to approve and asks at a terminal. Without one it takes --resource-version, the version that you have seen.

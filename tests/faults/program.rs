@@ -106,6 +106,24 @@ fn without_a_cluster_one_sentence_says_what_to_do() {
 }
 
 #[test]
+fn nothing_that_teaches_scrolls_sideways() {
+    let commands = ["", "controller", "check", "crds", "waiver", "waiver request", "waiver approve", "waiver list", "cleanup", "doctor", "explain", "completions", "man"];
+    let helps = commands.iter().flat_map(|command| ["-h", "--help"].map(|flag| format!("{command} {flag}")));
+    let pages = demarc::controls::CATALOG.iter().map(|control| format!("explain {}", control.id));
+    for said in helps.chain(pages).chain(["explain".to_owned()]) {
+        let output = demarc(&said.split_whitespace().collect::<Vec<_>>()).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success() && !text.is_empty(), "demarc {said}: {text}");
+        let wide: Vec<&str> = text.lines().filter(|line| line.chars().count() > 120).collect();
+        assert!(wide.is_empty(), "demarc {said}: {wide:#?}");
+        // An example is there to be pasted: whatever is broken goes on after a backslash.
+        let broken =
+            text.lines().zip(text.lines().skip(1)).find(|(line, next)| line.starts_with("  demarc ") && !line.ends_with('\\') && !next.is_empty() && !next.starts_with("  "));
+        assert!(broken.is_none(), "demarc {said}: {broken:?}");
+    }
+}
+
+#[test]
 fn what_is_to_be_logged_is_a_filter_or_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let closed = kubeconfig(dir.path(), "http://127.0.0.1:1");

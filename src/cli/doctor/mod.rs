@@ -17,8 +17,8 @@ Examples:
   demarc doctor
   demarc doctor --context production -o json | jq '.lines[] | select(.level != \"ok\")'
 
-What it needs: to read webhook configurations, policies, custom resource definitions, namespaces, Ownerships, Baselines and two Leases. What may not
-be read is told with ?. One PodTemplate is asked for by dry run, in one enrolled namespace, which Demarc must refuse. In a pod it asks as the pod's
+What it needs: to read webhook configurations, policies, custom resource definitions, namespaces, Ownerships, Baselines and two Leases. What may not \
+be read is told with ?. One PodTemplate is asked for by dry run, in one enrolled namespace, which Demarc must refuse. In a pod it asks as the pod's \
 service account: helm test runs it so.
 
 Exit codes: 0 all is well, 1 something is wrong, 2 there is no cluster to ask, or nothing is wrong as far as may be seen.";
