@@ -117,20 +117,22 @@ fn one_asks_another_approves_and_what_was_approved_passes_until_its_day() {
     assert!(status.ok && world.field("shop", "waiver/web", ".status.state") == "Requested", "{status:?}");
 
     // It ends by itself, within a minute and with an Event.
-    let expires = (Timestamp::now() + SignedDuration::from_secs(12)).strftime("%FT%TZ").to_string();
+    let expires = (Timestamp::now() + SignedDuration::from_secs(30)).strftime("%FT%TZ").to_string();
     apply("alice", &waiver("short", "alice", &expires)).result().unwrap();
     patch("bob", "short", &approval("bob")).result().unwrap();
     state("short", "Expiring");
     eventually("it passes", SOON, || world.plane.kubectl(&["apply", "--dry-run=server", "-n", "shop", "-f", "-"], Some(&bad("short").to_string())).result());
-    eventually("it is over", std::time::Duration::from_secs(60), || {
+    eventually("it is over", std::time::Duration::from_secs(90), || {
         let now = world.field("shop", "waiver/short", ".status.state");
         if now == "Expired" { Ok(()) } else { Err(now) }
     });
     world.rejects("shop", &bad("short"), "pod-security-standard");
-    let events =
-        world.plane.kubectl(&["get", "events", "-n", "shop", "-o", "jsonpath={range .items[*]}{.involvedObject.name} {.reason} {.message}{\"\\n\"}{end}"], None).result().unwrap();
-    let about = |reason: &str| events.lines().filter(|l| l.starts_with(&format!("short {reason}"))).count();
-    assert_eq!((about("Expiring"), about("Expired")), (1, 1), "{events}");
+    let events = eventually("an Event of each", SOON, || {
+        let shown = "jsonpath={range .items[*]}{.involvedObject.name} {.reason} {.message}{\"\\n\"}{end}";
+        let events = world.plane.kubectl(&["get", "events", "-n", "shop", "-o", shown], None).result()?;
+        let about = |reason: &str| events.lines().filter(|l| l.starts_with(&format!("short {reason}"))).count();
+        if (about("Expiring"), about("Expired")) == (1, 1) { Ok(events) } else { Err(events) }
+    });
     assert!(!events.contains("alice") && !events.contains("bob"), "no person in an Event: {events}");
     where_nothing_is_declared(&world);
     by_command(&world);
@@ -195,11 +197,13 @@ fn by_command(world: &World) {
         let wanted = ["shop", name, "pod-security-standard", "pod/tool", "alice", "bob", "19d", "Live"];
         if row.as_ref().is_some_and(|row| row == &wanted) { Ok(()) } else { Err(format!("{said:?}")) }
     });
-    let said = demarc(world, "bob", &["waiver", "list", "-n", "shop", "-o", "json"]);
-    let json: Value = serde_json::from_str(&said.out).unwrap();
-    assert_eq!(json["waivers"].as_array().unwrap().len(), 3, "{json}");
-    let listed = json["waivers"].as_array().unwrap().iter().find(|w| w["name"] == name).unwrap();
-    assert_eq!(listed["resourceVersion"], version(), "{listed}");
+    // The version that may be approved, which is the leader's last as well.
+    eventually("the list as JSON", SOON, || {
+        let json: Value = serde_json::from_str(&demarc(world, "bob", &["waiver", "list", "-n", "shop", "-o", "json"]).out).unwrap();
+        assert_eq!(json["waivers"].as_array().unwrap().len(), 3, "{json}");
+        let listed = json["waivers"].as_array().unwrap().iter().find(|w| w["name"] == name).unwrap();
+        if listed["resourceVersion"] == version() { Ok(()) } else { Err(listed.to_string()) }
+    });
     let duty = ["waiver", "request", "escalation-contact-declared", "-n", "shop", "--for", "ownership/default", "--reason", "a"];
     refused(&demarc(world, "alice", &duty), "escalation-contact-declared judges what is declared and no object, so no Waiver can let anything pass");
     refused(&demarc(world, "bob", &["waiver", "list", "-n", "default"]), "cannot list resource");
