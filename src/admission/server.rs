@@ -18,7 +18,7 @@ use axum::{
     routing::{get, post},
 };
 use http_body_util::{BodyExt, Limited};
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Incoming;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{
@@ -30,13 +30,21 @@ use hyper_util::{
 use jiff::Timestamp;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{Notify, Semaphore, SemaphorePermit, mpsc},
+    sync::{Notify, mpsc},
     time::error::Elapsed,
 };
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
-use super::{answer::Answer, assign::Assigns, denial::Cause, guard::Appeal, house::House, review};
+use super::{
+    answer::Answer,
+    assign::Assigns,
+    bodies::{Bodies, Room},
+    denial::Cause,
+    guard::Appeal,
+    house::House,
+    review,
+};
 use crate::{
     model::proof,
     policy::{
@@ -48,7 +56,7 @@ use crate::{
 
 /// The API server takes objects of up to 3 MiB as JSON; a review carries the object and the old object, and an envelope below 1 MiB.
 pub const MAX_BODY: usize = 7 * 1024 * 1024;
-/// The large bodies at once, whoever sends them: no more than a few of the largest.
+/// The large bodies at once: no more than a few of the largest, and of one peer no more than leaves as much to others (`house`).
 const BODIES: usize = 32 * 1024 * 1024;
 /// What is no larger is a usual review, of 4 to 25 KB: it takes none of that room, so whoever fills that keeps none waiting. [`MAX_CONNECTIONS`] bound
 /// them, to 16 MiB.
@@ -82,7 +90,7 @@ pub struct Edge {
 
 /// The webhook's routes. Tests call them without a socket.
 pub fn routes(edge: Edge) -> Router {
-    let door = Arc::new(Door { edge, bodies: Semaphore::new(BODIES / 1024) });
+    let door = Arc::new(Door { edge, bodies: Bodies::new(BODIES / 1024, MAX_CONNECTIONS, PATIENCE) });
     Router::new()
         .route("/workloads", post(workloads))
         .route("/declarations", post(declarations))
@@ -91,11 +99,15 @@ pub fn routes(edge: Edge) -> Router {
         .with_state(door)
 }
 
-/// What the handlers share: the edge, and the room for bodies in KiB.
+/// What the handlers share.
 struct Door {
     edge: Edge,
-    bodies: Semaphore,
+    bodies: Arc<Bodies>,
 }
+
+/// Whose request it is; on those with a large body alone.
+#[derive(Clone, Copy)]
+struct Peer(IpAddr);
 
 /// A connection that is kept alive would outlast the Service's endpoint, and a request sent while it is being closed is lost: so a replica that
 /// leaves ends each connection with an answer. Whoever asks what is no review is no API server, and does not keep a slot either.
@@ -196,24 +208,29 @@ async fn heard(refusal: Answer, appeal: Appeal, assigns: &Assigns) -> Answer {
 }
 
 /// A body, and the room that it takes until it is answered, where it is large.
-struct Received<'d> {
+struct Received {
     bytes: Bytes,
-    _room: Option<SemaphorePermit<'d>>,
+    _room: Option<Room>,
 }
 
-async fn receive(request: HttpRequest, bodies: &Semaphore) -> Result<Received<'_>, Response> {
+/// The most that a body may have.
+fn announced(body: &impl hyper::body::Body) -> usize {
+    body.size_hint().upper().and_then(|n| usize::try_from(n).ok()).unwrap_or(MAX_BODY)
+}
+
+async fn receive(request: HttpRequest, bodies: &Arc<Bodies>) -> Result<Received, Response> {
     if !is_json(request.headers()) {
         return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body must be application/json\n").into_response());
     }
-    let announced = request.body().size_hint().upper().and_then(|n| usize::try_from(n).ok()).unwrap_or(MAX_BODY);
+    let announced = announced(request.body());
     if announced > MAX_BODY {
         return Err((StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 7 MiB\n").into_response());
     }
     let room = if announced <= USUAL {
         None
     } else {
-        let room = u32::try_from(announced.div_ceil(1024)).unwrap_or(u32::MAX);
-        let Ok(Ok(room)) = promptly(bodies.acquire_many(room)).await else {
+        let peer = request.extensions().get().map_or(IpAddr::from([0, 0, 0, 0]), |Peer(peer)| *peer);
+        let Some(room) = bodies.enter(peer, announced.div_ceil(1024)).await else {
             return Err((StatusCode::SERVICE_UNAVAILABLE, "too many large bodies at once\n").into_response());
         };
         Some(room)
@@ -305,9 +322,9 @@ pub async fn serve(listener: TcpListener, tls: TlsAcceptor, routes: Router, shut
         // All under the same select: a full house must hear the shutdown as well.
         tokio::select! {
             () = &mut shutdown => break,
-            Some(peer) = left.recv() => house.leave(peer),
+            Some(peer) = left.recv() => house.leave(peer, 1),
             accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => house.arrive(peer.ip().to_canonical(), stream, Instant::now()),
+                Ok((stream, peer)) => house.arrive(peer.ip().to_canonical(), 1, stream, Instant::now()),
                 Err(error) => {
                     // Out of file descriptors, or the peer is gone already: neither ends the server.
                     tracing::warn!(%error, "accept failed");
@@ -315,7 +332,7 @@ pub async fn serve(listener: TcpListener, tls: TlsAcceptor, routes: Router, shut
                 }
             },
         }
-        while let Some((peer, stream)) = house.next(Instant::now()) {
+        while let Some((peer, _, stream)) = house.next(Instant::now()) {
             let slot = Slot { peer, leave: leave.clone() };
             tokio::spawn(attend(stream, slot, tls.clone(), http.clone(), routes.clone(), graceful.watcher()));
         }
@@ -341,13 +358,17 @@ impl Drop for Slot {
 }
 
 /// One connection, to its end.
-async fn attend(stream: TcpStream, _slot: Slot, tls: TlsAcceptor, http: Arc<auto::Builder<TokioExecutor>>, routes: Router, watcher: Watcher) {
+async fn attend(stream: TcpStream, slot: Slot, tls: TlsAcceptor, http: Arc<auto::Builder<TokioExecutor>>, routes: Router, watcher: Watcher) {
     let _ = stream.set_nodelay(true);
     let Ok(Ok(stream)) = tokio::time::timeout(PATIENCE, tls.accept(stream)).await else { return };
     let asked = Arc::new(Notify::new());
     let seen = asked.clone();
-    let service = routes.map_request(move |request: hyper::Request<Incoming>| {
+    let peer = Peer(slot.peer);
+    let service = routes.map_request(move |mut request: hyper::Request<Incoming>| {
         seen.notify_one();
+        if announced(request.body()) > USUAL {
+            request.extensions_mut().insert(peer);
+        }
         request
     });
     let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)).into_owned();

@@ -433,7 +433,7 @@ async fn a_peer_that_takes_all_the_connections_it_can_get_keeps_out_itself_and_n
 }
 
 #[tokio::test]
-async fn a_peer_whose_large_bodies_never_come_keeps_no_usual_review_waiting() {
+async fn a_peer_whose_large_bodies_never_come_keeps_no_other_waiting() {
     let server = Server::start().await;
     let mut announced = Vec::new();
     for _ in 0..20 {
@@ -444,8 +444,16 @@ async fn a_peer_whose_large_bodies_never_come_keeps_no_usual_review_waiting() {
     tokio::time::sleep(Duration::from_millis(200)).await;
     let began = Instant::now();
     server.serves().await;
-    assert!(began.elapsed() < Duration::from_secs(2), "it waited {:?}", began.elapsed());
-    assert_eq!(read(&mut announced[0]).await.unwrap().status, 408);
+    // The same review, and enough of nothing behind it.
+    for kib in [100, 1_000, 6_000] {
+        let large = format!("{}{}", review(), " ".repeat(kib * 1024));
+        let answer = server.ask(&request("POST", "/workloads", JSON, &large)).await;
+        assert_eq!((answer.status, &answer.review()["response"]["allowed"]), (200, &json!(true)), "{kib} KiB");
+    }
+    assert!(began.elapsed() < Duration::from_secs(3), "it waited {:?}", began.elapsed());
+    assert_eq!(read(&mut announced[0]).await.unwrap().status, 408, "let in, and it never came");
+    let beyond = read(announced.last_mut().unwrap()).await.unwrap();
+    assert_eq!((beyond.status, beyond.closes()), (503, false), "it waited for room");
 }
 
 /// Sends the head and half of a body, and waits until the server asks for the body: from then on the request is in flight.
