@@ -18,7 +18,7 @@ use crate::{
         control::{Control, ControlSpec},
         ownership::{ControlEntry, Ownership, Parties},
         party::{Party, SubjectKind},
-        waiver::{NOT_YET, Waiver},
+        waiver::{ANEW, NOT_YET, STAYS, Waiver},
     },
     controls::{self, custom},
     model::text::shown,
@@ -259,11 +259,19 @@ fn approved(book: &Book, namespace: &str, new: &Waiver, stored: Option<&Waiver>)
     weaker::waiver(stored, new, matrix, |party| names_somebody(book, party)).into_iter().collect()
 }
 
-/// All that speaks against a Waiver in a file, but for how long it lasts. One that is `new`, and was not read from a cluster, nobody has approved.
-pub fn objections_to_waiver(waiver: &Waiver, new: bool, custom: &dyn Fn(&str) -> bool) -> Vec<Objection> {
-    let mut found = unmeant(waiver, None, custom);
-    if new && waiver.spec.approval.is_some() {
+/// All that speaks against an apply of a Waiver in a file, but for how long it lasts: here, and by the API server's rules and policies. `stored` is what
+/// stands there; an apply without an approval leaves the one that it has.
+pub fn objections_to_waiver(waiver: &Waiver, stored: Option<&Waiver>, custom: &dyn Fn(&str) -> bool) -> Vec<Objection> {
+    let (spec, was) = (&waiver.spec, stored.map(|stored| &stored.spec));
+    let mut found = unmeant(waiver, stored, custom);
+    if spec.approval.is_some() && was.is_none_or(|was| was.approval != spec.approval) {
         found.push(Objection::new("spec.approval", NOT_YET));
+    }
+    let Some(was) = was else { return found };
+    if was.requested_by != spec.requested_by {
+        found.push(Objection::new("spec.requestedBy", STAYS));
+    } else if was.approval.is_some() && !was.asks_the_same(spec) {
+        found.push(Objection::new("spec", ANEW));
     }
     found
 }

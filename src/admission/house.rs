@@ -1,6 +1,7 @@
 //! Who is let in at the webhook's port, and whose large bodies are: whoever holds much already waits, so that no peer keeps the others out.
-//! A peer may hold as much as is free for everybody else. One alone has half of it all; and however many take what they can get, as much as each of
-//! them has is left, for the API server too. A fixed share would be too small for one that speaks for several API servers, and four peers would fill it.
+//! A peer may hold as much as is free for everybody else: alone it has half of it all. Of connections, one slot each, as much is left as each of those has
+//! that take what they can get, for the API server too. Large bodies are of several slots: it takes three peers to hold all of that, for some seconds each time.
+//! A fixed share would be too small for one that speaks for several API servers, and four peers would fill it.
 
 use std::{
     collections::{HashMap, VecDeque},

@@ -56,7 +56,7 @@ use crate::{
 
 /// The API server takes objects of up to 3 MiB as JSON; a review carries the object and the old object, and an envelope below 1 MiB.
 pub const MAX_BODY: usize = 7 * 1024 * 1024;
-/// The large bodies at once: no more than a few of the largest, and of one peer no more than leaves as much to others (`house`).
+/// The large bodies at once: no more than a few of the largest, and of one peer no more than half (`house`).
 const BODIES: usize = 32 * 1024 * 1024;
 /// What is no larger is a usual review, of 4 to 25 KB: it takes none of that room, so whoever fills that keeps none waiting. [`MAX_CONNECTIONS`] bound
 /// them, to 16 MiB.

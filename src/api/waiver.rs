@@ -21,9 +21,9 @@ use super::{selector::LabelSelector, terms::CONTROL_ID, words::word};
     shortname = "wvr",
     category = "demarc",
     doc = "A time-limited, approved permission to violate one control.",
-    validation = Rule::new("self.spec.requestedBy == oldSelf.spec.requestedBy").message("whoever asked for a Waiver stays its requester; ask for a new one"),
+    validation = Rule::new("self.spec.requestedBy == oldSelf.spec.requestedBy").message(STAYS),
     validation = Rule::new("!has(self.spec.approval) || self.spec.approval.by != self.spec.requestedBy").message("nobody approves what they asked for themselves"),
-    validation = Rule::new(UNCHANGED).message("an approval is for what was approved: remove spec.approval with this change, and have it approved anew"),
+    validation = Rule::new(UNCHANGED).message(ANEW),
     printcolumn(name = "Control", type_ = "string", json_path = ".spec.control"),
     printcolumn(name = "Target", type_ = "string", json_path = ".status.target"),
     printcolumn(name = "Requested", type_ = "string", json_path = ".spec.requestedBy"),
@@ -57,8 +57,21 @@ pub struct WaiverSpec {
     pub approval: Option<Approval>,
 }
 
+impl WaiverSpec {
+    /// Whether all of it is the same but who approved it.
+    pub fn asks_the_same(&self, other: &Self) -> bool {
+        Self { approval: other.approval.clone(), ..self.clone() } == *other
+    }
+}
+
 /// What nobody approves as they create it is told: here for a file, and by a policy for whoever writes to the API server.
 pub const NOT_YET: &str = "a Waiver is approved after it was asked for, and by somebody else: leave spec.approval out";
+
+/// What is told whoever changes who has asked.
+pub const STAYS: &str = "whoever asked for a Waiver stays its requester; ask for a new one";
+
+/// What is told whoever changes what was approved.
+pub const ANEW: &str = "an approval is for what was approved: remove spec.approval with this change, and have it approved anew";
 
 /// Spelled field by field, for rules know no "everything but".
 const UNCHANGED: &str = "!has(self.spec.approval) || !has(oldSelf.spec.approval) || (self.spec.control == oldSelf.spec.control && self.spec.target == oldSelf.spec.target \

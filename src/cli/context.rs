@@ -17,12 +17,8 @@ use super::{
     tree::{Node, steps},
 };
 use crate::{
-    admission::declarations,
-    api::{
-        Declaration, GROUP,
-        baseline::Baseline,
-        waiver::{Waiver, WaiverSpec},
-    },
+    admission::declarations::{self, Objection},
+    api::{Declaration, GROUP, baseline::Baseline, waiver::Waiver},
     controls::CATALOG,
     model::{
         estate::{self, Agent, Backup, Estate, Schedule, Snapshot},
@@ -33,7 +29,7 @@ use crate::{
         subject::{Gateway, Kind},
         text::shown,
     },
-    policy::{floor::Floor, matrix::Matrix, waiver::MAX_DAYS},
+    policy::{floor::Floor, matrix::Matrix},
 };
 
 /// What the files say beside what is judged.
@@ -129,6 +125,7 @@ pub fn context(namespace: &str, input: &Input, now: Timestamp) -> Result<Context
         estate: around.estate(input),
         unseen: Arc::default(),
     };
+    bad.extend(waivers(namespace, input, &declared, &stored, |waiver, stored, _| declarations::objections_to_waiver(waiver, stored, &|id| declared.names(id))));
     for (namespace, waivers) in &mut declared.waivers {
         for waiver in waivers {
             let name = waiver.metadata.name.clone().unwrap_or_default();
@@ -136,7 +133,7 @@ pub fn context(namespace: &str, input: &Input, now: Timestamp) -> Result<Context
         }
     }
     let matrices = matrices(namespace, input, &declared, &namespaces, &mut bad);
-    bad.extend(too_long(namespace, input, &declared, &matrices));
+    bad.extend(waivers(namespace, input, &declared, &stored, |waiver, stored, namespace| too_long(waiver, stored, matrices.get(namespace)).into_iter().collect()));
     bad.extend(declared.bad);
     if bad.is_empty() { Ok(Context { matrices, namespaces, facts, parents: parents(namespace, input) }) } else { Err(bad) }
 }
@@ -151,30 +148,47 @@ fn stored<'o>(looked_up: &[&'o Object], anew: &HashSet<[&str; 4]>, namespace: &'
     looked_up.iter().filter_map(of).collect()
 }
 
-/// Writes over `stored` what a file asks for, as an apply does: the approval stays where nothing else is another. What is not stored is made now.
+/// Writes over `stored` what a file asks for, as an apply does: the approval stays, for it changes nothing else. What is not stored is made now.
 fn carry(waiver: &mut Waiver, stored: Option<&Waiver>, now: Timestamp) {
     if let Some(stored) = stored.filter(|_| waiver.metadata.uid.is_none()) {
         waiver.metadata.creation_timestamp.clone_from(&stored.metadata.creation_timestamp);
-        if (WaiverSpec { approval: None, ..stored.spec.clone() }) == waiver.spec {
+        if stored.spec.asks_the_same(&waiver.spec) {
             waiver.clone_from(stored);
         }
     }
     waiver.metadata.creation_timestamp.get_or_insert(Time(now));
 }
 
-/// Waivers that are yet to be made, or to be made longer, and would end later than one may there.
-fn too_long(namespace: &str, input: &Input, declared: &Declared, matrices: &BTreeMap<String, Matrix>) -> Vec<Bad> {
+/// What speaks against the Waivers that files would make or change, each beside what is stored, and in its namespace.
+fn waivers(
+    namespace: &str,
+    input: &Input,
+    declared: &Declared,
+    stored: &BTreeMap<[&str; 2], Waiver>,
+    objections: impl Fn(&Waiver, Option<&Waiver>, &str) -> Vec<Objection>,
+) -> Vec<Bad> {
     let mut bad = Vec::new();
     for object in input.objects.iter().filter(|o| !o.looked_up && declaration(o) == Some(Declaration::Waiver)) {
         let [_, _, namespace, name] = identity(object, namespace);
-        let days = matrices.get(namespace).map_or(MAX_DAYS, |matrix| matrix.waiver_days);
-        let meant = |w: &&Waiver| w.metadata.name.as_deref() == Some(name) && w.metadata.uid.is_none();
-        let waiver = declared.waivers.get(namespace).into_iter().flatten().find(meant);
-        let made = waiver.and_then(|w| Some((w, w.metadata.creation_timestamp.as_ref()?.0)));
-        let objection = made.and_then(|(waiver, made)| declarations::too_long(waiver, made, days));
-        bad.extend(refused(objection.into_iter().collect(), object, &input.files[object.file]).err().into_iter().flatten());
+        let meant = |w: &&Waiver| w.metadata.name.as_deref() == Some(name);
+        let waiver = declared.waivers.get(namespace).into_iter().flatten().find(meant).filter(|w| w.metadata.uid.is_none());
+        let found = waiver.map(|waiver| objections(waiver, stored.get(&[namespace, name]), namespace)).unwrap_or_default();
+        bad.extend(refused(found, object, &input.files[object.file]).err().into_iter().flatten());
     }
     bad
+}
+
+/// That a Waiver would end later than one may there. What is declared nowhere says nothing of how long that is.
+fn too_long(waiver: &Waiver, stored: Option<&Waiver>, matrix: Option<&Matrix>) -> Option<Objection> {
+    let (matrix, made) = (matrix?, waiver.metadata.creation_timestamp.as_ref()?.0);
+    if stored.is_some_and(|stored| stored.spec.expires == waiver.spec.expires) {
+        return None;
+    }
+    let mut objection = declarations::too_long(waiver, made, matrix.waiver_days)?;
+    if matrix.baselines.is_empty() {
+        objection.what.push_str("; a Baseline that lets it last longer is looked up by --against or --context");
+    }
+    Some(objection)
 }
 
 /// What stands around the workloads.

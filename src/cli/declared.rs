@@ -67,6 +67,11 @@ impl Declared {
         Self { named: controls(input), ..Self::default() }
     }
 
+    /// Whether there is such a Control of users' own among the files.
+    pub fn names(&self, control: &str) -> bool {
+        self.named.contains(control)
+    }
+
     /// Takes one in. `namespace` is its own, or the one of the command line.
     pub fn take(&mut self, declaration: Declaration, object: &Object, input: &Input, name: &str, namespace: &str) {
         if declaration == Declaration::Control && published(object) {
@@ -102,7 +107,7 @@ impl Declared {
         match declaration {
             Declaration::Ownership => {
                 let ownership: Ownership = typed(declaration, stored, object, file)?;
-                refused(declarations::objections(&ownership, None, None, &|id| self.named.contains(id)), object, file)?;
+                refused(declarations::objections(&ownership, None, None, &|id| self.names(id)), object, file)?;
                 self.ownerships.insert(namespace.to_owned(), ownership);
             }
             Declaration::Control => {
@@ -118,8 +123,8 @@ impl Declared {
             Declaration::Party => drop(self.parties.insert(name.to_owned(), typed(declaration, stored["spec"].clone(), object, file)?)),
             Declaration::Roster => drop(self.rosters.insert(name.to_owned(), typed(declaration, stored["spec"].clone(), object, file)?)),
             Declaration::Waiver => {
+                // What speaks against it depends on what is stored.
                 let waiver: Waiver = typed(declaration, stored, object, file)?;
-                refused(declarations::objections_to_waiver(&waiver, !object.looked_up && waiver.metadata.uid.is_none(), &|id| self.named.contains(id)), object, file)?;
                 self.waivers.entry(namespace.to_owned()).or_default().push(waiver);
             }
         }

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     api::{
         baseline::{Baseline, BaselineSpec, Controller},
-        ownership::{ControlEntry, Ownership, OwnershipSpec, Parties},
+        ownership::{ControlEntry, Ownership, OwnershipSpec, Parties, ServiceModel},
         waiver::Waiver,
     },
     controls::custom::Custom,
@@ -182,7 +182,14 @@ pub fn baseline(old: Option<&Baseline>, new: Option<&Baseline>, custom: &Customs
     if is.namespace_selector != was.namespace_selector {
         tell("spec.namespaceSelector", "other namespaces would be held to it");
     }
-    if (was.service_model.is_some() && is.service_model.is_none()) || is.service_model.unwrap_or_default() > was.service_model.unwrap_or_default() {
+    // Unset it is each Ownership's own, beside which IaaS alone leaves the customer no less.
+    let less = match (was.service_model, is.service_model) {
+        (Some(was), Some(is)) => is > was,
+        (None, Some(is)) => is != ServiceModel::IaaS,
+        (Some(_), None) => true,
+        (None, None) => false,
+    };
+    if less {
         tell("spec.serviceModel", "less would be the customer's");
     }
     if is.parties != was.parties {

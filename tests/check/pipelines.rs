@@ -206,16 +206,30 @@ fn a_waiver_counts_where_a_cluster_approved_it_and_not_by_a_file() {
         ("approved in what is looked up", String::new(), given.clone(), 0),
         ("asked for in the file and approved in the cluster", asked.clone(), stored(&given), 0),
         ("asked for in the file and in the cluster", asked.clone(), stored(&asked), 1),
-        ("asked for anew in the file and approved before", asked.replace("reason: a", "reason: b"), stored(&given), 1),
-        ("approved in the file and in the cluster", given.clone(), stored(&given), 2),
+        ("asked for anew in the file and not approved", asked.replace("reason: a", "reason: b"), stored(&asked), 1),
+        ("changed in the file and approved before", asked.replace("reason: a", "reason: b"), stored(&given), 2),
+        ("asked for by another than before", asked.replace("requestedBy: ", "requestedBy: x"), stored(&asked), 2),
+        ("approved in the file and in the cluster", given.clone(), stored(&given), 0),
+        (
+            "for a duty, and stored",
+            asked.replace("pod-security-standard", "penetration-test-current"),
+            stored(&asked.replace("pod-security-standard", "penetration-test-current")),
+            1,
+        ),
+        ("for a duty, and stored alone", String::new(), stored(&asked.replace("pod-security-standard", "penetration-test-current")), 1),
         ("longer than from now", asked.replace("05-01", "07-01"), String::new(), 2),
-        ("longer than from when it was made", asked.replace("05-01", "06-15"), stored(&given), 2),
+        ("longer than from when it was made", asked.replace("05-01", "06-15"), stored(&asked), 2),
         ("as long as from now", asked.replace("05-01", "06-15"), String::new(), 1),
         ("over, as it may stand in Git", asked.replace("05-01", "01-01"), String::new(), 1),
     ] {
         let (said, out, err) = checked_with(&waiver, &against);
         assert_eq!(said, code, "{what}: {out}{err}");
-        let because = if what.starts_with("longer") { "spec.expires: a Waiver here ends at most 90 days after it was made" } else { "spec.approval: a Waiver is approved after" };
+        let because = match what.split_once(' ').unwrap().0 {
+            "longer" => "spec.expires: a Waiver here ends at most 90 days after it was made",
+            "changed" => "spec: an approval is for what was approved: remove spec.approval with this change",
+            "asked" => "spec.requestedBy: whoever asked for a Waiver stays its requester",
+            _ => "spec.approval: a Waiver is approved after",
+        };
         assert_eq!(err.contains(because), code == 2, "{what}: {err}");
         assert_eq!(out.contains("by waiver w"), code == 0, "{what}: {out}");
     }

@@ -34,6 +34,7 @@ pub struct Row {
     name: String,
     control: String,
     target: String,
+    reason: String,
     requested_by: String,
     approved_by: Option<String>,
     /// As it says, or sooner where it may not last so long.
@@ -55,7 +56,8 @@ impl Row {
             namespace: shown(meta.namespace.as_deref().unwrap_or_default(), 63),
             name: shown(meta.name.as_deref().unwrap_or_default(), 253),
             control: shown(&spec.control, 63),
-            target: target(waiver, 80),
+            target: target(waiver, 4096),
+            reason: shown(&spec.reason, 4096),
             requested_by: shown(&spec.requested_by, 253),
             approved_by: spec.approval.as_ref().map(|a| shown(&a.by, 253)),
             expires: permit.ends(),
@@ -78,7 +80,7 @@ fn table(rows: &[Row], all: bool, namespace: &str, out: &mut (dyn Write + Send))
     let mut lines = vec![["NAMESPACE", "NAME", "CONTROL", "TARGET", "REQUESTED", "APPROVED", "EXPIRES", "STATE"].map(str::to_owned)];
     lines.extend(rows.iter().map(|r| {
         let approved = r.approved_by.clone().unwrap_or_else(|| "-".to_owned());
-        [r.namespace.clone(), r.name.clone(), r.control.clone(), r.target.clone(), r.requested_by.clone(), approved, r.left.clone(), r.state.to_owned()]
+        [r.namespace.clone(), r.name.clone(), r.control.clone(), shown(&r.target, 80), r.requested_by.clone(), approved, r.left.clone(), r.state.to_owned()]
     }));
     let skip = usize::from(!all);
     let width = |i: usize| lines.iter().map(|l| l[i].chars().count()).max().unwrap_or_default();

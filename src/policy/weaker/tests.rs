@@ -160,6 +160,10 @@ fn a_change_of_a_baseline_is_told_where_it_asks_for_less() {
         ("controls: [{control: encryption-declared, enforcement: Warn}]", "controls: [{control: encryption-declared, enforcement: Deny}]", &[]),
         ("undeclared: Deny", "undeclared: Deny, controls: [{control: encryption-declared, enforcement: 'Off'}]", &["spec.controls by shield"]),
         ("serviceModel: IaaS", "serviceModel: PaaS", &["spec.controls by shield", "spec.serviceModel by shield"]),
+        // Unset, it is the Ownership's own, under which more may be the customer's.
+        ("", "serviceModel: PaaS", &["spec.serviceModel by shield"]),
+        ("serviceModel: PaaS", "", &["spec.serviceModel by shield"]),
+        ("", "serviceModel: IaaS", &[]),
         ("criticalNamespaces: [a]", "", &["spec.criticalNamespaces by shield"]),
         ("cluster: {platform: {minKubelet: '1.35'}}", "cluster: {platform: {minKubelet: '1.36'}}", &[]),
         ("cluster: {platform: {minKubelet: '1.35'}}", "", &["spec.cluster.platform by shield"]),
